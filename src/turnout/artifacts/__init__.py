@@ -1,0 +1,1 @@
+"""Save, load and verify what was fitted."""

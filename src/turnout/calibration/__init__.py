@@ -1,0 +1,1 @@
+"""Knobs: from win rates to a threshold, with intervals."""

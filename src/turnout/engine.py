@@ -1,0 +1,272 @@
+"""Constraints → router → policy → Decision, and the default candidate where a router fails."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.errors import InputError, NoCandidateError, RouteNameError, UnknownNameError
+from turnout.names import RouteSpec, parse_route
+from turnout.policies.base import Choice, Policy
+from turnout.policies.constraints import exclusions
+from turnout.policies.hull import HullPolicy, OperatingPoint
+from turnout.policies.threshold import ThresholdPolicy
+from turnout.policies.within_price import WithinPricePolicy
+from turnout.pricing import expected_cost_picousd
+from turnout.routers.base import Router
+from turnout.types import Attempt, Candidate, Decision, Pool, Prediction, Query
+
+log = logging.getLogger("turnout.engine")
+
+_MOST_POLICIES = 1024
+"""Thresholds come from requests, so what is kept per threshold is bounded."""
+
+
+@runtime_checkable
+class HasOperatingPoints(Protocol):
+    """A router that can say what it gave, out of fold, at each price-quality trade-off."""
+
+    def operating_points(self, candidates: Sequence[Candidate]) -> tuple[OperatingPoint, ...]:
+        """The hull for these candidates, best quality first."""
+        ...
+
+
+class Engine:
+    """Decides; calls nothing. Safe to share between threads: it holds no per-request state.
+
+    Args:
+        pool: the candidates, strongest first.
+        routers: by name.
+        new_id: makes decision ids; passed in by tests.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        routers: Mapping[str, Router],
+        *,
+        new_id: Callable[[], str] = lambda: f"dec_{secrets.token_hex(8)}",
+    ) -> None:
+        if not pool.candidates:
+            raise InputError("candidates", (), "name at least one model")
+        if pool.default not in pool.names:
+            raise UnknownNameError("candidate", pool.default, pool.names)
+        self.pool, self.routers, self._new_id = pool, dict(routers), new_id
+        self._policies: dict[tuple[RouteSpec, tuple[str, ...]], Policy] = {}
+        self.fallbacks = 0
+        """Decisions that the default candidate served because a router failed."""
+
+    def check(self) -> None:
+        """Raise what routing would raise later: unknown candidates, missing prices.
+
+        Raises:
+            TurnoutError: the first router that does not fit the pool.
+        """
+        for router in self.routers.values():
+            router.check(self.pool.candidates)
+
+    def parse(self, model: str, field: str = "model") -> RouteSpec:
+        """Read `router-mf-0.115` against the routers loaded here."""
+        return parse_route(model, routers=self.routers, field=field)
+
+    def decide(
+        self, query: Query, spec: RouteSpec, *, allow: Sequence[str] | None = None
+    ) -> Decision:
+        """Decide for one query. See `decide_many`."""
+        return self.decide_many([query], spec, allow=allow)[0]
+
+    def decide_many(
+        self, queries: Sequence[Query], spec: RouteSpec, *, allow: Sequence[str] | None = None
+    ) -> list[Decision]:
+        """Decide for n queries; those with the same fit candidates are predicted together.
+
+        Args:
+            queries: what is asked.
+            spec: router and threshold.
+            allow: names of the candidates that may serve; None allows all.
+
+        Raises:
+            NoCandidateError: constraints leave none for some query.
+            UnknownNameError: no such router here.
+        """
+        if spec.router not in self.routers:
+            raise UnknownNameError("router", spec.router, self.routers)
+        if not 0.0 <= spec.threshold <= 1.0:
+            raise RouteNameError("threshold", spec.threshold, "give a number from 0 to 1")
+        out = [exclusions(query, self.pool.candidates, allow=allow) for query in queries]
+        for excluded in out:
+            if len(excluded) == len(self.pool.candidates):
+                raise NoCandidateError(excluded)
+        decisions: list[Decision | None] = [None] * len(queries)
+        for kept in dict.fromkeys(tuple(sorted(excluded)) for excluded in out):
+            at = [i for i, excluded in enumerate(out) if tuple(sorted(excluded)) == kept]
+            fit = [c for c in self.pool.candidates if c.name not in kept]
+            made = self._decide_group([queries[i] for i in at], fit, spec, out[at[0]])
+            for i, decision in zip(at, made, strict=True):
+                decisions[i] = decision
+        return [d for d in decisions if d is not None]
+
+    def _decide_group(
+        self,
+        queries: Sequence[Query],
+        candidates: Sequence[Candidate],
+        spec: RouteSpec,
+        excluded: Mapping[str, str],
+    ) -> list[Decision]:
+        start = time.perf_counter_ns()
+        if len(candidates) == 1:
+            return [self._only(query, candidates[0], spec, excluded, start) for query in queries]
+        try:
+            routed = self._route(queries, candidates, spec)
+        except Exception as error:
+            self.fallbacks += len(queries)
+            log.exception("router %s failed; the default candidate serves", spec.router)
+            return [self._default(q, candidates, spec, excluded, error, start) for q in queries]
+        elapsed_us = (time.perf_counter_ns() - start) // 1000 // len(queries)
+        return [
+            self._chosen(i, query, routed, spec, excluded, elapsed_us)
+            for i, query in enumerate(queries)
+        ]
+
+    def _route(
+        self, queries: Sequence[Query], candidates: Sequence[Candidate], spec: RouteSpec
+    ) -> _Routed:
+        router = self.routers[spec.router]
+        prediction = router.predict(queries, candidates)
+        cost = expected_cost_picousd(queries, candidates, prediction)
+        policy = self.policy(spec, candidates)
+        choice = policy.choose(prediction, candidates, cost)
+        return _Routed(router, prediction, cost, policy.name, choice)
+
+    def policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
+        """The policy that a spec means here: a threshold for two candidates, the hull for more."""
+        key = (spec, tuple(c.name for c in candidates))
+        if key not in self._policies:
+            if len(self._policies) >= _MOST_POLICIES:
+                self._policies.clear()
+            self._policies[key] = self._make_policy(spec, candidates)
+        return self._policies[key]
+
+    def _make_policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
+        if len(candidates) == 2:
+            return ThresholdPolicy(spec.threshold)
+        router = self.routers[spec.router]
+        if isinstance(router, HasOperatingPoints):
+            return HullPolicy(router.operating_points(candidates), spec.threshold)
+        return WithinPricePolicy(spec.threshold)
+
+    def _chosen(
+        self,
+        i: int,
+        query: Query,
+        routed: _Routed,
+        spec: RouteSpec,
+        excluded: Mapping[str, str],
+        elapsed_us: int,
+    ) -> Decision:
+        prediction, choice = routed.prediction, routed.choice
+        names = prediction.candidates
+        quality = prediction.quality[i].tolist()
+        return Decision(
+            id=self._new_id(),
+            router=spec.router,
+            policy=routed.policy,
+            attempts=(Attempt(candidate=names[int(choice.index[i])], reason=choice.reason[i]),),
+            code=choice.code[i],
+            reason=choice.reason[i],
+            threshold=spec.threshold,
+            win_rate=None if choice.win_rate is None else float(choice.win_rate[i]),
+            quality=dict(zip(names, quality, strict=True)),
+            expected_cost_picousd=_whole(names, routed.cost_picousd[i].tolist()),
+            basis=dict(zip(names, prediction.basis, strict=False)),
+            excluded=dict(excluded),
+            artifact=routed.router.fingerprint,
+            notes=query.notes,
+            elapsed_us=elapsed_us,
+        )
+
+    def _only(
+        self,
+        query: Query,
+        candidate: Candidate,
+        spec: RouteSpec,
+        excluded: Mapping[str, str],
+        start: int,
+    ) -> Decision:
+        reason = f"{candidate.name} is the only candidate that can serve this request"
+        return self._without_prediction(
+            query, candidate, spec, excluded, start, code="only_candidate", reason=reason
+        )
+
+    def _default(
+        self,
+        query: Query,
+        candidates: Sequence[Candidate],
+        spec: RouteSpec,
+        excluded: Mapping[str, str],
+        error: Exception,
+        start: int,
+    ) -> Decision:
+        fit = {c.name: c for c in candidates}
+        candidate = fit.get(self.pool.default, candidates[0])
+        reason = f"router {spec.router} failed, {candidate.name} serves by default: {error}"
+        return self._without_prediction(
+            query,
+            candidate,
+            spec,
+            excluded,
+            start,
+            code="router_failed",
+            reason=reason,
+            fallback=True,
+        )
+
+    def _without_prediction(
+        self,
+        query: Query,
+        candidate: Candidate,
+        spec: RouteSpec,
+        excluded: Mapping[str, str],
+        start: int,
+        *,
+        code: str,
+        reason: str,
+        fallback: bool = False,
+    ) -> Decision:
+        cost = expected_cost_picousd([query], [candidate])[0].tolist()
+        return Decision(
+            id=self._new_id(),
+            router=spec.router,
+            policy="constraints" if not fallback else "default",
+            attempts=(Attempt(candidate=candidate.name, reason=reason),),
+            code=code,
+            reason=reason,
+            threshold=spec.threshold,
+            expected_cost_picousd=_whole((candidate.name,), cost),
+            excluded=dict(excluded),
+            fallback=fallback,
+            notes=query.notes,
+            elapsed_us=(time.perf_counter_ns() - start) // 1000,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Routed:
+    """What routing n queries gave, before it is written out as decisions."""
+
+    router: Router
+    prediction: Prediction
+    cost_picousd: NDArray[np.float64]
+    policy: str
+    choice: Choice
+
+
+def _whole(names: Sequence[str], cost: Sequence[float]) -> dict[str, int | None]:
+    return {n: None if c != c else round(c) for n, c in zip(names, cost, strict=True)}

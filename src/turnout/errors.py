@@ -1,0 +1,148 @@
+"""Every error that Turnout raises on purpose, in one tree.
+
+    TurnoutError
+    ├── InputError (ValueError)        something given is unusable: names field, value, remedy
+    │   ├── RouteNameError             "router-mf-1.5", "gpt-4" where a route is needed
+    │   ├── RequestError               a chat request that no upstream could serve
+    │   ├── SettingsError              a configuration file or environment variable
+    │   └── DataError                  outcomes, prompts or benchmark files
+    ├── UnknownNameError (LookupError) a router, model, encoder or benchmark that does not exist
+    ├── ArtifactError                  an artifact that is missing, corrupt or does not fit
+    ├── NoCandidateError               constraints leave no candidate for this request
+    ├── MissingExtraError (ImportError) an optional dependency is not installed
+    ├── RouterError                    a router could not predict; the default candidate serves
+    └── UpstreamError                  an upstream answered with an error, or not at all
+
+`turnout.wire.errors` alone maps this tree to HTTP status codes and OpenAI's error body.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+_SHOWN = 120
+
+
+def show(value: object) -> str:
+    """`repr` of a value, cut to a length that fits in a message."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`' Did you mean "x"?'`, or nothing where no known name is close."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+class TurnoutError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    code = "turnout_error"
+    """Stable machine-readable name; the `code` of OpenAI's error body."""
+
+
+class InputError(TurnoutError, ValueError):
+    """Something given is unusable. The message names the field, the value and the remedy."""
+
+    code = "invalid_value"
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        self.field, self.value, self.remedy = field, value, remedy
+        super().__init__(f"{field}: {show(value)} is not usable: {remedy}")
+
+
+class RouteNameError(InputError):
+    """A model name that should be a route, such as `router-mf-0.115`, but is not."""
+
+    code = "invalid_route"
+
+
+class RequestError(InputError):
+    """A chat request that no upstream could serve."""
+
+    code = "invalid_request"
+
+
+class SettingsError(InputError):
+    """A configuration file or environment variable that cannot be used."""
+
+    code = "invalid_settings"
+
+
+class DataError(InputError):
+    """Outcomes, prompts or benchmark files that cannot be used."""
+
+    code = "invalid_data"
+
+
+class UnknownNameError(TurnoutError, LookupError):
+    """A name that nothing is registered under."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        listed = ", ".join(self.known) or "none"
+        super().__init__(
+            f"no {kind} named {name!r}; known: {listed}.{suggest(name, self.known)}{hint}"
+        )
+
+
+class ArtifactError(TurnoutError):
+    """An artifact folder that is missing, corrupt, of another version, or does not fit."""
+
+    code = "invalid_artifact"
+
+
+class NoCandidateError(TurnoutError):
+    """No candidate can serve this request; `excluded` says why for each."""
+
+    code = "no_candidate"
+
+    def __init__(self, excluded: Mapping[str, str]) -> None:
+        self.excluded = dict(excluded)
+        reasons = "; ".join(f"{name}: {why}" for name, why in self.excluded.items())
+        super().__init__(
+            f"no candidate can serve this request ({reasons}). "
+            "Add a candidate that can, or change what the request asks for."
+        )
+
+
+class MissingExtraError(TurnoutError, ImportError):
+    """An optional dependency is not installed."""
+
+    code = "missing_extra"
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{what} needs an extra: pip install 'turnout[{extra}]'")
+
+
+class RouterError(TurnoutError):
+    """A router could not predict. The engine then serves the default candidate and says so."""
+
+    code = "router_failed"
+
+
+class UpstreamError(TurnoutError):
+    """An upstream answered with an error (`status` set) or could not be reached (`status` None).
+
+    `body` and `headers` are the upstream's own, so that a caller can pass them on unchanged.
+    """
+
+    code = "upstream_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        candidate: str,
+        status: int | None = None,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.candidate, self.status, self.body = candidate, status, body
+        self.headers = dict(headers or {})
+        super().__init__(message)

@@ -1,0 +1,68 @@
+"""Attempts in order until an answer is accepted: one loop without I/O, driven by sync and async code."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import TypeVar
+
+from turnout.errors import TurnoutError, UpstreamError
+from turnout.types import Attempt, Decision
+
+T = TypeVar("T")
+
+
+def attempts(decision: Decision) -> Generator[Attempt, T | UpstreamError, T]:
+    """Yield each attempt, receive its answer or error, return the first accepted answer.
+
+    A decision of one attempt raises its own error unchanged; of several, the first error is raised
+    when none was accepted, with the later ones noted on it.
+
+    Raises:
+        UpstreamError: no attempt was accepted.
+    """
+    failed: UpstreamError | None = None
+    for attempt in decision.attempts:
+        result = yield attempt
+        if not isinstance(result, UpstreamError):
+            return result
+        if failed is None:
+            failed = result
+        else:
+            failed.add_note(f"then {attempt.candidate} failed too: {result}")
+    if failed is None:
+        raise TurnoutError(f"decision {decision.id} holds no attempt")
+    raise failed
+
+
+def run(decision: Decision, call: Callable[[Attempt], T]) -> T:
+    """Drive the attempts with a blocking call, which raises `UpstreamError` where it fails."""
+    flow: Generator[Attempt, T | UpstreamError, T] = attempts(decision)
+    try:
+        attempt = next(flow)
+        while True:
+            result: T | UpstreamError
+            try:
+                result = call(attempt)
+            except UpstreamError as error:
+                result = error
+            attempt = flow.send(result)
+    except StopIteration as stop:
+        answer: T = stop.value
+        return answer
+
+
+async def arun(decision: Decision, call: Callable[[Attempt], Awaitable[T]]) -> T:
+    """`run` for an asynchronous call."""
+    flow: Generator[Attempt, T | UpstreamError, T] = attempts(decision)
+    try:
+        attempt = next(flow)
+        while True:
+            result: T | UpstreamError
+            try:
+                result = await call(attempt)
+            except UpstreamError as error:
+                result = error
+            attempt = flow.send(result)
+    except StopIteration as stop:
+        answer: T = stop.value
+        return answer

@@ -1,0 +1,1 @@
+"""Policies choose among candidates, given predictions, prices and constraints; they never read text."""

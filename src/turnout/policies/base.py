@@ -1,0 +1,50 @@
+"""The seam between prediction and decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.types import Candidate, Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What a policy chose for n queries."""
+
+    index: NDArray[np.intp]
+    """(n,) column of the chosen candidate."""
+    code: tuple[str, ...]
+    """n machine-readable reasons."""
+    reason: tuple[str, ...]
+    """n sentences."""
+    win_rate: NDArray[np.float32] | None = None
+    """(n,) win rate of the strong over the weak candidate, for two-model policies."""
+
+
+class Policy(Protocol):
+    """Chooses one candidate per query."""
+
+    @property
+    def name(self) -> str:
+        """Such as `threshold`."""
+        ...
+
+    def choose(
+        self,
+        prediction: Prediction,
+        candidates: Sequence[Candidate],
+        cost_picousd: NDArray[np.float64],
+    ) -> Choice:
+        """Choose per query.
+
+        Args:
+            prediction: of n queries and m candidates.
+            candidates: the m candidates, strongest first.
+            cost_picousd: (n, m) expected price of each call; NaN where no price is known.
+        """
+        ...

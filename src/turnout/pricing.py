@@ -1,0 +1,86 @@
+"""What a call costs: an offline price list, the user's own prices over it, exact integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.types import Candidate, Prediction, Price, Query
+
+DEFAULT_OUTPUT_TOKENS = 256
+"""Expected output length where neither the router nor the request says one."""
+
+
+def list_price(model: str) -> Price | None:
+    """The list price of a model by its public name, offline; None where the list has none.
+
+    `vendor/model` and `vendor:model` are tried without the vendor as well. Tiered prices give their
+    base tier. The list is the one inside the installed `genai-prices`: nothing is fetched.
+    """
+    from genai_prices import Usage, calc_price  # 0.4 s of import, so only when asked for
+
+    for name in dict.fromkeys((model, model.rpartition("/")[2], model.rpartition(":")[2])):
+        if not name:
+            continue
+        try:
+            one = calc_price(Usage(input_tokens=1_000, output_tokens=1_000), model_ref=name)
+        except LookupError:
+            continue
+        return Price(
+            input_picousd=_per_token(one.input_price), output_picousd=_per_token(one.output_price)
+        )
+    return None
+
+
+def list_context_tokens(model: str) -> int | None:
+    """The context window of a model by its public name, offline; None where unknown."""
+    from genai_prices import Usage, calc_price
+
+    for name in dict.fromkeys((model, model.rpartition("/")[2])):
+        try:
+            found = calc_price(Usage(input_tokens=1), model_ref=name)
+        except LookupError:
+            continue
+        window: int | None = found.model.context_window
+        return window
+    return None
+
+
+def _per_token(price_of_thousand: Decimal) -> int:
+    """Picodollars a token from the price of a thousand tokens (below every tier's first step)."""
+    return int((price_of_thousand * 10**9).to_integral_value())
+
+
+def expected_output_tokens(
+    queries: Sequence[Query], prediction: Prediction | None, m: int
+) -> NDArray[np.float64]:
+    """(n, m) output tokens to expect: the router's estimate, capped by what the request allows."""
+    n = len(queries)
+    expected = np.full((n, m), float(DEFAULT_OUTPUT_TOKENS))
+    if prediction is not None and prediction.output_tokens is not None:
+        known = np.asarray(prediction.output_tokens, dtype=np.float64)
+        expected = np.where(np.isnan(known), expected, known)
+    cap = [q.max_output_tokens if q.max_output_tokens is not None else np.inf for q in queries]
+    return np.minimum(expected, np.asarray(cap, dtype=np.float64)[:, None])
+
+
+def expected_cost_picousd(
+    queries: Sequence[Query], candidates: Sequence[Candidate], prediction: Prediction | None = None
+) -> NDArray[np.float64]:
+    """(n, m) expected price of each call in picodollars; NaN for a candidate without a price."""
+    tokens_in = np.asarray([q.input_tokens for q in queries], dtype=np.float64)[:, None]
+    tokens_out = expected_output_tokens(queries, prediction, len(candidates))
+    return tokens_in * rates(candidates, "input_picousd") + tokens_out * rates(
+        candidates, "output_picousd"
+    )
+
+
+def rates(candidates: Sequence[Candidate], field: str) -> NDArray[np.float64]:
+    """(m,) picodollars a token of each candidate (`input_picousd` or `output_picousd`), or NaN."""
+    return np.asarray(
+        [np.nan if c.price is None else getattr(c.price, field) for c in candidates],
+        dtype=np.float64,
+    )

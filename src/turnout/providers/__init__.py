@@ -1,0 +1,1 @@
+"""One call to one upstream, without policy."""

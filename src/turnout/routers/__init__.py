@@ -1,0 +1,5 @@
+"""Routers predict the quality of each candidate; they never choose."""
+
+from turnout.routers.base import Router
+
+__all__ = ["Router"]

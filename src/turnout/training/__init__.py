@@ -1,0 +1,1 @@
+"""Fit routers on outcomes."""

@@ -1,0 +1,271 @@
+"""The values that flow through Turnout. All are frozen; none does I/O.
+
+Query → Prediction → Decision → (answer)      Outcome → training
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32]
+"""float32 array; the shape is given where it is used."""
+
+Capability: TypeAlias = Literal["tools", "json_schema", "vision", "audio", "files"]
+"""What a request may need of a model beyond text."""
+
+CAPABILITIES: tuple[Capability, ...] = ("tools", "json_schema", "vision", "audio", "files")
+
+BYTES_PER_TOKEN = 4
+"""Rule of thumb for English text in current vocabularies; used where no count is given."""
+
+
+def estimate_tokens(text: str) -> int:
+    """Estimate tokens from UTF-8 bytes; at least 1 for text that is not empty."""
+    if not text:
+        return 0
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return max(1, -(-size // BYTES_PER_TOKEN))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is asked, as routers and policies see it."""
+
+    text: str
+    """The latest user text. Routers read this."""
+    system: str = ""
+    """System or developer text, for rules that look at it."""
+    turns: int = 1
+    """User messages so far."""
+    input_tokens: int = 0
+    """Estimated tokens of the whole request, history and tools included."""
+    max_output_tokens: int | None = None
+    """The output length that the caller asked for, if any."""
+    needs: frozenset[Capability] = frozenset()
+    """What a candidate must be able to do."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the decision should know about this query (text was cut, had no text)."""
+
+    @classmethod
+    def of(cls, text: str, **changes: Any) -> Query:
+        """A plain one-message query."""
+        return cls(
+            text=text, input_tokens=changes.pop("input_tokens", estimate_tokens(text)), **changes
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """Price of a model in picodollars (1e-12 USD) a token, so that sums stay exact integers.
+
+    3 USD per million tokens is 3_000_000 picodollars per token.
+    """
+
+    input_picousd: int
+    output_picousd: int
+
+    @classmethod
+    def per_million(cls, input_usd: float | str, output_usd: float | str) -> Price:
+        """From USD per million tokens, rounded to whole picodollars a token."""
+        return cls(
+            input_picousd=round(float(input_usd) * 1e6),
+            output_picousd=round(float(output_usd) * 1e6),
+        )
+
+    def cost_picousd(self, *, input_tokens: int, output_tokens: int) -> int:
+        """Price of one call, exactly."""
+        return input_tokens * self.input_picousd + output_tokens * self.output_picousd
+
+
+PICO = 1_000_000_000_000
+"""Picodollars in one dollar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A model that a query may be sent to."""
+
+    name: str
+    """The name that users, configurations and decisions use."""
+    upstream_model: str = ""
+    """The name that the provider knows it by; empty means `name`."""
+    provider: str = ""
+    """Which provider serves it (a key of the settings' `providers`)."""
+    price: Price | None = None
+    """None where no price is known: policies that need one refuse the candidate."""
+    context_tokens: int | None = None
+    """Input plus output window; None is unknown and excludes nothing."""
+    max_output_tokens: int | None = None
+    """Longest output; None is unknown."""
+    capabilities: frozenset[Capability] | None = None
+    """None is unknown and excludes nothing."""
+    known_as: str | None = None
+    """Name under which a router's artifact knows this model, where it differs from `name`."""
+
+    @property
+    def model(self) -> str:
+        """The model name to put in the upstream request."""
+        return self.upstream_model or self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """The candidates of a deployment, strongest first, and the one that serves when routing fails.
+
+    For two models `candidates[0]` is the strong one and `candidates[-1]` the weak one.
+    """
+
+    candidates: tuple[Candidate, ...]
+    default: str
+    """Name of the candidate that serves when a router fails; usually the strong one."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Candidate names in order."""
+        return tuple(c.name for c in self.candidates)
+
+    def __getitem__(self, name: str) -> Candidate:
+        for candidate in self.candidates:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class PairRule:
+    """How the win rate of a strong over a weak model follows from their predicted qualities.
+
+    `difference`: clip(q_s - q_w, 0, 1), the share of calls that only the strong model answers well
+    when the weak model's successes are among the strong model's.
+    `strong`: q_s itself (for routers whose score is not a quality, such as random).
+    `logistic`: sigmoid(a q_s + b q_w + c), fitted out of fold, so that the win rate is a probability.
+    """
+
+    kind: Literal["difference", "strong", "logistic"] = "difference"
+    a: float = 0.0
+    b: float = 0.0
+    c: float = 0.0
+
+    def win_rate(self, strong: Floats, weak: Floats) -> Floats:
+        """Win rate in [0, 1] of the strong over the weak model; arrays of any one shape."""
+        if self.kind == "strong":
+            return np.clip(strong, 0.0, 1.0)
+        if self.kind == "difference":
+            return np.clip(strong - weak, 0.0, 1.0)
+        logit = self.a * strong + self.b * weak + self.c
+        return np.asarray(1.0 / (1.0 + np.exp(-logit)), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a router expects of m candidates on n queries."""
+
+    candidates: tuple[str, ...]
+    """m names; the columns below."""
+    quality: Floats
+    """(n, m) expected quality in [0, 1]."""
+    output_tokens: Floats | None = None
+    """(n, m) expected output tokens, where the router can tell."""
+    pair: PairRule = field(default_factory=PairRule)
+    basis: tuple[str, ...] = ()
+    """m short texts: what each column rests on ("trained on 1,500 outcomes", "prior: strong")."""
+
+    def win_rate(self, strong: str, weak: str) -> Floats:
+        """(n,) win rate of `strong` over `weak`."""
+        s, w = self.candidates.index(strong), self.candidates.index(weak)
+        return self.pair.win_rate(self.quality[:, s], self.quality[:, w])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call to make: a candidate, and why it stands at this place."""
+
+    candidate: str
+    reason: str
+    accept: Literal["no_error"] = "no_error"
+    """The acceptance test of its answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Which candidates to try, in order, and everything needed to understand why."""
+
+    id: str
+    router: str
+    policy: str
+    attempts: tuple[Attempt, ...]
+    code: str
+    """Stable machine-readable reason, such as `win_rate_below_threshold`."""
+    reason: str
+    """The same in a sentence."""
+    threshold: float | None = None
+    win_rate: float | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
+    """Predicted quality per candidate; empty where nothing was predicted."""
+    expected_cost_picousd: Mapping[str, int | None] = field(default_factory=dict)
+    basis: Mapping[str, str] = field(default_factory=dict)
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    """Candidates that constraints put out, and why."""
+    fallback: bool = False
+    """True where the router failed and the default candidate serves."""
+    artifact: str | None = None
+    """Fingerprint of the artifact that predicted."""
+    notes: tuple[str, ...] = ()
+    elapsed_us: int = 0
+
+    @property
+    def model(self) -> str:
+        """Name of the chosen candidate: the first attempt."""
+        return self.attempts[0].candidate
+
+    @property
+    def expected_cost_usd(self) -> dict[str, float | None]:
+        """Expected cost per candidate in USD."""
+        return {k: None if v is None else v / PICO for k, v in self.expected_cost_picousd.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, as `turnout route --json` and `POST /v1/route` give it."""
+        return {
+            "id": self.id,
+            "model": self.model,
+            "router": self.router,
+            "policy": self.policy,
+            "threshold": self.threshold,
+            "win_rate": self.win_rate,
+            "code": self.code,
+            "reason": self.reason,
+            "attempts": [{"model": a.candidate, "reason": a.reason} for a in self.attempts],
+            "quality": dict(self.quality),
+            "expected_cost_usd": self.expected_cost_usd,
+            "basis": dict(self.basis),
+            "excluded": dict(self.excluded),
+            "fallback": self.fallback,
+            "artifact": self.artifact,
+            "notes": list(self.notes),
+            "elapsed_us": self.elapsed_us,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one model scored on one prompt."""
+
+    prompt: str
+    model: str
+    score: float
+    """Quality in [0, 1]."""
+    cost_usd: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    group: str | None = None
+    """Prompts that must not be split between fitting and reporting share a group."""
+
+
+def texts(queries: Sequence[Query]) -> list[str]:
+    """The texts of queries, in order."""
+    return [q.text for q in queries]
