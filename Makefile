@@ -1,0 +1,56 @@
+# Everything runs from a fresh machine with Python 3.11+ and make: `make demo`, `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# One thread each: fits and decisions are small, and extra threads only fight for the cores.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: demo test check bench bench-quality artifacts build clean
+
+demo: $(VENV)/installed ## Route the bundled prompts through a gateway with two simulated models
+	$(BIN)/turnout demo
+
+test: $(VENV)/installed-test ## Set up, and pass the tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-check ## Lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-test ## Decision time, import time and size, as ratios to baselines
+	$(BIN)/python benchmarks/decision.py
+	$(BIN)/python benchmarks/footprint.py
+
+bench-quality: $(VENV)/installed-test ## Quality on RouteLLM's data (DATA=folder with routellm/ and outcomes/)
+	$(BIN)/python benchmarks/quality.py --data $(DATA)
+
+artifacts: $(VENV)/installed-test ## Fit the shipped artifacts again (DATA=folder with outcomes/)
+	$(BIN)/python recipes/build_pretrained.py --data $(DATA)
+
+build: $(VENV)/installed ## Wheel and source distribution into dist/
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --outdir dist .
+
+clean:
+	rm -rf $(VENV) dist build
+
+DATA ?= $(TURNOUT_DATA)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Turnout needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-check: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,check]'
+	@touch $@ $(VENV)/installed $(VENV)/installed-test

@@ -1,0 +1,107 @@
+"""An artifact is a folder: arrays in safetensors, a JSON manifest, a card for people. Never a pickle.
+
+Written beside its place and moved there whole, so that a run that is killed leaves the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.errors import ArtifactError
+
+FORMAT = 1
+"""Version of the layout; another one is refused."""
+
+MANIFEST, ARRAYS, CARD = "manifest.json", "arrays.safetensors", "card.md"
+
+
+def write_artifact(
+    folder: Path, manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], card: str
+) -> str:
+    """Write an artifact folder, replacing one that is there; returns its fingerprint.
+
+    Args:
+        folder: where to; its parent is made.
+        manifest: JSON-ready; `format` and `arrays_sha256` are added.
+        arrays: by name.
+        card: Markdown for people.
+
+    Raises:
+        ArtifactError: `folder` exists and is not an artifact, so it is left alone.
+    """
+    from safetensors.numpy import save
+
+    if folder.exists() and not (folder / MANIFEST).is_file():
+        raise ArtifactError(f"{folder} exists and is not an artifact; choose another place for it")
+    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    digest = hashlib.sha256(data).hexdigest()
+    text = json.dumps(
+        {"format": FORMAT, **manifest, "arrays_sha256": digest}, indent=2, ensure_ascii=False
+    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        fresh, old = Path(scratch, "new"), Path(scratch, "old")
+        fresh.mkdir()
+        (fresh / ARRAYS).write_bytes(data)
+        (fresh / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        (fresh / CARD).write_text(card, encoding="utf-8")
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(fresh, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    return _fingerprint(text + "\n")
+
+
+def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]], str]:
+    """Manifest, arrays and fingerprint of an artifact, verified.
+
+    Raises:
+        ArtifactError: missing, corrupt, or of another format version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    text = _read(folder / MANIFEST).decode("utf-8", "replace")
+    try:
+        manifest = json.loads(text)
+    except ValueError as error:
+        raise ArtifactError(f"artifact {folder}: {MANIFEST} is not JSON: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise ArtifactError(
+            f"artifact {folder}: format {found!r} is not {FORMAT}; train it again with this version"
+        )
+    data = _read(folder / ARRAYS)
+    if hashlib.sha256(data).hexdigest() != manifest.get("arrays_sha256"):
+        raise ArtifactError(
+            f"artifact {folder} is corrupt: {ARRAYS} does not match its manifest; copy or train it again"
+        )
+    try:
+        arrays = load(data)
+    except SafetensorError as error:
+        raise ArtifactError(f"artifact {folder}: {ARRAYS}: {error}") from error
+    return manifest, arrays, _fingerprint(text)
+
+
+def _fingerprint(manifest: str) -> str:
+    return hashlib.sha256(manifest.encode()).hexdigest()[:16]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"artifact {path.parent}: cannot read {path.name}: {error.strerror}; "
+            "give a folder made by `turnout train`"
+        ) from error

@@ -1,0 +1,131 @@
+"""The default encoder: one int8 row a token, averaged. No network, no GPU, some 0.1 ms a prompt.
+
+Distilled from a sentence transformer by Model2Vec (Tulkens & van Dongen, 2024; token rows after PCA
+and frequency weighting); served here by `tokenizers` and numpy alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.encoders.text import clip
+from turnout.errors import ArtifactError
+from turnout.types import Floats
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+SHIPPED = Path(__file__).parent / "shipped" / "static-256"
+
+
+class StaticEncoder:
+    """Mean of token rows, scaled to unit length.
+
+    Args:
+        name: such as `static-256`.
+        tokenizer: splits text into token ids.
+        rows: (v, d) int8 token rows.
+        scale: (v,) float32; row i stands for `scale[i] * rows[i]`.
+        unknown: token id that is left out of the mean.
+        fingerprint: SHA-256 over tokenizer and rows.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        tokenizer: Tokenizer,
+        rows: NDArray[np.int8],
+        scale: Floats,
+        unknown: int,
+        fingerprint: str,
+    ) -> None:
+        self.name, self.fingerprint = name, fingerprint
+        self._tokenizer, self._rows, self._scale, self._unknown = tokenizer, rows, scale, unknown
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        return int(self._rows.shape[1])
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """(n, d) vectors of unit length; all zero for a text without known tokens."""
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for i, text in enumerate(texts):
+            ids = np.asarray(
+                self._tokenizer.encode(clip(text), add_special_tokens=False).ids, dtype=np.intp
+            )
+            ids = ids[ids != self._unknown]
+            if len(ids):
+                total = self._scale[ids] @ self._rows[ids].astype(np.float32)
+                vectors[i] = total / max(float(np.sqrt(total @ total)), 1e-12)
+        return vectors
+
+
+def open_static(folder: Path = SHIPPED) -> StaticEncoder:
+    """Open a static encoder's folder: `manifest.json`, `tokenizer.json`, `rows.safetensors`.
+
+    Raises:
+        ArtifactError: a file is missing or is not what the manifest says.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+    from tokenizers import Tokenizer
+
+    manifest = read_manifest(folder)
+    tokenizer_bytes = _read(folder / "tokenizer.json")
+    rows_bytes = _read(folder / "rows.safetensors")
+    found = fingerprint(tokenizer_bytes, rows_bytes)
+    if found != manifest.get("fingerprint"):
+        raise ArtifactError(
+            f"encoder {folder.name!r} is corrupt: its files hash to {found[:12]}…, its manifest says "
+            f"{str(manifest.get('fingerprint'))[:12]}…; install or build it again"
+        )
+    try:
+        arrays = load(rows_bytes)
+    except SafetensorError as error:
+        raise ArtifactError(f"encoder {folder.name!r}: rows.safetensors: {error}") from error
+    return StaticEncoder(
+        name=str(manifest["name"]),
+        tokenizer=Tokenizer.from_str(tokenizer_bytes.decode("utf-8")),
+        rows=arrays["rows"],
+        scale=arrays["scale"],
+        unknown=int(manifest["unknown_token"]),
+        fingerprint=found,
+    )
+
+
+def fingerprint(tokenizer: bytes, rows: bytes) -> str:
+    """SHA-256 over what decides the output."""
+    digest = hashlib.sha256(hashlib.sha256(tokenizer).digest())
+    digest.update(rows)
+    return digest.hexdigest()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The folder's `manifest.json`.
+
+    Raises:
+        ArtifactError: there is none, or it is not JSON.
+    """
+    try:
+        manifest = json.loads(_read(folder / "manifest.json"))
+    except ValueError as error:
+        raise ArtifactError(f"{folder / 'manifest.json'}: not JSON: {error}") from error
+    if not isinstance(manifest, dict):
+        raise ArtifactError(f"{folder / 'manifest.json'}: expected an object")
+    return manifest
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
