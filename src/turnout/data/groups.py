@@ -6,8 +6,8 @@ Two prompts join one group when they share
 * their first 12 words (a common passage, stem or template), or
 * a run of 8 words anywhere that has at least 5 content words (three letters or more).
 
-Runs are looked up exactly, so no MinHash is needed. A prefix or run that more than `common` prompts
-hold is boilerplate ("answer the following question with") and joins nobody; equal texts always join.
+Runs are looked up exactly, so no MinHash is needed. A prefix or run in more than `common` prompts
+is boilerplate ("answer the following question with") and joins nobody; equal texts always join.
 """
 
 from __future__ import annotations
