@@ -1,0 +1,117 @@
+"""Which model serves a call: a route is decided by the engine, a candidate's name is taken as said.
+
+Prices. A decision says what each candidate is expected to cost, and reading the offline price list
+costs 0.4 s once. With two models prices only inform, the threshold decides: the list is read at the
+first decision, and building stays light. With three or more prices decide: the list is read when
+the controller is built, and a model without any price is refused then, not at the first request.
+Where every price is given, the list is never read.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from turnout.client.requests import query_of
+from turnout.client.settings import priced, require_prices
+from turnout.engine import Engine
+from turnout.errors import RouteNameError, UnknownNameError
+from turnout.names import RouteSpec, is_route, parse_route
+from turnout.pricing import expected_cost_picousd
+from turnout.routers.base import Router
+from turnout.types import Attempt, Candidate, Decision, Pool, Query
+
+
+class Decider:
+    """Decides for the arguments of chat calls. Safe to share between threads.
+
+    Args:
+        pool: the candidates; prices may be missing.
+        routers: by name.
+    """
+
+    def __init__(self, pool: Pool, routers: Mapping[str, Router]) -> None:
+        self._pool, self._routers = pool, routers
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """What decides on routes, its candidates priced."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = Engine(priced(self._pool), self._routers)
+            return self._engine
+
+    def check(self) -> None:
+        """Raise now what the first request would.
+
+        Raises:
+            UnknownNameError: a router does not know a candidate.
+            SettingsError: three or more candidates, and one has no price.
+        """
+        candidates = self._pool.candidates
+        if len(candidates) > 2:
+            require_prices(self.engine.pool)
+            candidates = self.engine.pool.candidates
+        for router in self._routers.values():
+            router.check(candidates)
+
+    def decide(self, request: Mapping[str, Any]) -> Decision:
+        """Decide for the arguments of one call, `model`, `router` and `threshold` among them.
+
+        Raises:
+            RouteNameError, UnknownNameError: a route, router or model that does not exist.
+            RequestError: messages that no upstream could serve.
+            NoCandidateError: no candidate can do what the request needs.
+        """
+        target = self._target(request)
+        query = query_of(request)
+        if isinstance(target, RouteSpec):
+            return self.engine.decide(query, target)
+        return _named(query, self.engine.pool[target])
+
+    def _target(self, request: Mapping[str, Any]) -> RouteSpec | str:
+        """What is asked for; `model` goes first where both are given, as in RouteLLM."""
+        model = request.get("model")
+        if model is None:
+            return _spec(request.get("router"), request.get("threshold"))
+        if not isinstance(model, str) or is_route(model):
+            return parse_route(model, routers=self._routers)
+        if model in self._pool.names:
+            return model
+        routes = ", ".join(f"router-{name}-THRESHOLD" for name in sorted(self._routers))
+        raise UnknownNameError(
+            "model", model, self._pool.names, f" Or let one be chosen: {routes}."
+        )
+
+
+def _spec(router: str | None, threshold: float | None) -> RouteSpec:
+    if router is None or threshold is None:
+        remedy = "give model='router-mf-0.115', or both router= and threshold="
+        raise RouteNameError("model", None, remedy)
+    try:
+        return RouteSpec(router, float(threshold))
+    except (TypeError, ValueError) as error:
+        remedy = "give a number from 0 to 1"
+        raise RouteNameError("threshold", threshold, remedy) from error
+
+
+def _named(query: Query, candidate: Candidate) -> Decision:
+    """The decision where a candidate was asked for by name: nothing is predicted."""
+    cost = expected_cost_picousd([query], [candidate])[0, 0]
+    reason = f"{candidate.name} was asked for by name"
+    return Decision(
+        id=f"dec_{secrets.token_hex(8)}",
+        router="",
+        policy="named",
+        attempts=(Attempt(candidate=candidate.name, reason=reason),),
+        code="named",
+        reason=reason,
+        expected_cost_picousd={candidate.name: None if np.isnan(cost) else round(float(cost))},
+        notes=query.notes,
+    )

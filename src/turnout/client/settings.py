@@ -1,0 +1,203 @@
+"""What the arguments of `Controller` mean: candidates, where each is served, and routers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from turnout.artifacts.opening import open_router
+from turnout.errors import SettingsError, suggest
+from turnout.pricing import list_price
+from turnout.routers.base import Router
+from turnout.types import Candidate, Pool, Price
+
+MODEL_KEYS = (
+    "base_url",
+    "api_key",
+    "headers",
+    "model",
+    "price",
+    "known_as",
+    "context_tokens",
+    "max_output_tokens",
+    "capabilities",
+)
+"""What an entry of `models=` may say."""
+
+_ROUTELLM_KEYS = (
+    "checkpoint_path",
+    "arena_battle_datasets",
+    "arena_embedding_datasets",
+    "strong_model",
+    "weak_model",
+    "hidden_size",
+    "num_models",
+    "text_dim",
+    "num_classes",
+    "num_tiers",
+    "num_labels",
+    "model_type",
+    "model_id",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """Where a model is served, and the key that goes there."""
+
+    base_url: str | None = None
+    """None is the SDK's own: `OPENAI_BASE_URL`, else OpenAI."""
+    api_key: str | None = field(default=None, repr=False)
+    """None is the SDK's own, `OPENAI_API_KEY`, unless the model has a `base_url` of its own."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    own_url: bool = False
+    """Whether `base_url` was given for this model alone. Keys given for elsewhere stay away."""
+
+
+def read_pool(
+    strong_model: str | None,
+    weak_model: str | None,
+    models: Mapping[str, Mapping[str, Any]],
+    pool: Pool | None,
+) -> Pool:
+    """The candidates, from a ready pool, a strong and a weak name, or the order of `models`.
+
+    Raises:
+        SettingsError: none of these is given, two are, or an entry of `models` cannot be read.
+    """
+    pair = [name for name in (strong_model, weak_model) if name is not None]
+    if pool is not None:
+        if pair:
+            raise SettingsError("strong_model, weak_model", pair, "leave them out beside pool=")
+        _check_names(models, pool.names)
+        return pool
+    if len(pair) == 1 or (not pair and not models):
+        remedy = "give strong_model and weak_model, or models= (strongest first), or pool="
+        raise SettingsError("strong_model, weak_model", (strong_model, weak_model), remedy)
+    names = tuple(pair or models)
+    if pair and strong_model == weak_model:
+        remedy = "give two different models (models= can send two names to one upstream model)"
+        raise SettingsError("weak_model", weak_model, remedy)
+    _check_names(models, names)
+    candidates = tuple(_candidate(name, models.get(name, {})) for name in names)
+    return Pool(candidates=candidates, default=names[0])
+
+
+def read_upstreams(
+    names: Iterable[str], models: Mapping[str, Mapping[str, Any]], shared: Upstream
+) -> dict[str, Upstream]:
+    """Where each candidate is served.
+
+    A key goes only to the place it was given for: a model with a `base_url` of its own gets its
+    own `api_key` or none, never the controller's and never `OPENAI_API_KEY`.
+    """
+    found = {}
+    for name in names:
+        entry = models.get(name, {})
+        own_url = entry.get("base_url") is not None
+        found[name] = Upstream(
+            base_url=str(entry["base_url"]) if own_url else shared.base_url,
+            api_key=entry.get("api_key") or (None if own_url else shared.api_key),
+            headers=tuple(dict(entry.get("headers") or {}).items()),
+            own_url=own_url,
+        )
+    return found
+
+
+def open_routers(
+    routers: Sequence[str] | Mapping[str, Router],
+    config: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Router]:
+    """Routers by name: opened where names are given, as they are where instances are.
+
+    Entries of `config` for routers that are not opened are left alone: one file may serve many.
+
+    Raises:
+        SettingsError: no router, or options that mean nothing here.
+        UnknownNameError, ArtifactError: as `open_router` says.
+    """
+    if isinstance(routers, str):
+        raise SettingsError("routers", routers, f"give a list of names, such as [{routers!r}]")
+    if not routers:
+        raise SettingsError("routers", routers, "name at least one router, such as ['mf']")
+    if isinstance(routers, Mapping):
+        return dict(routers)
+    return {name: _open(name, dict(config.get(name) or {})) for name in routers}
+
+
+def priced(pool: Pool) -> Pool:
+    """The pool with list prices where no price was given; None stays where the list has none.
+
+    The name that the upstream knows the model by is looked up, then the candidate's own.
+    """
+    candidates = tuple(
+        c if c.price else replace(c, price=list_price(c.model) or list_price(c.name))
+        for c in pool.candidates
+    )
+    return replace(pool, candidates=candidates)
+
+
+def require_prices(pool: Pool) -> None:
+    """Check what choosing among three or more models needs.
+
+    Raises:
+        SettingsError: a candidate without a price.
+    """
+    for candidate in pool.candidates:
+        if candidate.price is None:
+            remedy = (
+                "no list price is known, and among three or more models prices decide: give "
+                f"models={{{candidate.name!r}: {{'price': (input, output)}}}} in USD per million "
+                "tokens ((0, 0) for a model that costs nothing)"
+            )
+            raise SettingsError("models", candidate.name, remedy)
+
+
+def _open(name: str, options: dict[str, Any]) -> Router:
+    foreign = [key for key in _ROUTELLM_KEYS if key in options]
+    if foreign:
+        remedy = (
+            "RouteLLM's checkpoints and datasets are not read. Leave it out for the router that "
+            "ships in the package, or give 'artifact': a folder made by `turnout train`"
+        )
+        raise SettingsError(f"config[{name!r}]", foreign[0], remedy)
+    artifact = options.pop("artifact", None)
+    return open_router(name, artifact=artifact, options=options or None)
+
+
+def _check_names(models: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> None:
+    for name, entry in models.items():
+        if name not in names:
+            remedy = f"models= describes the candidates, which are {', '.join(names)}"
+            raise SettingsError("models", name, f"{remedy}.{suggest(name, names)}")
+        unknown = [key for key in entry if key not in MODEL_KEYS]
+        if unknown:
+            remedy = f"known keys: {', '.join(MODEL_KEYS)}.{suggest(unknown[0], MODEL_KEYS)}"
+            raise SettingsError(f"models[{name!r}]", unknown[0], remedy)
+
+
+def _candidate(name: str, entry: Mapping[str, Any]) -> Candidate:
+    able = entry.get("capabilities")
+    return Candidate(
+        name=name,
+        upstream_model=entry.get("model") or "",
+        price=_price(name, entry.get("price")),
+        known_as=entry.get("known_as"),
+        context_tokens=entry.get("context_tokens"),
+        max_output_tokens=entry.get("max_output_tokens"),
+        capabilities=None if able is None else frozenset(able),
+    )
+
+
+def _price(name: str, price: Any) -> Price | None:
+    if price is None or isinstance(price, Price):
+        return price
+    remedy = "give (input, output) in USD per million tokens, such as (2.5, 10)"
+    try:
+        usd_in, usd_out = (float(usd) for usd in price)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"price of {name}", price, remedy) from error
+    if not (0 <= usd_in < float("inf") and 0 <= usd_out < float("inf")):
+        raise SettingsError(f"price of {name}", price, remedy)
+    return Price.per_million(usd_in, usd_out)
