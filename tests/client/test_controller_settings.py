@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from controller_fakes import EASY, HARD, STRONG, WEAK, Upstream, WordRouter
 
 from turnout.client.controller import Controller
 from turnout.client.replies import decision_of
 from turnout.errors import SettingsError, TurnoutError, UnknownNameError
-from turnout.policies.hull import OperatingPoint
+from turnout.routers.reference import Reference
 from turnout.types import Candidate, Pool, Price
 
 THREE: dict[str, dict[str, Any]] = {
@@ -23,27 +25,31 @@ THREE: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class HullRouter(WordRouter):
-    """A router with measured operating points."""
+class RememberingRouter(WordRouter):
+    """A router with outcomes: a larger model is better by as much on every prompt."""
 
-    def operating_points(self, candidates: Any) -> tuple[OperatingPoint, ...]:
-        worth = float("inf")
-        return tuple(
-            OperatingPoint(usd_per_quality=worth, constant=c.name, cost_usd=cost, quality=cost)
-            for c, cost in zip(candidates, (1.0, 0.5, 0.1), strict=True)
+    def reference(self, candidates: Sequence[Candidate]) -> Reference:
+        scores = np.tile(np.array([0.9, 0.7, 0.2], np.float32), (4, 1))
+        tokens = np.full((4, 3), 100, np.float32)
+        return Reference(
+            predicted=scores,
+            score=scores,
+            input_tokens=tokens[:, 0],
+            output_tokens=tokens,
+            cost_usd=np.full((4, 3), np.nan, np.float32),
         )
 
 
 def test_three_models_strongest_first(upstream: Upstream) -> None:
     with Controller(
-        {"hull": HullRouter()}, models=THREE, api_base=upstream.url, api_key="k"
+        {"best": RememberingRouter()}, models=THREE, api_base=upstream.url, api_key="k"
     ) as client:
         replies = [
-            client.completion(model=f"router-hull-{t}", messages=EASY) for t in (0, 0.5, "1.0")
+            client.completion(model=f"router-best-{t}", messages=EASY) for t in ("0", "0.8", "1.0")
         ]
         assert client.model_pair == ("large", "small")
     assert [r.model for r in replies] == ["large", "medium", "small"]
-    assert decision_of(replies[0]).code == "constant_model"
+    assert decision_of(replies[0]).policy == "hull"
     assert set(decision_of(replies[0]).expected_cost_usd) == set(THREE)
 
 
