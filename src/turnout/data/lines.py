@@ -1,11 +1,13 @@
-"""Lines of a text or JSONL file, with errors that name file and line."""
+"""Lines of a text or JSONL file, or of standard input, with errors that name file and line."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from turnout.errors import DataError
 
@@ -18,22 +20,29 @@ def at(path: Path, line: int, field: str = "") -> str:
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number and text of every line that is not blank; a byte-order mark is dropped.
 
+    Args:
+        path: a file; `-` is standard input.
+
     Raises:
         DataError: no such file, or bytes that are not UTF-8.
     """
     try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    remedy = f"byte {error.start} is not UTF-8; save the file as UTF-8"
-                    raise DataError(at(path, number), raw[:40], remedy) from None
-                if line.strip():
-                    yield number, line.rstrip("\r\n")
+        with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
+            yield from _decoded(file, path)
     except OSError as error:
         why = error.strerror or "it cannot be read"
         raise DataError("file", str(path), f"{why}; give the path of a file") from None
+
+
+def _decoded(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
+    for number, raw in enumerate(file, start=1):
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            remedy = f"byte {error.start} is not UTF-8; save the file as UTF-8"
+            raise DataError(at(path, number), raw[:40], remedy) from None
+        if line.strip():
+            yield number, line.rstrip("\r\n")
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -42,7 +51,18 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         DataError: see `text_lines`; or a line that is not a JSON object.
     """
-    for number, line in text_lines(path):
+    return parse_lines(text_lines(path), path)
+
+
+def parse_lines(
+    lines: Iterable[tuple[int, str]], path: Path
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Parse numbered lines as JSON objects.
+
+    Raises:
+        DataError: a line that is not one.
+    """
+    for number, line in lines:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from turnout.data.lines import at, json_lines, text_lines
+from turnout.data.lines import at, parse_lines, text_lines
 from turnout.errors import DataError
 from turnout.types import Query, estimate_tokens
 
@@ -17,7 +17,8 @@ def read_prompts(path: Path | str) -> list[Query]:
 
     Args:
         path: `.jsonl`, `.ndjson` or `.json` is read as JSONL, with `prompt` (text) or `messages`
-            (as in a chat request) in each object; anything else as text.
+            (as in a chat request) in each object; anything else as text. `-` is standard input, as
+            JSONL where its first line starts with `{`.
 
     Returns:
         Queries in order, repeats kept: they are part of the traffic.
@@ -26,10 +27,14 @@ def read_prompts(path: Path | str) -> list[Query]:
         DataError: the file cannot be read, holds no prompt, or a line has none.
     """
     path = Path(path)
-    if path.suffix.lower() in JSON_SUFFIXES:
-        queries = [_query(row, path, number) for number, row in json_lines(path)]
+    lines = list(text_lines(path))
+    as_json = path.suffix.lower() in JSON_SUFFIXES
+    if str(path) == "-":
+        as_json = bool(lines) and lines[0][1].lstrip().startswith("{")
+    if as_json:
+        queries = [_query(row, path, number) for number, row in parse_lines(lines, path)]
     else:
-        queries = [Query.of(line) for _, line in text_lines(path)]
+        queries = [Query.of(line) for _, line in lines]
     if not queries:
         raise DataError("file", str(path), "it holds no prompt; give one a line")
     return queries

@@ -64,7 +64,8 @@ class Resampler:
 
     def means(self, values: Vector) -> Vector:
         """(replicates, k) weighted means of the k columns of (n, k) values."""
-        return np.concatenate([(w @ values) / w.sum(axis=1)[:, None] for w in self.weights()])
+        found = [(w @ values) / w.sum(axis=1)[:, None] for w in self.weights()]
+        return np.asarray(np.concatenate(found), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ class SortedPair:
 def _areas(y: NDArray[np.float64], x: NDArray[np.float64]) -> Vector:
     """(b,) trapezoid areas of b curves."""
     steps = np.diff(x, axis=1)
-    return 0.5 * (np.einsum("bk,bk->b", y[:, 1:], steps) + np.einsum("bk,bk->b", y[:, :-1], steps))
+    return np.asarray(np.einsum("bk,bk->b", 0.5 * (y[:, 1:] + y[:, :-1]), steps))
 
 
 def _crossings(y: NDArray[np.float64], x: NDArray[np.float64], level: float) -> Vector:
