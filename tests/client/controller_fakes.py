@@ -56,7 +56,7 @@ def _completion(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choice(body: dict[str, Any]) -> dict[str, Any]:
-    if body.get("tools"):
+    if body.get("tools") and body["messages"][-1]["role"] != "tool":
         call = {"name": body["tools"][0]["function"]["name"], "arguments": '{"city":"Oslo"}'}
         calls = [{"id": "call_1", "type": "function", "function": call}]
         message = {"role": "assistant", "content": None, "tool_calls": calls}

@@ -185,8 +185,8 @@ class Controller:
         texts = _texts(prompts)
         if router not in self.routers:
             raise UnknownNameError("router", router, self.routers)
-        pair = (self._pool.candidates[0], self._pool.candidates[-1])
-        prediction = self.routers[router].predict([query_of_prompt(t) for t in texts], pair)
+        queries = [query_of_prompt(text) for text in texts]
+        prediction = self.routers[router].predict(queries, self._pool.candidates)
         rates = prediction.win_rate(*self.model_pair).astype(np.float64)
         index = getattr(prompts, "index", None)
         if index is None or callable(index):  # a list's `index` is a method, a Series' is not
