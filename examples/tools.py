@@ -35,6 +35,8 @@ def main() -> None:
         message = asked.choices[0].message
         messages.append(message)
         for call in message.tool_calls or []:
+            if call.type != "function":
+                continue
             found = weather(**json.loads(call.function.arguments))
             print(f"called weather: {found}")
             messages.append({"role": "tool", "tool_call_id": call.id, "content": found})

@@ -1,4 +1,4 @@
-"""Fakes of `controller_fakes.py`, served on a loopback socket."""
+"""Two simulated upstreams on loopback sockets, and the router of `controller_fakes.py`."""
 
 from __future__ import annotations
 
@@ -6,51 +6,55 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import uvicorn
-from controller_fakes import Upstream, WordRouter
-from starlette.applications import Starlette
-from starlette.routing import Route
+from controller_fakes import SERVED, Upstream, WordRouter
+
+from turnout.providers.fake import create_fake_app
+
+
+@contextmanager
+def _serving() -> Iterator[Upstream]:
+    app = create_fake_app(SERVED)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.005)
+        yield Upstream(app, f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture(scope="session")
-def _served() -> Iterator[dict[str, Upstream]]:
-    """Two upstreams behind one socket: `/a/v1` and `/b/v1`."""
-    upstreams = {name: Upstream() for name in "ab"}
-    routes = [
-        Route(f"/{name}/v1/chat/completions", upstream.chat, methods=["POST"])
-        for name, upstream in upstreams.items()
-    ]
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(Starlette(routes=routes), log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    for name, upstream in upstreams.items():
-        upstream.url = f"http://127.0.0.1:{listener.getsockname()[1]}/{name}/v1"
-    yield upstreams
-    server.should_exit = True
-    thread.join()
-    listener.close()
+def _first() -> Iterator[Upstream]:
+    with _serving() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def _second() -> Iterator[Upstream]:
+    with _serving() as upstream:
+        yield upstream
 
 
 @pytest.fixture
-def upstream(_served: dict[str, Upstream]) -> Upstream:
-    return _fresh(_served["a"])
+def upstream(_first: Upstream) -> Upstream:
+    return _fresh(_first)
 
 
 @pytest.fixture
-def second_upstream(_served: dict[str, Upstream]) -> Upstream:
-    return _fresh(_served["b"])
+def second_upstream(_second: Upstream) -> Upstream:
+    return _fresh(_second)
 
 
 def _fresh(upstream: Upstream) -> Upstream:
-    upstream.bodies.clear()
-    upstream.headers.clear()
+    upstream.app.seen.clear()
+    upstream.app.script.clear()
     return upstream
 
 

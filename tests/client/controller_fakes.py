@@ -1,85 +1,46 @@
-"""An OpenAI-shaped upstream on a loopback socket, and a router that reads one word."""
+"""What the tests of the client stand on: a simulated upstream, and a router that reads one word."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from turnout.errors import RouterError, UnknownNameError
+from turnout.providers.fake import FakeUpstream, Fault
 from turnout.types import Candidate, Floats, PairRule, Prediction, Query
 
 STRONG, WEAK = "gpt-4", "gpt-3.5-turbo"
 HARD = [{"role": "user", "content": "a hard question"}]
 EASY = [{"role": "user", "content": "an easy question"}]
 
+SERVED = (STRONG, WEAK, "gpt-4o", "gpt-4o-mini", "llama3.2", "large", "medium", "small", "a", "b-1")
+ERROR = {"message": "as scripted", "type": "test", "param": None, "code": "scripted"}
 
-@dataclass
+
+@dataclass(frozen=True)
 class Upstream:
-    """Where the upstream listens, and the requests that it has seen."""
+    """A simulated upstream and where it listens."""
 
-    url: str = ""
-    bodies: list[dict[str, Any]] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
+    app: FakeUpstream
+    url: str
 
-    async def chat(self, request: Request) -> Response:
-        body = await request.json()
-        self.bodies.append(body)
-        self.headers.append(dict(request.headers))
-        text = body["messages"][-1].get("content") or ""
-        if isinstance(text, str) and text.startswith("fail "):
-            status = int(text.removeprefix("fail "))
-            error = {"message": "as asked", "type": "test", "param": None, "code": "asked"}
-            return JSONResponse(
-                {"error": error}, status, headers={"retry-after": "7", "x-request-id": "req_1"}
-            )
-        if body.get("stream"):
-            return StreamingResponse(_events(body), media_type="text/event-stream")
-        return JSONResponse(_completion(body))
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        return [seen.json for seen in self.app.seen]
 
+    @property
+    def headers(self) -> list[dict[str, str]]:
+        return [dict(seen.headers) for seen in self.app.seen]
 
-def _completion(body: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": body["model"],
-        "choices": [{"index": 0, **_choice(body)}],
-        "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
-        "x_new_field": {"kept": True},
-    }
-
-
-def _choice(body: dict[str, Any]) -> dict[str, Any]:
-    if body.get("tools") and body["messages"][-1]["role"] != "tool":
-        call = {"name": body["tools"][0]["function"]["name"], "arguments": '{"city":"Oslo"}'}
-        calls = [{"id": "call_1", "type": "function", "function": call}]
-        message = {"role": "assistant", "content": None, "tool_calls": calls}
-        return {"finish_reason": "tool_calls", "message": message}
-    shaped = body.get("response_format", {}).get("type") == "json_schema"
-    content = '{"city":"Oslo","celsius":4}' if shaped else f"from {body['model']}"
-    return {"finish_reason": "stop", "message": {"role": "assistant", "content": content}}
-
-
-def _events(body: dict[str, Any]) -> Iterator[str]:
-    message = _choice(body)["message"]
-    deltas = [{"role": "assistant"}, *({"content": c} for c in message["content"] or "")]
-    for i, delta in enumerate([*deltas, {}]):
-        finish = "stop" if i == len(deltas) else None
-        chunk = {
-            "id": "chatcmpl-1",
-            "object": "chat.completion.chunk",
-            "created": 1,
-            "model": body["model"],
-            "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
-        }
-        yield f"data: {json.dumps(chunk)}\n\n"
-    yield "data: [DONE]\n\n"
+    def fails(self, status: int) -> None:
+        """The next call is answered with an error."""
+        headers = {"retry-after": "7", "x-request-id": "req_1", "content-type": "application/json"}
+        body = json.dumps({"error": ERROR}).encode()
+        self.app.script.append(Fault(status=status, body=body, headers=headers))
 
 
 @dataclass(frozen=True)

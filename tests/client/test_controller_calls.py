@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
-from controller_fakes import EASY, HARD, STRONG, WEAK, Upstream, WordRouter
+from controller_fakes import EASY, ERROR, HARD, STRONG, WEAK, Upstream, WordRouter
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
 from turnout.client.controller import Controller
 from turnout.client.replies import decision_of
 from turnout.errors import InputError, SettingsError, UnknownNameError
+from turnout.providers.fake import Fault, completion
 
 ROUTE = "router-word-0.5"
+STRONG_SAYS = "[simulated answer of gpt-4] You said: a hard question"
+WEAK_SAYS = "[simulated answer of gpt-3.5-turbo] You said: an easy question"
+JSON = {"content-type": "application/json"}
 TOOL = {
     "type": "function",
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
@@ -38,7 +43,7 @@ def client(upstream: Upstream, word: WordRouter) -> Iterator[Controller]:
 def test_a_hard_question_goes_to_the_strong_model(client: Controller, upstream: Upstream) -> None:
     reply = client.chat.completions.create(model=ROUTE, messages=HARD)
     assert type(reply) is ChatCompletion
-    assert reply.choices[0].message.content == "from gpt-4"
+    assert reply.choices[0].message.content == STRONG_SAYS
     assert upstream.bodies == [{"model": STRONG, "messages": HARD}]
     assert upstream.headers[0]["authorization"] == "Bearer k1"
 
@@ -53,7 +58,9 @@ def test_the_reply_carries_the_decision(client: Controller) -> None:
     assert costs[STRONG] > costs[WEAK] > 0  # type: ignore[operator]
 
 
-def test_the_decision_is_not_in_the_replys_json(client: Controller) -> None:
+def test_the_decision_is_not_in_the_replys_json(client: Controller, upstream: Upstream) -> None:
+    unknown = {**completion({"model": WEAK, "messages": EASY}), "x_new_field": {"kept": True}}
+    upstream.app.script.append(Fault(body=json.dumps(unknown).encode(), headers=JSON))
     reply = client.completion(model=ROUTE, messages=EASY)
     assert "turnout" not in reply.model_dump()
     assert "turnout" not in json.loads(reply.to_json())
@@ -111,7 +118,7 @@ def test_a_stream_has_its_decision_before_the_first_chunk(client: Controller) ->
         assert decision_of(stream).model == STRONG
         chunks = list(stream)
     assert all(isinstance(chunk, ChatCompletionChunk) for chunk in chunks)
-    assert "".join(c.choices[0].delta.content or "" for c in chunks) == "from gpt-4"
+    assert "".join(c.choices[0].delta.content or "" for c in chunks) == STRONG_SAYS
 
 
 def test_tools_and_a_second_turn_with_the_replys_own_message(
@@ -124,7 +131,7 @@ def test_tools_and_a_second_turn_with_the_replys_own_message(
     second = client.completion(model=ROUTE, messages=[*HARD, asked, answer], tools=[TOOL])
     assert decision_of(second).model == STRONG  # the user's text, not the tool's
     assert upstream.bodies[0]["tool_choice"] == "required"
-    assert upstream.bodies[1]["messages"][1]["tool_calls"][0]["id"] == "call_1"
+    assert upstream.bodies[1]["messages"][1]["tool_calls"][0]["id"] == asked.tool_calls[0].id
     assert upstream.bodies[1]["tools"] == [TOOL]
 
 
@@ -142,7 +149,7 @@ def test_structured_output(client: Controller, upstream: Upstream) -> None:
 
 def test_parse_gives_objects(client: Controller) -> None:
     reply = client.chat.completions.parse(model=ROUTE, messages=EASY, response_format=Weather)
-    assert reply.choices[0].message.parsed == Weather(city="Oslo", celsius=4)
+    assert reply.choices[0].message.parsed == Weather(city="[simulated]", celsius=0)
     assert decision_of(reply).model == WEAK
 
 
@@ -150,7 +157,7 @@ def test_a_stream_of_events(client: Controller) -> None:
     with client.chat.completions.stream(model=ROUTE, messages=EASY) as events:
         assert decision_of(events).model == WEAK
         deltas = [e.delta for e in events if e.type == "content.delta"]
-        assert "".join(deltas) == "from gpt-3.5-turbo"
+        assert "".join(deltas) == WEAK_SAYS
         assert events.get_final_completion().choices[0].message.content == "".join(deltas)
 
 
@@ -171,21 +178,29 @@ def test_upstream_errors_are_the_sdks_own(
     kind: type[openai.APIStatusError],
     stream: bool,
 ) -> None:
-    messages = [{"role": "user", "content": f"fail {status}"}]
+    upstream.fails(status)
     with (
         Controller(
             {"word": word}, STRONG, WEAK, api_base=upstream.url, api_key="k", max_retries=0
         ) as client,
         pytest.raises(kind) as caught,
     ):
-        client.completion(model=ROUTE, messages=messages, stream=stream)
+        client.completion(model=ROUTE, messages=EASY, stream=stream)
     error = caught.value
-    assert (error.status_code, error.code, error.request_id) == (status, "asked", "req_1")
+    assert (error.status_code, error.code, error.request_id) == (status, "scripted", "req_1")
     assert error.response.headers["retry-after"] == "7"
-    assert error.body == {"message": "as asked", "type": "test", "param": None, "code": "asked"}
+    assert error.body == ERROR
     assert error.__cause__ is None
     assert error.__suppress_context__
     assert len(upstream.bodies) == 1
+
+
+def test_an_error_in_mid_stream_is_the_sdks_own(client: Controller, upstream: Upstream) -> None:
+    upstream.app.script.append(Fault(error_after=2))
+    stream = client.completion(model=ROUTE, messages=HARD, stream=True)
+    with pytest.raises(openai.APIError, match="scripted: an error in mid-stream"):
+        list(stream)
+    assert decision_of(stream).model == STRONG
 
 
 def test_an_upstream_that_is_not_there(word: WordRouter) -> None:
@@ -231,15 +246,15 @@ def test_asynchronous_calls(upstream: Upstream, word: WordRouter) -> None:
             assert isinstance(stream, openai.AsyncStream)
             assert decision_of(stream).model == STRONG
             parts = [c.choices[0].delta.content or "" async for c in stream]
-            assert "".join(parts) == "from gpt-4"
+            assert "".join(parts) == STRONG_SAYS
             parsed = await client.chat.completions.aparse(
                 model=ROUTE, messages=EASY, response_format=Weather
             )
-            assert parsed.choices[0].message.parsed == Weather(city="Oslo", celsius=4)
+            assert parsed.choices[0].message.parsed == Weather(city="[simulated]", celsius=0)
             async with client.chat.completions.astream(model=ROUTE, messages=HARD) as events:
                 assert decision_of(events).model == STRONG
                 final = await events.get_final_completion()
-            assert final.choices[0].message.content == "from gpt-4"
+            assert final.choices[0].message.content == STRONG_SAYS
 
     asyncio.run(main())
 
@@ -249,25 +264,33 @@ def test_asynchronous_errors_are_the_sdks_own(upstream: Upstream, word: WordRout
         async with Controller(
             {"word": word}, STRONG, WEAK, api_base=upstream.url, api_key="k", max_retries=0
         ) as client:
-            await client.acompletion(
-                model=ROUTE, messages=[{"role": "user", "content": "fail 429"}]
-            )
+            await client.acompletion(model=ROUTE, messages=EASY)
 
+    upstream.fails(429)
     with pytest.raises(openai.RateLimitError) as caught:
         asyncio.run(main())
     assert caught.value.response.headers["retry-after"] == "7"
 
 
-def test_one_controller_serves_several_event_loops(upstream: Upstream, word: WordRouter) -> None:
+def test_one_controller_serves_several_event_loops_at_once(
+    upstream: Upstream, word: WordRouter
+) -> None:
     client = Controller({"word": word}, STRONG, WEAK, api_base=upstream.url, api_key="k")
+    meet = threading.Barrier(2)
+    models: list[str] = []
 
-    async def once() -> str:
-        try:
-            return (await client.acompletion(model=ROUTE, messages=EASY)).model
-        finally:
-            await client.aclose()
+    async def call_twice() -> None:
+        for _ in range(2):
+            models.append((await client.acompletion(model=ROUTE, messages=EASY)).model)
+            meet.wait(timeout=10)
+        await client.aclose()
 
-    assert [asyncio.run(once()) for _ in range(3)] == [WEAK] * 3
+    threads = [threading.Thread(target=asyncio.run, args=(call_twice(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert models == [WEAK] * 4
 
 
 def test_each_model_has_its_own_place_key_and_name(
@@ -275,14 +298,14 @@ def test_each_model_has_its_own_place_key_and_name(
 ) -> None:
     models = {
         STRONG: {"base_url": upstream.url, "api_key": "k-strong", "headers": {"x-team": "one"}},
-        WEAK: {"base_url": second_upstream.url, "api_key": "k-weak", "model": "local/llama"},
+        WEAK: {"base_url": second_upstream.url, "api_key": "k-weak", "model": "llama3.2"},
     }
     with Controller({"word": word}, STRONG, WEAK, models=models) as client:
         client.completion(model=ROUTE, messages=HARD)
         reply = client.completion(model=ROUTE, messages=EASY)
     assert (upstream.bodies[0]["model"], second_upstream.bodies[0]["model"]) == (
         STRONG,
-        "local/llama",
+        "llama3.2",
     )
     assert upstream.headers[0]["authorization"] == "Bearer k-strong"
     assert upstream.headers[0]["x-team"] == "one"

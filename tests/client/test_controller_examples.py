@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guides" / "controller.md"
 SAYS = {
     "quickstart.py": "sent so far: {",
-    "streaming.py": "from gpt-",
+    "streaming.py": "[simulated answer of gpt-",
     "async_calls.py": "Who wrote Hamlet? [gpt-",
-    "tools.py": "called weather: 4 degrees and rain in Oslo",
+    "tools.py": "called weather: 4 degrees and rain in [simulated]",
     "own_models.py": "saving 1: local, expected cost 0.000000 USD",
 }
 
