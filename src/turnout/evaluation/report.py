@@ -31,7 +31,11 @@ HEADINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """A cost-quality curve on a grid, with its pointwise 95% band."""
+    """A cost-quality curve on a grid, with its pointwise 95% band.
+
+    The band is of what is gained over the weak model; the weak model's own level is held fixed, so
+    that the band shows what routing does, not how hard the prompts are.
+    """
 
     share: Vector
     """(k,) share of strong calls or of the extra dollars."""
@@ -64,10 +68,10 @@ class ReportRow:
         return {
             "name": self.name,
             "kind": self.kind,
-            "metrics": {name: _estimate(e) for name, e in self.metrics.items()},
-            "apgr_exact_minus_length": _estimate(self.difference),
-            "apgr_usd_minus_length": _estimate(self.difference_usd),
-            "calibration": {k: _number(v) for k, v in self.calibration.items()},
+            "metrics": {name: json_estimate(e) for name, e in self.metrics.items()},
+            "apgr_exact_minus_length": json_estimate(self.difference),
+            "apgr_usd_minus_length": json_estimate(self.difference_usd),
+            "calibration": {k: json_number(v) for k, v in self.calibration.items()},
             "remark": self.remark,
             "curve_calls": _band(self.calls),
             "curve_dollars": _band(self.dollars),
@@ -111,8 +115,8 @@ class EvaluationReport:
             "strong": self.strong,
             "weak": self.weak,
             "scale": self.scale,
-            "quality_strong": _estimate(self.quality_strong),
-            "quality_weak": _estimate(self.quality_weak),
+            "quality_strong": json_estimate(self.quality_strong),
+            "quality_weak": json_estimate(self.quality_weak),
             "cost_usd": None
             if self.cost_usd is None
             else {"strong": self.cost_usd[0], "weak": self.cost_usd[1]},
@@ -206,14 +210,16 @@ def _cell(estimate: Estimate | None, *, percent: bool = False, signed: bool = Fa
     )
 
 
-def _number(value: float) -> float | None:
+def json_number(value: float) -> float | None:
+    """A number, or None where JSON has no such number."""
     return float(value) if math.isfinite(value) else None
 
 
-def _estimate(estimate: Estimate | None) -> dict[str, float | None] | None:
+def json_estimate(estimate: Estimate | None) -> dict[str, float | None] | None:
+    """A value and its interval, or None where there is none."""
     if estimate is None:
         return None
-    return {name: _number(getattr(estimate, name)) for name in ("value", "low", "high")}
+    return {name: json_number(getattr(estimate, name)) for name in ("value", "low", "high")}
 
 
 def _band(band: Band | None) -> dict[str, list[float]] | None:

@@ -1,0 +1,365 @@
+"""Measure routers on a benchmark of any number of models: one choice a prompt, and its cost."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.data.groups import group_folds
+from turnout.engine import HasReference, reference_points
+from turnout.errors import InputError
+from turnout.evaluation.benchmarks.base import Benchmark
+from turnout.evaluation.hulls import aiq, log_aiq
+from turnout.evaluation.intervals import REPLICATES, Estimate, Resampler, percentile_interval
+from turnout.evaluation.report import RowKind, align, json_estimate, json_number, scaled
+from turnout.evaluation.run import Progress, predict_quality
+from turnout.policies.hull import best_value
+from turnout.routers.base import Router
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+BEST_SINGLE = "best single"
+SWEEP = 64
+"""Trade-offs between quality and cost that a router is swept over."""
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityRow:
+    """Predicted quality of every model on every prompt. The seam for rows made elsewhere."""
+
+    name: str
+    kind: RowKind
+    quality: NDArray[np.floating]
+    """(n, m)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRow:
+    """What one way to choose gave."""
+
+    name: str
+    kind: RowKind
+    quality: Estimate
+    """Mean, in [0, 1]."""
+    cost_usd: float
+    """Mean of a call; NaN where unknown."""
+    difference: Estimate | None = None
+    """Quality less that of the best single model, paired."""
+    aiq: float = math.nan
+    """Of the router's sweep from cheap to good; NaN for one point or unknown costs."""
+    log_aiq: float = math.nan
+    remark: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "quality": json_estimate(self.quality),
+            "cost_usd": json_number(self.cost_usd),
+            "quality_minus_best_single": json_estimate(self.difference),
+            "aiq": json_number(self.aiq),
+            "log_aiq": json_number(self.log_aiq),
+            "remark": self.remark,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolReport:
+    """Rows of an N-model benchmark."""
+
+    benchmark: str
+    prompts: int
+    groups: int
+    models: tuple[str, ...]
+    scale: float
+    rows: tuple[PoolRow, ...]
+    notes: tuple[str, ...]
+    replicates: int
+    seed: int
+
+    def row(self, name: str) -> PoolRow:
+        """A row by name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {row.name: row for row in self.rows}[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form: qualities in [0, 1], costs in USD a call."""
+        return {
+            "benchmark": self.benchmark,
+            "prompts": self.prompts,
+            "groups": self.groups,
+            "models": list(self.models),
+            "scale": self.scale,
+            "interval": {
+                "level": 0.95,
+                "method": "percentile bootstrap over groups, paired",
+                "replicates": self.replicates,
+                "seed": self.seed,
+            },
+            "rows": [row.to_dict() for row in self.rows],
+            "notes": list(self.notes),
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
+
+    def to_text(self) -> str:
+        """An aligned table with its legend."""
+        header = ["", "kind", "quality", "USD a call", "less best single", "AIQ", "log AIQ", ""]
+        table = align([header, *(self._cells(row) for row in self.rows)])
+        legend = [
+            f"[low high]: 95%, {self.replicates:,} paired bootstrap replicates over groups, "
+            f"seed {self.seed}.",
+            "best single: chosen with hindsight on these very prompts, so it is hard to beat.",
+            "AIQ: mean height of the cost-quality hull between the cheapest and the dearest model.",
+            *(f"note: {note}" for note in self.notes),
+        ]
+        title = f"{self.benchmark}: {self.prompts:,} prompts in {self.groups:,} groups"
+        return "\n".join([f"{title}, {len(self.models)} models", "", *table, "", *legend]) + "\n"
+
+    def _cells(self, row: PoolRow) -> list[str]:
+        gap = "-"
+        if row.difference is not None:
+            low, high = row.difference.low * self.scale, row.difference.high * self.scale
+            gap = f"{row.difference.value * self.scale:+.2f} [{low:+.2f} {high:+.2f}]"
+        return [
+            row.name,
+            row.kind,
+            scaled(row.quality, self.scale),
+            "-" if math.isnan(row.cost_usd) else f"{row.cost_usd:.6f}",
+            gap,
+            *("-" if math.isnan(v) else f"{v:.4f}" for v in (row.aiq, row.log_aiq)),
+            row.remark,
+        ]
+
+
+def evaluate_pool(
+    benchmark: Benchmark,
+    routers: Mapping[str, Router],
+    *,
+    extra: Sequence[QualityRow] = (),
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> PoolReport:
+    """Single models, baselines, routers and rows made elsewhere, in one report.
+
+    Args:
+        benchmark: with two or more models.
+        routers: by the name to print.
+        extra: predictions made elsewhere (in-domain fits, say) on the same prompts.
+        replicates: bootstrap replicates.
+        seed: of the bootstrap and of the folds.
+        progress: told of predictions as they are made.
+    """
+    meter = _Meter(benchmark, replicates, seed)
+    rows = meter.singles() + meter.baselines()
+    for name, router in routers.items():
+        quality, _ = predict_quality(
+            router, benchmark.queries, benchmark.candidates, progress=progress
+        )
+        rows += meter.routed(QualityRow(name=name, kind="transfer", quality=quality))
+        rows += meter.operating_points(name, router, quality)
+    for row in extra:
+        rows += meter.routed(row)
+    return PoolReport(
+        benchmark=benchmark.name,
+        prompts=benchmark.n,
+        groups=len(np.unique(benchmark.groups)),
+        models=tuple(c.name for c in benchmark.candidates),
+        scale=benchmark.scale,
+        rows=tuple(rows),
+        notes=benchmark.notes,
+        replicates=replicates,
+        seed=seed,
+    )
+
+
+class _Meter:
+    """Measures choices on one benchmark, all with the same bootstrap replicates."""
+
+    def __init__(self, benchmark: Benchmark, replicates: int, seed: int) -> None:
+        self._benchmark, self._seed = benchmark, seed
+        self._score, self._cost = benchmark.quality, benchmark.cost_usd
+        self._resampler = Resampler(benchmark.groups, replicates, seed)
+        self._best = int(np.argmax(self._score.mean(axis=0)))
+        single_cost = self._cost.mean(axis=0)
+        self._priced = benchmark.has_costs and bool((single_cost > 0).all())
+        self._span = (float(single_cost.min()), float(single_cost.max()))
+        self._priced = self._priced and self._span[1] > self._span[0]
+
+    def singles(self) -> list[PoolRow]:
+        """Each model alone, best first."""
+        order = np.argsort(-self._score.mean(axis=0), kind="stable")
+        found = []
+        for j in order.tolist():
+            choice = np.full(self._benchmark.n, j, dtype=np.intp)
+            found.append(self._chosen(f"always {self._name(j)}", "baseline", choice, self._role(j)))
+        return found
+
+    def _name(self, j: int) -> str:
+        return self._benchmark.candidates[j].name
+
+    def _role(self, j: int) -> str:
+        cost = self._cost.mean(axis=0)
+        roles = [BEST_SINGLE] if j == self._best else []
+        if self._benchmark.has_costs:
+            roles += ["cheapest"] if j == int(np.argmin(cost)) else []
+            roles += ["dearest"] if j == int(np.argmax(cost)) else []
+        return ", ".join(roles)
+
+    def baselines(self) -> list[PoolRow]:
+        """Random, the table of categories, the zero router and the oracle."""
+        m = self._score.shape[1]
+        rows = [
+            self._mixed("random", self._score.mean(axis=1), self._cost.mean(axis=1), f"1 in {m}")
+        ]
+        if self._benchmark.categories:
+            rows.append(
+                self._chosen(
+                    "best model per category",
+                    "in-domain",
+                    self._category_table(),
+                    f"a table learned on the other folds of {FOLDS}",
+                )
+            )
+        if self._priced:
+            zero, log_zero = self._aiqs(self._cost.mean(axis=0), self._score.mean(axis=0))
+            rows.append(
+                PoolRow(
+                    name="zero router",
+                    kind="baseline",
+                    quality=Estimate(float(self._score.mean(axis=0).max())),
+                    cost_usd=math.nan,
+                    aiq=zero,
+                    log_aiq=log_zero,
+                    remark="best mixes of single models",
+                )
+            )
+        costs = np.where(np.isnan(self._cost), 0.0, self._cost)
+        best = self._score >= self._score.max(axis=1, keepdims=True)
+        oracle = np.argmin(np.where(best, costs, np.inf), axis=1).astype(np.intp)
+        rows.append(self._chosen("oracle", "baseline", oracle, "hindsight; cheapest of the best"))
+        return rows
+
+    def routed(self, row: QualityRow) -> list[PoolRow]:
+        """A router's best predicted model, and its sweep from cheap to good."""
+        found = self._chosen(row.name, row.kind, self._by_value(row.quality, math.inf), "")
+        if not self._priced:
+            return [found]
+        points = np.asarray([self._point(self._by_value(row.quality, w)) for w in self._worths()])
+        swept, log_swept = self._aiqs(points[:, 0], points[:, 1])
+        remark = "best prediction; AIQ of its sweep"
+        return [replace(found, aiq=swept, log_aiq=log_swept, remark=remark)]
+
+    def operating_points(
+        self, name: str, router: Router, predicted: NDArray[np.floating]
+    ) -> list[PoolRow]:
+        """What a router that knows its operating points (with constant models) would have given."""
+        if not (self._priced and isinstance(router, HasReference)):
+            return []
+        candidates = self._benchmark.candidates
+        try:
+            offered = reference_points(router.reference(candidates), candidates)
+        except InputError:  # prices or outcomes that this needs are not there: no such points
+            return []
+        names = [c.name for c in candidates]
+        found = []
+        for point in offered:
+            if point.constant is None:
+                choice = self._by_value(predicted, point.usd_per_quality)
+            else:
+                choice = np.full(self._benchmark.n, names.index(point.constant), dtype=np.intp)
+            found.append(self._point(choice))
+        points = np.asarray(found)
+        top = int(np.argmax(points[:, 1]))
+        swept, log_swept = self._aiqs(points[:, 0], points[:, 1])
+        return [
+            PoolRow(
+                name=f"{name}, operating points",
+                kind="transfer",
+                quality=Estimate(float(points[top, 1])),
+                cost_usd=float(points[top, 0]),
+                aiq=swept,
+                log_aiq=log_swept,
+                remark=f"best of its {len(points)} points",
+            )
+        ]
+
+    def _chosen(self, name: str, kind: RowKind, choice: Index, remark: str) -> PoolRow:
+        rows = np.arange(self._benchmark.n)
+        return self._mixed(
+            name, self._score[rows, choice], self._cost[rows, choice], remark, kind=kind
+        )
+
+    def _mixed(
+        self, name: str, got: Array, paid: Array, remark: str, *, kind: RowKind = "baseline"
+    ) -> PoolRow:
+        base = self._score[:, self._best]
+        draws = self._resampler.means(np.stack([got, got - base], axis=1))
+        is_base = bool((got == base).all())
+        return PoolRow(
+            name=name,
+            kind=kind,
+            quality=percentile_interval(float(got.mean()), draws[:, 0]),
+            cost_usd=float(paid.mean()),
+            difference=None
+            if is_base
+            else percentile_interval(float((got - base).mean()), draws[:, 1]),
+            remark=remark,
+        )
+
+    def _category_table(self) -> Index:
+        """(n,) best model of each prompt's category on the other folds (over all, where unseen)."""
+        names = np.asarray(self._benchmark.categories)
+        fold = group_folds(self._benchmark.groups, FOLDS, seed=self._seed)
+        choice = np.zeros(self._benchmark.n, dtype=np.intp)
+        for k in range(FOLDS):
+            seen = fold != k
+            over_all = int(np.argmax(self._score[seen].mean(axis=0)))
+            for name in np.unique(names[~seen]):
+                known = seen & (names == name)
+                best = int(np.argmax(self._score[known].mean(axis=0))) if known.any() else over_all
+                choice[~seen & (names == name)] = best
+        return choice
+
+    def _by_value(self, predicted: NDArray[np.floating], usd_per_quality: float) -> Index:
+        """(n,) best value by predicted quality and each model's *mean* cost.
+
+        What this very call cost is not known before it is made, so it must not be looked at.
+        """
+        mean = np.nan_to_num(self._cost.mean(axis=0))
+        cost = np.broadcast_to(mean, self._cost.shape)
+        return best_value(np.asarray(predicted, dtype=np.float64), cost, usd_per_quality)
+
+    def _worths(self) -> list[float]:
+        """Trade-offs from cost alone to quality alone, in USD for one unit of quality."""
+        top = self._span[1] - self._span[0]
+        return [0.0, *np.geomspace(top * 1e-2, top * 1e4, SWEEP).tolist(), math.inf]
+
+    def _point(self, choice: Index) -> tuple[float, float]:
+        rows = np.arange(self._benchmark.n)
+        return (
+            float(self._cost[rows, choice].mean()),
+            float(self._score[rows, choice].mean()),
+        )
+
+    def _aiqs(self, cost: Array, quality: Array) -> tuple[float, float]:
+        low, high = self._span
+        return (
+            aiq(cost, quality, cheapest=low, dearest=high),
+            log_aiq(cost, quality, cheapest=low, dearest=high),
+        )
