@@ -16,12 +16,13 @@ from turnout.errors import InputError, NoCandidateError, RouteNameError, Unknown
 from turnout.names import RouteSpec, parse_route
 from turnout.policies.base import Choice, Policy
 from turnout.policies.constraints import exclusions
-from turnout.policies.hull import HullPolicy, OperatingPoint
+from turnout.policies.hull import HullPolicy, OperatingPoint, operating_points
 from turnout.policies.threshold import ThresholdPolicy
 from turnout.policies.within_price import WithinPricePolicy
-from turnout.pricing import expected_cost_picousd
+from turnout.pricing import DEFAULT_OUTPUT_TOKENS, expected_cost_picousd, rates
 from turnout.routers.base import Router
-from turnout.types import Attempt, Candidate, Decision, Pool, Prediction, Query
+from turnout.routers.reference import Reference
+from turnout.types import PICO, Attempt, Candidate, Decision, Pool, Prediction, Query
 
 log = logging.getLogger("turnout.engine")
 
@@ -30,11 +31,11 @@ _MOST_POLICIES = 1024
 
 
 @runtime_checkable
-class HasOperatingPoints(Protocol):
-    """A router that can say what it gave, out of fold, at each price-quality trade-off."""
+class HasReference(Protocol):
+    """A router that remembers out-of-fold predictions beside outcomes."""
 
-    def operating_points(self, candidates: Sequence[Candidate]) -> tuple[OperatingPoint, ...]:
-        """The hull for these candidates, best quality first."""
+    def reference(self, candidates: Sequence[Candidate]) -> Reference:
+        """What is known of these candidates."""
         ...
 
 
@@ -158,8 +159,9 @@ class Engine:
         if len(candidates) == 2:
             return ThresholdPolicy(spec.threshold)
         router = self.routers[spec.router]
-        if isinstance(router, HasOperatingPoints):
-            return HullPolicy(router.operating_points(candidates), spec.threshold)
+        if isinstance(router, HasReference):
+            points = reference_points(router.reference(candidates), candidates)
+            return HullPolicy(points, spec.threshold)
         return WithinPricePolicy(spec.threshold)
 
     def _chosen(
@@ -266,6 +268,29 @@ class _Routed:
     cost_picousd: NDArray[np.float64]
     policy: str
     choice: Choice
+
+
+def reference_points(
+    reference: Reference, candidates: Sequence[Candidate]
+) -> tuple[OperatingPoint, ...]:
+    """The hull of a router for these candidates at today's prices, best quality first.
+
+    Each call of the reference is priced by its tokens at the candidate's price; a candidate without
+    a price counts at the cost that was recorded with its outcomes.
+
+    Raises:
+        InputError: a candidate has neither.
+    """
+    tokens_out = np.where(
+        np.isfinite(reference.output_tokens), reference.output_tokens, DEFAULT_OUTPUT_TOKENS
+    )
+    priced = (
+        reference.input_tokens[:, None] * rates(candidates, "input_picousd")
+        + tokens_out * rates(candidates, "output_picousd")
+    ) / PICO
+    cost = np.where(np.isfinite(priced), priced, reference.cost_usd)
+    names = [c.name for c in candidates]
+    return operating_points(reference.predicted, reference.score, cost, names)
 
 
 def _whole(names: Sequence[str], cost: Sequence[float]) -> dict[str, int | None]:

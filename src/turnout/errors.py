@@ -4,6 +4,7 @@
     ├── InputError (ValueError)        something given is unusable: names field, value, remedy
     │   ├── RouteNameError             "router-mf-1.5", "gpt-4" where a route is needed
     │   ├── RequestError               a chat request that no upstream could serve
+    │   │   └── BodyTooLargeError      one that is longer than this server reads
     │   ├── SettingsError              a configuration file or environment variable
     │   └── DataError                  outcomes, prompts or benchmark files
     ├── UnknownNameError (LookupError) a router, model, encoder or benchmark that does not exist
@@ -12,6 +13,7 @@
     ├── MissingExtraError (ImportError) an optional dependency is not installed
     ├── RouterError                    a router could not predict; the default candidate serves
     └── UpstreamError                  an upstream answered with an error, or not at all
+        └── UpstreamTimeoutError       it took longer than its provider's time limits
 
 `turnout.wire.errors` alone maps this tree to HTTP status codes and OpenAI's error body.
 """
@@ -63,6 +65,12 @@ class RequestError(InputError):
     """A chat request that no upstream could serve."""
 
     code = "invalid_request"
+
+
+class BodyTooLargeError(RequestError):
+    """A request body that is longer than this server reads."""
+
+    code = "request_too_large"
 
 
 class SettingsError(InputError):
@@ -146,3 +154,9 @@ class UpstreamError(TurnoutError):
         self.candidate, self.status, self.body = candidate, status, body
         self.headers = dict(headers or {})
         super().__init__(message)
+
+
+class UpstreamTimeoutError(UpstreamError):
+    """An upstream took longer than its provider's time limits."""
+
+    code = "upstream_timeout"

@@ -1,4 +1,4 @@
-"""Attempts in order until an answer is accepted: one loop without I/O, driven by sync and async code."""
+"""Attempts in order until an answer is accepted: one loop without I/O, for sync and async."""
 
 from __future__ import annotations
 

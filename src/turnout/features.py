@@ -15,45 +15,50 @@ HEAD = 6000
 TAIL = 2000
 
 FEATURES: tuple[str, ...] = (
-    "log_chars",          # log(1 + characters of the whole text, without a closing "Answer:")
-    "log_words",          # log(1 + words)
-    "log_stem_words",     # log(1 + words before the options)
-    "log_option_words",   # log(1 + mean words per option); 0 without options
-    "n_options",          # number of options / 4 (A. B. C. ... or 1) 2) ... in sequence)
-    "options_numeric",    # share of options that start with a number or a formula
-    "digit_share",        # digits / characters
-    "log_numbers",        # log(1 + numbers in the stem)
-    "numbers_per_word",   # numbers / (1 + words) in the stem
-    "log_max_number",     # log(1 + digits of the longest number)
-    "decimals",           # log(1 + numbers with a decimal point)
-    "math_share",         # mathematical operators and symbols / characters
-    "latex",              # log(1 + TeX commands and $)
-    "code",               # log(1 + code-like tokens)
-    "brackets",           # brackets / characters
-    "word_length",        # mean letters of a word
-    "long_words",         # share of words of nine letters and more
-    "capital_share",      # capitals / letters
-    "proper_nouns",       # capitalised words inside a sentence / words
-    "log_sentences",      # log(1 + sentences of the stem)
-    "sentence_words",     # log(1 + words per sentence of the stem)
-    "log_newlines",       # log(1 + line breaks of the stem)
-    "commas",             # commas / (1 + words)
-    "quotes",             # log(1 + quotation marks)
-    "non_ascii",          # share of characters above 127
-    "diversity",          # distinct words among the first 120 / their number
-    "function_words",     # share of function words
-    "pronouns",           # personal pronouns / (1 + words)
-    "q_what", "q_which", "q_who_when_where", "q_why", "q_how", "q_how_many",   # 0/1: present in the stem
-    "ends_question",      # 0/1: the stem ends with "?"
-    "imperative",         # 0/1: the stem starts with a verb of command
-    "compute",            # log(1 + calculate, find, determine, solve, prove ...)
-    "compose",            # log(1 + write, explain, describe, list ...)
-    "negation",           # log(1 + not, except, least, false ...)
-    "condition",          # log(1 + if, suppose, given, assume, each, every, only ...)
-    "comparison",         # log(1 + more, than, twice, half, percent ...)
-    "statements",         # 0/1: statement I/II, all/none of the above, blanks kept apart
-    "blank",              # 0/1: a gap to fill ("___")
-    "multiplicative",     # log(1 + times, twice, per, percent, %, half, ratio, rate ...)
+    "log_chars",  # log(1 + characters of the whole text, without a closing "Answer:")
+    "log_words",  # log(1 + words)
+    "log_stem_words",  # log(1 + words before the options)
+    "log_option_words",  # log(1 + mean words per option); 0 without options
+    "n_options",  # number of options / 4 (A. B. C. ... or 1) 2) ... in sequence)
+    "options_numeric",  # share of options that start with a number or a formula
+    "digit_share",  # digits / characters
+    "log_numbers",  # log(1 + numbers in the stem)
+    "numbers_per_word",  # numbers / (1 + words) in the stem
+    "log_max_number",  # log(1 + digits of the longest number)
+    "decimals",  # log(1 + numbers with a decimal point)
+    "math_share",  # mathematical operators and symbols / characters
+    "latex",  # log(1 + TeX commands and $)
+    "code",  # log(1 + code-like tokens)
+    "brackets",  # brackets / characters
+    "word_length",  # mean letters of a word
+    "long_words",  # share of words of nine letters and more
+    "capital_share",  # capitals / letters
+    "proper_nouns",  # capitalised words inside a sentence / words
+    "log_sentences",  # log(1 + sentences of the stem)
+    "sentence_words",  # log(1 + words per sentence of the stem)
+    "log_newlines",  # log(1 + line breaks of the stem)
+    "commas",  # commas / (1 + words)
+    "quotes",  # log(1 + quotation marks)
+    "non_ascii",  # share of characters above 127
+    "diversity",  # distinct words among the first 120 / their number
+    "function_words",  # share of function words
+    "pronouns",  # personal pronouns / (1 + words)
+    "q_what",
+    "q_which",
+    "q_who_when_where",
+    "q_why",
+    "q_how",
+    "q_how_many",  # 0/1: present in the stem
+    "ends_question",  # 0/1: the stem ends with "?"
+    "imperative",  # 0/1: the stem starts with a verb of command
+    "compute",  # log(1 + calculate, find, determine, solve, prove ...)
+    "compose",  # log(1 + write, explain, describe, list ...)
+    "negation",  # log(1 + not, except, least, false ...)
+    "condition",  # log(1 + if, suppose, given, assume, each, every, only ...)
+    "comparison",  # log(1 + more, than, twice, half, percent ...)
+    "statements",  # 0/1: statement I/II, all/none of the above, blanks kept apart
+    "blank",  # 0/1: a gap to fill ("___")
+    "multiplicative",  # log(1 + times, twice, per, percent, %, half, ratio, rate ...)
 )
 
 _WORD = re.compile(r"[A-Za-z\u00c0-\u024f\u0370-\u1fff\u3040-\uffef]+(?:['\u2019][A-Za-z]+)?")
@@ -72,9 +77,7 @@ _CODE_WORDS = frozenset(
 )
 _SENTENCE = re.compile(r"[.!?\u3002\uff01\uff1f](?=\s|\Z|[\"')\]])|\n\n")
 _PROPER = re.compile(r"[a-z0-9,;'\")] (?!I\b)[A-Z][a-z]")
-_STATEMENT = re.compile(
-    r"[Ss]tatement|(?:[Aa]ll|[Nn]one) of (?:the|these)|\bI{2,3}\b"
-)
+_STATEMENT = re.compile(r"[Ss]tatement|(?:[Aa]ll|[Nn]one) of (?:the|these)|\bI{2,3}\b")
 _BLANK = re.compile(r"__+|\b_\b|\.\.\.\.")
 
 _FUNCTION = frozenset(
@@ -84,7 +87,9 @@ _FUNCTION = frozenset(
     " where why how not no into onto over under between through during before after above below up down out"
     " off about there here also just very each any some such".split()
 )
-_PRONOUN = frozenset("i me my he she him her his hers they them their we us our you your it its".split())
+_PRONOUN = frozenset(
+    "i me my he she him her his hers they them their we us our you your it its".split()
+)
 _COMPUTE = frozenset(
     "calculate compute determine find evaluate solve prove derive estimate simplify express show"
     " calculates verify factor integrate differentiate".split()
@@ -93,9 +98,13 @@ _COMPOSE = frozenset(
     "write explain describe discuss list create generate design summarize summarise translate compare"
     " draft rewrite outline suggest propose analyze analyse implement provide complete edit".split()
 )
-_IMPERATIVE = _COMPUTE | _COMPOSE | frozenset(
-    "give make tell let consider suppose assume identify name state choose select answer given imagine act"
-    " convert classify extract read fill return call get play use help build fix refactor debug".split()
+_IMPERATIVE = (
+    _COMPUTE
+    | _COMPOSE
+    | frozenset(
+        "give make tell let consider suppose assume identify name state choose select answer given imagine act"
+        " convert classify extract read fill return call get play use help build fix refactor debug".split()
+    )
 )
 _NEGATION = frozenset(
     "not no never except least false incorrect without neither nor none cannot can't don't doesn't isn't"

@@ -64,7 +64,8 @@ def expected_output_tokens(
         known = np.asarray(prediction.output_tokens, dtype=np.float64)
         expected = np.where(np.isnan(known), expected, known)
     cap = [q.max_output_tokens if q.max_output_tokens is not None else np.inf for q in queries]
-    return np.minimum(expected, np.asarray(cap, dtype=np.float64)[:, None])
+    limit: NDArray[np.float64] = np.asarray(cap, dtype=np.float64)[:, None]
+    return np.minimum(expected, limit)
 
 
 def expected_cost_picousd(
@@ -73,7 +74,7 @@ def expected_cost_picousd(
     """(n, m) expected price of each call in picodollars; NaN for a candidate without a price."""
     tokens_in = np.asarray([q.input_tokens for q in queries], dtype=np.float64)[:, None]
     tokens_out = expected_output_tokens(queries, prediction, len(candidates))
-    return tokens_in * rates(candidates, "input_picousd") + tokens_out * rates(
+    cost: NDArray[np.float64] = tokens_in * rates(candidates, "input_picousd") + tokens_out * rates(
         candidates, "output_picousd"
     )
 

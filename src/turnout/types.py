@@ -143,7 +143,7 @@ class PairRule:
     `difference`: clip(q_s - q_w, 0, 1), the share of calls that only the strong model answers well
     when the weak model's successes are among the strong model's.
     `strong`: q_s itself (for routers whose score is not a quality, such as random).
-    `logistic`: sigmoid(a q_s + b q_w + c), fitted out of fold, so that the win rate is a probability.
+    `logistic`: sigmoid(a q_s + b q_w + c), fitted out of fold, so that it is a probability.
     """
 
     kind: Literal["difference", "strong", "logistic"] = "difference"
@@ -154,9 +154,9 @@ class PairRule:
     def win_rate(self, strong: Floats, weak: Floats) -> Floats:
         """Win rate in [0, 1] of the strong over the weak model; arrays of any one shape."""
         if self.kind == "strong":
-            return np.clip(strong, 0.0, 1.0)
+            return np.asarray(np.clip(strong, 0.0, 1.0), dtype=np.float32)
         if self.kind == "difference":
-            return np.clip(strong - weak, 0.0, 1.0)
+            return np.asarray(np.clip(strong - weak, 0.0, 1.0), dtype=np.float32)
         logit = self.a * strong + self.b * weak + self.c
         return np.asarray(1.0 / (1.0 + np.exp(-logit)), dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""An artifact is a folder: arrays in safetensors, a JSON manifest, a card for people. Never a pickle.
+"""An artifact is a folder: arrays in safetensors, a JSON manifest, a card. Never a pickle.
 
 Written beside its place and moved there whole, so that a run that is killed leaves the old one.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -56,8 +55,8 @@ def write_artifact(
         (fresh / MANIFEST).write_text(text + "\n", encoding="utf-8")
         (fresh / CARD).write_text(card, encoding="utf-8")
         if folder.exists():
-            os.replace(folder, old)
-        os.replace(fresh, folder)
+            folder.replace(old)
+        fresh.replace(folder)
         shutil.rmtree(old, ignore_errors=True)
     return _fingerprint(text + "\n")
 
@@ -84,7 +83,8 @@ def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
     data = _read(folder / ARRAYS)
     if hashlib.sha256(data).hexdigest() != manifest.get("arrays_sha256"):
         raise ArtifactError(
-            f"artifact {folder} is corrupt: {ARRAYS} does not match its manifest; copy or train it again"
+            f"artifact {folder} is corrupt: {ARRAYS} does not match its manifest; "
+            "copy or train it again"
         )
     try:
         arrays = load(data)

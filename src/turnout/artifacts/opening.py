@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from turnout.routers.base import Router
+from turnout import registry
+from turnout.artifacts.folder import read_artifact
+from turnout.encoders.opening import open_encoder
+from turnout.errors import ArtifactError, InputError, UnknownNameError, suggest
+from turnout.routers.arrays import Arrays
+from turnout.routers.base import Head, Router
+from turnout.routers.columns import Columns
+from turnout.routers.inputs import Inputs
+from turnout.routers.reference import Reference
+from turnout.routers.trained import TrainedRouter
+from turnout.types import PairRule
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""One folder for each trained router that ships."""
 
 
 def open_router(
@@ -21,6 +35,105 @@ def open_router(
 
     Raises:
         UnknownNameError: no such router.
+        InputError: an option that this router does not take.
         ArtifactError: the artifact is missing, corrupt, or of another encoder or router.
     """
-    raise NotImplementedError
+    kind = registry.load("routers", name)
+    given = dict(options or {})
+    if artifact is None:
+        artifact = given.pop("artifact", None)
+    if is_head(kind):
+        _refuse_unknown(name, given, ("artifact",))
+        return _open_trained(name, kind, Path(artifact) if artifact else PRETRAINED / name)
+    if artifact is not None:
+        raise InputError("artifact", str(artifact), f"router {name!r} is not trained: leave it out")
+    _refuse_unknown(name, given, tuple(inspect.signature(kind).parameters))
+    router: Router = kind(**given)
+    return router
+
+
+def is_head(kind: Any) -> bool:
+    """Whether what is registered is the head of a trained router."""
+    return isinstance(kind, type) and hasattr(kind, "from_arrays")
+
+
+def trainable() -> tuple[str, ...]:
+    """Names of the routers that `turnout train` can fit."""
+    return tuple(name for name, kind in registry.items("routers") if is_head(kind))
+
+
+def head_of(name: str) -> type[Head]:
+    """The head that a trained router is made of.
+
+    Raises:
+        UnknownNameError: no such router, or one that is not trained.
+    """
+    kind = registry.load("routers", name)
+    if not is_head(kind):
+        raise UnknownNameError("trainable router", name, trainable())
+    head: type[Head] = kind
+    return head
+
+
+def _refuse_unknown(name: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in given:
+        if key not in known:
+            listed = ", ".join(known) or "none"
+            raise InputError(
+                f"options of router {name}", key, f"it takes: {listed}.{suggest(key, known)}"
+            )
+
+
+def _open_trained(name: str, head: type[Head], folder: Path) -> TrainedRouter:
+    manifest, arrays, fingerprint = read_artifact(folder)
+    if manifest.get("router") != name:
+        raise ArtifactError(
+            f"artifact {folder} is of router {manifest.get('router')!r}, not {name!r}; "
+            f"open it as {manifest.get('router')!r} or train {name!r}"
+        )
+    try:
+        return assemble(name, head, manifest, arrays, fingerprint)
+    except (KeyError, IndexError, TypeError) as error:
+        raise ArtifactError(
+            f"artifact {folder}: its manifest or arrays lack {error}; train it again"
+        ) from error
+
+
+def assemble(
+    name: str,
+    head: type[Head],
+    manifest: Mapping[str, Any],
+    arrays: Arrays,
+    fingerprint: str | None,
+) -> TrainedRouter:
+    """The router that a manifest and its arrays describe.
+
+    Raises:
+        ArtifactError: it was fitted with another encoder than the one installed.
+    """
+    stated = manifest["encoder"]
+    encoder = open_encoder(stated["name"])
+    if encoder.fingerprint != stated["fingerprint"]:
+        raise ArtifactError(
+            f"router {name}: fitted with encoder {stated['name']} {stated['fingerprint'][:12]}…, "
+            f"but {encoder.fingerprint[:12]}… is installed; train it again"
+        )
+    columns = manifest["columns"]
+    return TrainedRouter(
+        name=name,
+        fingerprint=fingerprint,
+        inputs=Inputs.from_arrays(encoder, _part(arrays, "inputs/")),
+        head=head.from_arrays(_part(arrays, "head/")),
+        columns=Columns(
+            names=tuple(columns["names"]),
+            ladder=columns.get("ladder"),
+            strong_prior=float(columns.get("strong_prior", 0.0)),
+            weak_prior=float(columns.get("weak_prior", 0.0)),
+        ),
+        pair=PairRule(**manifest["pair"]),
+        known=Reference.from_arrays(_part(arrays, "reference/")),
+    )
+
+
+def _part(arrays: Arrays, prefix: str) -> Arrays:
+    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
@@ -43,7 +44,7 @@ class HashingEncoder:
 
     @property
     def dimension(self) -> int:
-        """d."""
+        """D."""
         return self._dimension
 
     @property
@@ -72,7 +73,7 @@ class HashingEncoder:
 def _grams(text: str) -> Iterator[str]:
     words = _WORD.findall(text)
     yield from words
-    for first, second in zip(words, words[1:], strict=False):
+    for first, second in pairwise(words):
         yield f"{first} {second}"
     for word in words:
         if len(word) > 4:

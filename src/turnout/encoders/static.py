@@ -52,7 +52,7 @@ class StaticEncoder:
 
     @property
     def dimension(self) -> int:
-        """d."""
+        """D."""
         return int(self._rows.shape[1])
 
     def encode(self, texts: Sequence[str]) -> Floats:
@@ -85,8 +85,8 @@ def open_static(folder: Path = SHIPPED) -> StaticEncoder:
     found = fingerprint(tokenizer_bytes, rows_bytes)
     if found != manifest.get("fingerprint"):
         raise ArtifactError(
-            f"encoder {folder.name!r} is corrupt: its files hash to {found[:12]}…, its manifest says "
-            f"{str(manifest.get('fingerprint'))[:12]}…; install or build it again"
+            f"encoder {folder.name!r} is corrupt: its files hash to {found[:12]}…, its manifest "
+            f"says {str(manifest.get('fingerprint'))[:12]}…; install or build it again"
         )
     try:
         arrays = load(rows_bytes)

@@ -96,7 +96,7 @@ def best_value(
     """
     value = quality if np.isinf(usd_per_quality) else quality * usd_per_quality - cost_usd
     best = value >= value.max(axis=1, keepdims=True) - 1e-12
-    return np.argmin(np.where(best, cost_usd, np.inf), axis=1)
+    return np.asarray(np.argmin(np.where(best, cost_usd, np.inf), axis=1), dtype=np.intp)
 
 
 def upper_hull(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:

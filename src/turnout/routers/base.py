@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
-from turnout.types import Candidate, Prediction, Query
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.routers.arrays import Array, Arrays
+from turnout.types import Candidate, Floats, Prediction, Query
 
 
 @runtime_checkable
@@ -44,4 +48,33 @@ class Router(Protocol):
         Raises:
             RouterError: it cannot predict now (a remote encoder is gone, say).
         """
+        ...
+
+
+class Head(Protocol):
+    """The learned part of a trained router: rows in, quality per column out. Numpy alone."""
+
+    @classmethod
+    def fit(cls, x: Floats, score: Array, groups: NDArray[np.intp], *, seed: int = 0) -> Self:
+        """Learn from outcomes.
+
+        Args:
+            x: (n, d) input rows.
+            score: (n, m) in [0, 1], NaN for a missing cell.
+            groups: (n,) prompts of one group never part in a fold.
+            seed: the same seed gives the same head.
+        """
+        ...
+
+    def predict(self, x: Floats) -> Floats:
+        """(n, m) expected quality in [0, 1] of (n, d) rows."""
+        ...
+
+    def arrays(self) -> Arrays:
+        """What was learned, by name, for the artifact."""
+        ...
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The head that `arrays` came from."""
         ...

@@ -25,8 +25,8 @@ def normalise(model: str) -> str:
 class Columns:
     """What a head's K columns are.
 
-    Without a ladder they are the models of the outcomes it was fitted on, by name. With one they are
-    tiers of ability, weakest first, and a model stands at a position between 0 and K - 1: by its
+    Without a ladder they are the models of the outcomes it was fitted on, by name. With one they
+    are tiers of ability, weakest first, and a model stands at a position between 0 and K - 1: by its
     name where its outcomes are known, else by its place among the candidates ("prior").
     """
 
@@ -76,7 +76,9 @@ class Columns:
     def _places(self, candidates: Sequence[Candidate]) -> tuple[list[float], tuple[str, ...]]:
         """Positions on the ladder. Of two candidates the user's order wins over a contradiction."""
         m = len(candidates)
-        priors = np.linspace(self.strong_prior, self.weak_prior, m) if m > 1 else [self.strong_prior]
+        priors = (
+            np.linspace(self.strong_prior, self.weak_prior, m) if m > 1 else [self.strong_prior]
+        )
         known = [self._known(c) for c in candidates]
         places = [float(p) if k is None else k for p, k in zip(priors, known, strict=True)]
         if m == 2 and places[1] >= places[0]:

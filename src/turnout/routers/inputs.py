@@ -1,4 +1,4 @@
-"""What heads see of a query: its vector and its cheap features, joined into one row."""
+"""What heads see of a query: its vectors and its cheap features, joined into one row."""
 
 from __future__ import annotations
 
@@ -8,70 +8,132 @@ from dataclasses import dataclass
 import numpy as np
 
 from turnout.encoders.base import Encoder
+from turnout.encoders.lexical import LexicalEncoder, fit_lexical
 from turnout.features import FEATURES, feature_vector
+from turnout.routers.arrays import Arrays
 from turnout.types import Floats
+
+LIMIT = 4.0
+"""Features are clipped at this many standard deviations: a prompt unlike any that was fitted on
+must not throw a linear head off its range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """The rows that heads are fitted on.
+    """Rows of d columns in three blocks: the encoder's vector, the lexical vector, the features.
 
-    Each block is centred and scaled by numbers fitted with the head, and clipped: a prompt unlike
-    any that was fitted on must not throw a linear head off its range.
+    Each block is centred and scaled to the same total variance; features are standardised first.
     """
 
     encoder: Encoder
+    lexical: LexicalEncoder | None
     shift: Floats
-    """(d + f,) means of the fitted rows."""
+    """(d,) means of the fitted rows."""
     scale: Floats
-    """(d + f,) factors."""
-    limit: float = 4.0
-    """Features are clipped at this many times their standard deviation."""
-    feature_spread: Floats
-    """(f,) scaled standard deviation of each feature, for clipping."""
+    """(d,) factors."""
+    bound: Floats
+    """(f,) largest absolute value of each scaled feature."""
 
     def rows(self, texts: Sequence[str]) -> Floats:
-        """(n, d + f) scaled rows; each depends on its own text alone."""
-        return self.transform(raw_rows(self.encoder, texts))
+        """(n, d) scaled rows; each depends on its own text alone."""
+        parts = [self.encoder.encode(texts)]
+        if self.lexical is not None:
+            parts.append(self.lexical.encode(texts))
+        return self.transform([*parts, feature_rows(texts)])
 
-    def transform(self, raw: Floats) -> Floats:
-        """(n, d + f) scaled rows of raw ones."""
-        scaled = (raw - self.shift) * self.scale
-        f = len(self.feature_spread)
-        if f:
-            bound = self.limit * self.feature_spread
-            scaled[:, -f:] = np.clip(scaled[:, -f:], -bound, bound)
+    def transform(self, blocks: Sequence[Floats]) -> Floats:
+        """(n, d) scaled rows of raw blocks."""
+        scaled = (np.concatenate(blocks, axis=1) - self.shift) * self.scale
+        f = len(self.bound)
+        scaled[:, -f:] = np.clip(scaled[:, -f:], -self.bound, self.bound)
         return np.asarray(scaled, dtype=np.float32)
 
+    def arrays(self) -> Arrays:
+        """What was learned, by name; the encoder is named by the manifest."""
+        found: Arrays = {"shift": self.shift, "scale": self.scale, "bound": self.bound}
+        if self.lexical is not None:
+            found |= {f"lexical/{name}": a for name, a in self.lexical.arrays().items()}
+        return found
 
-def raw_rows(encoder: Encoder, texts: Sequence[str]) -> Floats:
-    """(n, d + f): the encoder's vector and the features, as they are."""
-    numbers = np.asarray([feature_vector(t) for t in texts], dtype=np.float32)
-    return np.concatenate([encoder.encode(texts), numbers.reshape(len(texts), len(FEATURES))], axis=1)
+    @classmethod
+    def from_arrays(cls, encoder: Encoder, arrays: Arrays) -> Inputs:
+        """The inputs that `arrays` came from."""
+        lexical = None
+        if "lexical/basis" in arrays:
+            lexical = LexicalEncoder.from_arrays(
+                {"idf": arrays["lexical/idf"], "basis": arrays["lexical/basis"]}
+            )
+        return cls(
+            encoder=encoder,
+            lexical=lexical,
+            shift=arrays["shift"],
+            scale=arrays["scale"],
+            bound=arrays["bound"],
+        )
 
 
-def fit_inputs(
-    encoder: Encoder, raw: Floats, *, embedding_weight: float, feature_weight: float
-) -> Inputs:
-    """Centre and scale: the embedding as a whole, each feature by its own spread.
+def feature_rows(texts: Sequence[str]) -> Floats:
+    """(n, f) features of texts."""
+    rows = np.asarray([feature_vector(t) for t in texts], dtype=np.float32)
+    return rows.reshape(len(texts), len(FEATURES))
 
-    Args:
-        encoder: made the first d columns.
-        raw: (n, d + f) raw rows.
-        embedding_weight: total variance of the embedding after scaling.
-        feature_weight: total variance of the features after scaling.
-    """
-    d, f = encoder.dimension, len(FEATURES)
-    spread = raw.std(axis=0)
-    scale = np.ones(d + f, dtype=np.float64)
-    varies = spread[d:] > 1e-6
-    scale[d:] = np.where(varies, 1.0 / np.maximum(spread[d:], 1e-6), 0.0)
-    for block, weight in ((slice(0, d), embedding_weight), (slice(d, d + f), feature_weight)):
-        total = float(((spread[block] * scale[block]) ** 2).sum())
-        scale[block] *= np.sqrt(weight / max(total, 1e-9))
-    return Inputs(
-        encoder=encoder,
-        shift=raw.mean(axis=0).astype(np.float32),
-        scale=scale.astype(np.float32),
-        feature_spread=(spread[d:] * scale[d:]).astype(np.float32),
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRows:
+    """Texts with what can be computed once for all folds."""
+
+    encoder: Encoder
+    texts: tuple[str, ...]
+    vectors: Floats
+    """(n, d) of the encoder."""
+    features: Floats
+    """(n, f)."""
+
+    @classmethod
+    def of(cls, encoder: Encoder, texts: Sequence[str]) -> RawRows:
+        """Encode texts."""
+        return cls(
+            encoder=encoder,
+            texts=tuple(texts),
+            vectors=encoder.encode(texts),
+            features=feature_rows(texts),
+        )
+
+    def take(self, index: Sequence[int] | np.ndarray) -> RawRows:
+        """Some of the rows."""
+        at = np.arange(len(self.texts))[np.asarray(index)]
+        return RawRows(
+            encoder=self.encoder,
+            texts=tuple(self.texts[i] for i in at),
+            vectors=self.vectors[at],
+            features=self.features[at],
+        )
+
+
+def fit_inputs(raw: RawRows, *, lexical: bool = True, seed: int = 0) -> tuple[Inputs, Floats]:
+    """Fit the lexical encoder and the scales; returns the inputs and the (n, d) rows of `raw`."""
+    blocks = [raw.vectors]
+    words: LexicalEncoder | None = None
+    if lexical:
+        words, vectors = fit_lexical(raw.texts, seed=seed)
+        blocks.append(vectors)
+    blocks.append(raw.features)
+    scales = [_block_scale(b, standardise=b is raw.features) for b in blocks]
+    inputs = Inputs(
+        encoder=raw.encoder,
+        lexical=words,
+        shift=np.concatenate([b.mean(axis=0) for b in blocks]).astype(np.float32),
+        scale=np.concatenate(scales).astype(np.float32),
+        bound=(LIMIT * raw.features.std(axis=0) * scales[-1]).astype(np.float32),
     )
+    return inputs, inputs.transform(blocks)
+
+
+def _block_scale(block: Floats, *, standardise: bool) -> Floats:
+    """(c,) factors that give a block the total variance 1."""
+    spread = block.std(axis=0)
+    scale = np.ones(block.shape[1])
+    if standardise:
+        scale = np.where(spread > 1e-6, 1.0 / np.maximum(spread, 1e-6), 0.0)
+    total = float(((spread * scale) ** 2).sum())
+    return np.asarray(scale / np.sqrt(max(total, 1e-9)), dtype=np.float32)

@@ -11,7 +11,7 @@ from turnout.types import Candidate, PairRule, Prediction, Query
 
 
 class RandomRouter:
-    """Win rates drawn evenly from [0, 1), so that threshold t calls the strong model 1 - t of the time.
+    """Win rates drawn evenly from [0, 1): threshold t calls the strong model 1 - t of the time.
 
     Args:
         seed: with one, the draw depends on the seed and the query's text alone, so that runs can be

@@ -146,7 +146,9 @@ def open_rules(file: Path | str = SHIPPED) -> RulesRouter:
 def _rule(i: int, entry: Any) -> Rule:
     where = f"rules[{i}]"
     if not isinstance(entry, dict):
-        raise SettingsError(where, entry, "give a mapping with `when` and `win_rate`, `ramp` or `use`")
+        raise SettingsError(
+            where, entry, "give a mapping with `when` and `win_rate`, `ramp` or `use`"
+        )
     _only(entry, ("name", "when", "win_rate", "ramp", "use"), where)
     actions = [key for key in ("win_rate", "ramp", "use") if key in entry]
     if len(actions) != 1:

@@ -1,0 +1,50 @@
+"""The `turnout` command. Subcommands are imported when called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from turnout import __version__
+from turnout.errors import TurnoutError
+
+_COMMANDS = {
+    "calibrate": "Set the knob from your prompts: a share of strong calls, or a budget.",
+    "demo": "Route the bundled prompts through a gateway with two simulated models.",
+    "evaluate": "Measure routers on a benchmark or on your own outcomes.",
+    "route": "Decide for prompts, and say why. No key, no network.",
+    "serve": "Serve an OpenAI-compatible gateway.",
+    "train": "Fit a router on your own outcomes.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"turnout.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="turnout")
+def cli() -> None:
+    """Send each LLM request to the cheapest model that will answer it well enough."""
+
+
+def main() -> None:
+    """Run the command; an error made on purpose is one line, never a traceback."""
+    try:
+        cli()
+    except TurnoutError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)

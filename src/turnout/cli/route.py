@@ -1,0 +1,121 @@
+"""`turnout route`: a decision for each prompt, and why."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from turnout.artifacts.opening import open_router
+from turnout.cli.pool import make_pool, pool_options, router_options
+from turnout.data.prompts import read_prompts
+from turnout.engine import Engine
+from turnout.errors import InputError
+from turnout.names import RouteSpec, format_route
+from turnout.routers.base import Router
+from turnout.types import Decision, Pool, Query
+
+
+@click.command()
+@click.argument("prompts", nargs=-1)
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Prompts, one a line or JSONL with `prompt` or `messages`; - reads standard input.",
+)
+@click.option("--threshold", type=float, help="The knob itself, from 0 (best) to 1 (cheapest).")
+@click.option(
+    "--strong-share",
+    type=float,
+    help="Set the knob to this share of strong calls on the router's reference prompts [0.5].",
+)
+@router_options
+@pool_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
+def route(
+    prompts: tuple[str, ...],
+    file: Path | None,
+    threshold: float | None,
+    strong_share: float | None,
+    router: str,
+    artifact: Path | None,
+    strong: str,
+    weak: str,
+    models: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Decide for PROMPTS, and say why. No key, no network."""
+    queries = _queries(prompts, file)
+    pool = make_pool(strong=strong, weak=weak, models=models)
+    opened = open_router(router, artifact=artifact)
+    opened.check(pool.candidates)
+    spec = RouteSpec(router, _threshold(threshold, strong_share, opened, pool))
+    decisions = Engine(pool, {router: opened}).decide_many(queries, spec)
+    for query, decision in zip(queries, decisions, strict=True):
+        if as_json:
+            click.echo(json.dumps({"prompt": query.text, **decision.to_dict()}, ensure_ascii=False))
+        else:
+            click.echo(_explain(query, decision))
+
+
+def _queries(prompts: Sequence[str], file: Path | None) -> list[Query]:
+    if prompts and file is not None:
+        raise InputError("file", str(file), "give prompts or a file, not both")
+    if not prompts and file is None and sys.stdin.isatty():
+        raise InputError("prompts", (), 'give a prompt, such as: turnout route "What is 2+2?"')
+    if prompts:
+        empty = [p for p in prompts if not p.strip()]
+        if empty:
+            raise InputError("prompt", empty[0], "give a text to route")
+        return [Query.of(p) for p in prompts]
+    return read_prompts(file or Path("-"))
+
+
+def _threshold(threshold: float | None, share: float | None, router: Router, pool: Pool) -> float:
+    if threshold is not None and share is not None:
+        raise InputError("strong_share", share, "give --threshold or --strong-share, not both")
+    if threshold is not None:
+        if not 0.0 <= threshold <= 1.0:
+            raise InputError("threshold", threshold, "give a number from 0 to 1")
+        return threshold
+    if share is not None and not 0.0 <= share <= 1.0:
+        raise InputError("strong_share", share, "give a number from 0 to 1")
+    if len(pool.candidates) != 2:
+        if share is not None:
+            raise InputError("strong_share", share, "with three or more models give --threshold")
+        return 0.5
+    find = getattr(router, "threshold_for_share", None)
+    if find is not None:
+        return float(find(pool.candidates, 0.5 if share is None else share))
+    if share is not None:
+        raise InputError(
+            "strong_share",
+            share,
+            f"router {router.name} has no reference prompts; set the knob from yours with "
+            "`turnout calibrate`, or give --threshold",
+        )
+    return 0.5
+
+
+def _explain(query: Query, decision: Decision) -> str:
+    shown = " ".join(query.text.split())
+    shown = shown if len(shown) <= 72 else f"{shown[:71]}…"
+    route_name = format_route(RouteSpec(decision.router, decision.threshold or 0.0))
+    lines = [f"{decision.model}  ←  {shown}", f"  why      {decision.reason}"]
+    if decision.quality:
+        qualities = ", ".join(f"{name} {q:.3f}" for name, q in decision.quality.items())
+        lines.append(f"  quality  {qualities}")
+    costs = ", ".join(
+        f"{name} {'unknown' if usd is None else f'{usd:.6f} USD'}"
+        for name, usd in decision.expected_cost_usd.items()
+    )
+    lines.append(f"  cost     {costs}")
+    lines.extend(f"  rests on {name}: {basis}" for name, basis in decision.basis.items())
+    lines.extend(f"  out      {name}: {why}" for name, why in decision.excluded.items())
+    lines.extend(f"  note     {note}" for note in decision.notes)
+    lines.append(f"  as       model={route_name!r} · {decision.elapsed_us / 1000:.2f} ms")
+    return "\n".join(lines)

@@ -1,0 +1,54 @@
+"""`turnout train`: fit a router on the user's outcomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from turnout.data.outcomes import read_outcomes
+from turnout.encoders.opening import DEFAULT
+from turnout.training.fit import fit_router
+
+
+@click.command()
+@click.argument("router")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Outcomes as JSONL; see docs/reference/outcomes-format.md.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The artifact folder to write."
+)
+@click.option("--encoder", default=DEFAULT, show_default=True, help="Or hashing-1024.")
+@click.option("--seed", default=0, show_default=True)
+def train(router: str, data: Path, out: Path, encoder: str, seed: int) -> None:
+    """Fit ROUTER (mf, linear, knn, clusters, blend) on your own outcomes."""
+    table = read_outcomes(data)
+    fitted = fit_router(
+        router,
+        table,
+        encoder=encoder,
+        seed=seed,
+        source=data.name,
+        progress=lambda text: click.echo(f"  {text}", err=True),
+    )
+    fingerprint = fitted.write(out)
+    measured = fitted.manifest["measured"]
+    click.echo(f"{router} fitted on {len(table.prompts)} prompts and {len(table.models)} models")
+    click.echo(
+        f"  out of fold: Brier {measured['brier_out_of_fold']:.4f}, "
+        f"skill over each model's mean {measured['brier_skill']:+.1%}"
+    )
+    for note in fitted.manifest["notes"]:
+        click.echo(f"  note: {note}")
+    click.echo(f"wrote {out} ({fingerprint})")
+    click.echo(f"use it: turnout route --router {router} --artifact {out} {_models(table.models)}")
+
+
+def _models(models: tuple[str, ...]) -> str:
+    if len(models) == 2:
+        return f"--strong {models[0]} --weak {models[1]} PROMPT"
+    return " ".join(f"--model {name}" for name in models) + " PROMPT"

@@ -1,0 +1,88 @@
+"""From settings to the things that serve: candidates, engine, providers."""
+
+from __future__ import annotations
+
+from turnout.artifacts.opening import open_router
+from turnout.engine import Engine
+from turnout.errors import InputError, SettingsError, UnknownNameError
+from turnout.names import parse_route
+from turnout.pricing import list_context_tokens, list_price
+from turnout.providers.base import Provider
+from turnout.providers.openai import OpenAIProvider
+from turnout.settings import CandidateSettings, PriceSettings, ProviderSettings, Settings
+from turnout.types import Candidate, Pool, Price
+
+
+def build_pool(settings: Settings) -> Pool:
+    """The candidates, strongest first; prices and windows that are not given are list values."""
+    candidates = tuple(_candidate(c) for c in settings.candidates)
+    return Pool(candidates=candidates, default=settings.default)
+
+
+def build_engine(settings: Settings) -> Engine:
+    """Open every router and check it against the candidates. No key is used and nothing is called.
+
+    Raises:
+        TurnoutError: a router that does not exist, does not open, or does not know a candidate.
+        SettingsError: `auto` does not name a route.
+    """
+    routers = {
+        name: open_router(name, artifact=router.artifact, options=router.options or None)
+        for name, router in settings.routers.items()
+    }
+    check_auto(settings)
+    engine = Engine(build_pool(settings), routers)
+    engine.check()
+    return engine
+
+
+def check_auto(settings: Settings) -> None:
+    """Raise where `auto` does not name a route over the configured routers.
+
+    Raises:
+        SettingsError: names the value and the way out.
+    """
+    try:
+        parse_route(settings.auto, routers=settings.routers, field="auto")
+    except InputError as error:
+        raise SettingsError("auto", settings.auto, error.remedy) from error
+    except UnknownNameError as error:
+        raise SettingsError("auto", settings.auto, str(error)) from error
+
+
+def build_providers(settings: Settings) -> dict[str, Provider]:
+    """A client for each provider, by name; open them with `async with`."""
+    return {name: _provider(name, given) for name, given in settings.providers.items()}
+
+
+def _candidate(given: CandidateSettings) -> Candidate:
+    model = given.model or given.name
+    context = given.context_tokens
+    return Candidate(
+        name=given.name,
+        upstream_model=model,
+        provider=given.provider or "",
+        price=_price(given.price, model),
+        context_tokens=list_context_tokens(model) if context is None else context,
+        max_output_tokens=given.max_output_tokens,
+        capabilities=None if given.capabilities is None else frozenset(given.capabilities),
+        known_as=given.known_as,
+    )
+
+
+def _price(given: PriceSettings | None, model: str) -> Price | None:
+    if given is None:
+        return list_price(model)
+    return Price.per_million(given.input_usd, given.output_usd)
+
+
+def _provider(name: str, given: ProviderSettings) -> Provider:
+    key = given.api_key
+    return OpenAIProvider(
+        name,
+        given.base_url,
+        api_key=None if key is None else key.get_secret_value(),
+        timeout_s=given.timeout_s,
+        connect_timeout_s=given.connect_timeout_s,
+        headers={k: v.get_secret_value() for k, v in given.headers.items()},
+    )

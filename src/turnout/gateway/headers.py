@@ -1,0 +1,77 @@
+"""Which headers cross the gateway, and the ones that explain a decision."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from decimal import Decimal
+
+from turnout.types import Decision
+
+REASON_CAP = 300
+"""Characters of `x-turnout-reason`."""
+
+_TO_UPSTREAM = ("openai-beta", "idempotency-key", "traceparent", "tracestate")
+_TO_CLIENT = ("content-type", "content-encoding", "retry-after", "retry-after-ms",
+              "x-request-id", "x-should-retry")  # fmt: skip
+_TO_CLIENT_PREFIXES = ("openai-", "x-ratelimit-")
+
+
+def to_upstream(headers: Mapping[str, str]) -> dict[str, str]:
+    """The client's headers that an upstream may see. Keys and cookies are never among them."""
+    return {name: headers[name] for name in _TO_UPSTREAM if name in headers}
+
+
+def to_client(headers: Mapping[str, str]) -> dict[str, str]:
+    """The upstream's headers that the client may see."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name in _TO_CLIENT or name.startswith(_TO_CLIENT_PREFIXES)
+    }
+
+
+def new_request_id() -> str:
+    """An id for a reply to which no upstream gave one."""
+    return f"req_{secrets.token_hex(12)}"
+
+
+def decision_headers(decision: Decision) -> dict[str, str]:
+    """`x-turnout-*`: what was decided and why. A header whose value is not known is left out."""
+    score = decision.win_rate
+    if score is None:
+        score = decision.quality.get(decision.model)
+    cost = decision.expected_cost_picousd.get(decision.model)
+    found = {
+        "x-turnout-decision-id": decision.id,
+        "x-turnout-model": header_safe(decision.model),
+        "x-turnout-router": header_safe(decision.router),
+        "x-turnout-score": None if score is None else f"{score:.4f}",
+        "x-turnout-reason": header_safe(f"{decision.code}: {_sentence(decision)}"),
+        "x-turnout-cost-usd": None if cost is None else picousd_decimal(cost),
+        "x-turnout-fallback": "true" if decision.fallback else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def refusal_headers(code: str) -> dict[str, str]:
+    """`x-turnout-*` of a request that was refused before a decision; the body has the sentence."""
+    return {"x-turnout-reason": header_safe(code)}
+
+
+def picousd_decimal(picousd: int) -> str:
+    """USD as a fixed-point decimal, never in exponent notation."""
+    return f"{Decimal(picousd).scaleb(-12).normalize():f}"
+
+
+def header_safe(text: str) -> str:
+    """Printable ASCII on one line, of a bounded length."""
+    plain = "".join(c if " " <= c <= "~" else "?" if c > "~" else " " for c in text[:REASON_CAP])
+    return plain.strip()
+
+
+def _sentence(decision: Decision) -> str:
+    """The reason; of a failure without the router's own words, which may quote the prompt."""
+    if decision.fallback:
+        return f"router {decision.router} failed, {decision.model} serves by default"
+    return decision.reason

@@ -1,0 +1,68 @@
+"""What `model` may say: candidates by name, routes, and `auto`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from turnout.engine import Engine
+from turnout.errors import UnknownNameError
+from turnout.names import RouteSpec, format_route, is_route
+from turnout.settings import AUTO
+from turnout.types import Candidate
+
+LISTED_THRESHOLDS = (0.25, 0.5, 0.75)
+"""Every threshold from 0 to 1 works; these are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The models that a gateway offers."""
+
+    engine: Engine
+    auto: str
+    allow_passthrough: bool = True
+
+    def resolve(self, model: str) -> RouteSpec | Candidate:
+        """What a model name asks for.
+
+        Raises:
+            UnknownNameError: nothing here has this name; the message lists what does.
+            RouteNameError: a malformed route.
+        """
+        if model == AUTO:
+            return self.engine.parse(self.auto, "auto")
+        if is_route(model):
+            return self.engine.parse(model)
+        if self.allow_passthrough and model in self.engine.pool.names:
+            return self.engine.pool[model]
+        raise UnknownNameError("model", model, self.names())
+
+    def names(self) -> list[str]:
+        """The names listed by `GET /v1/models`, `auto` first."""
+        routes = [
+            format_route(RouteSpec(router, threshold))
+            for router in self.engine.routers
+            for threshold in LISTED_THRESHOLDS
+        ]
+        candidates = self.engine.pool.names if self.allow_passthrough else ()
+        return [AUTO, *routes, *candidates]
+
+    def listing(self) -> dict[str, Any]:
+        """OpenAI's list of models."""
+        return {"object": "list", "data": [self._entry(name) for name in self.names()]}
+
+    def entry(self, model: str) -> dict[str, Any]:
+        """OpenAI's model object. Routes need not be among the listed ones.
+
+        Raises:
+            UnknownNameError: nothing here has this name.
+            RouteNameError: a malformed route.
+        """
+        self.resolve(model)
+        return self._entry(model)
+
+    def _entry(self, name: str) -> dict[str, Any]:
+        pool = self.engine.pool
+        owner = pool[name].provider if name in pool.names else "turnout"
+        return {"id": name, "object": "model", "created": 0, "owned_by": owner}

@@ -1,0 +1,86 @@
+"""`blend`: the weighted average of heads, which is the default router."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.routers.arrays import Array, Arrays
+from turnout.routers.base import Head
+from turnout.routers.clusters import Clusters
+from turnout.routers.factorization import Factorization
+from turnout.routers.knn import Knn
+from turnout.routers.linear import Linear
+from turnout.types import Floats
+
+MEMBERS: Mapping[str, type[Head]] = {
+    "linear": Linear,
+    "knn": Knn,
+    "mf": Factorization,
+    "clusters": Clusters,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Quality = sum of weight times a member's quality; the weights sum to 1."""
+
+    members: tuple[Head, ...]
+    names: tuple[str, ...]
+    weights_: Floats
+
+    @classmethod
+    def fit(
+        cls,
+        x: Floats,
+        score: Array,
+        groups: NDArray[np.intp],
+        *,
+        seed: int = 0,
+        members: Sequence[str] = tuple(MEMBERS),
+    ) -> Blend:
+        """Fit every member to (n, d) rows and (n, m) scores; each weighs the same.
+
+        Args:
+            x: rows.
+            score: NaN where missing.
+            groups: (n,) group of each row.
+            seed: for the members.
+            members: names from `MEMBERS`.
+        """
+        fitted = tuple(MEMBERS[name].fit(x, score, groups, seed=seed) for name in members)
+        even = np.full(len(fitted), 1.0 / len(fitted), dtype=np.float32)
+        return cls(fitted, tuple(members), even)
+
+    def predict(self, x: Floats) -> Floats:
+        """(n, m) expected quality."""
+        total = self.weights_[0] * self.members[0].predict(x)
+        for weight, member in zip(self.weights_[1:], self.members[1:], strict=True):
+            total += weight * member.predict(x)
+        return np.asarray(total, dtype=np.float32)
+
+    def arrays(self) -> Arrays:
+        """What was learned, by `member/name`."""
+        found: Arrays = {"weights": self.weights_}
+        for name, member in zip(self.names, self.members, strict=True):
+            found |= {f"{name}/{key}": array for key, array in member.arrays().items()}
+        return found
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Blend:
+        """The head that `arrays` came from."""
+        names = tuple(name for name in MEMBERS if any(k.startswith(f"{name}/") for k in arrays))
+        members = tuple(
+            MEMBERS[name].from_arrays(
+                {
+                    k.removeprefix(f"{name}/"): a
+                    for k, a in arrays.items()
+                    if k.startswith(f"{name}/")
+                }
+            )
+            for name in names
+        )
+        return cls(members, names, arrays["weights"])

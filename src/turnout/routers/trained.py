@@ -1,0 +1,82 @@
+"""The router around a fitted head: text → rows → columns → candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from turnout.errors import InputError
+from turnout.routers.base import Head
+from turnout.routers.columns import Columns
+from turnout.routers.inputs import Inputs
+from turnout.routers.reference import Reference
+from turnout.types import Candidate, Floats, PairRule, Prediction, Query, texts
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRouter:
+    """Predicts with a head that was fitted on outcomes; opened from an artifact."""
+
+    name: str
+    fingerprint: str | None
+    inputs: Inputs
+    head: Head
+    columns: Columns
+    pair: PairRule
+    known: Reference
+    """Out-of-fold predictions beside outcomes, by column."""
+    _weights: dict[tuple[Candidate, ...], tuple[Floats, tuple[str, ...]]] = field(
+        default_factory=dict, repr=False
+    )
+
+    def check(self, candidates: Sequence[Candidate]) -> None:
+        """Every candidate must be a column, or find a place on the ladder.
+
+        Raises:
+            UnknownNameError: one does not.
+        """
+        self._mix(candidates)
+
+    def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
+        """(n, m) expected quality and output tokens."""
+        weights, basis = self._mix(candidates)
+        by_column = self.head.predict(self.inputs.rows(texts(queries)))
+        lengths = self.reference(candidates).mean_output_tokens()
+        return Prediction(
+            candidates=tuple(c.name for c in candidates),
+            quality=np.clip(by_column @ weights, 0.0, 1.0),
+            output_tokens=np.broadcast_to(lengths, (len(queries), len(candidates))),
+            pair=self.pair,
+            basis=basis,
+        )
+
+    def reference(self, candidates: Sequence[Candidate]) -> Reference:
+        """What is known of these candidates from the outcomes this router was fitted on."""
+        return self.known.mix(self._mix(candidates)[0])
+
+    def reference_win_rates(self, candidates: Sequence[Candidate]) -> Floats:
+        """(r,) out-of-fold win rates of the first over the last of two candidates.
+
+        Raises:
+            InputError: not exactly two candidates.
+        """
+        if len(candidates) != 2:
+            names = [c.name for c in candidates]
+            raise InputError("candidates", names, "a win rate is between two models")
+        predicted = self.reference(candidates).predicted
+        return self.pair.win_rate(predicted[:, 0], predicted[:, 1])
+
+    def threshold_for_share(self, candidates: Sequence[Candidate], share: float) -> float:
+        """The threshold that calls the first of two candidates on this share of the reference."""
+        return float(np.quantile(self.reference_win_rates(candidates), 1.0 - share))
+
+    def _mix(self, candidates: Sequence[Candidate]) -> tuple[Floats, tuple[str, ...]]:
+        key = tuple(candidates)
+        found = self._weights.get(key)
+        if found is None:
+            if len(self._weights) >= 256:  # pools are few; allow-lists could make many subsets
+                self._weights.clear()
+            found = self._weights[key] = self.columns.weights(candidates)
+        return found

@@ -1,0 +1,378 @@
+"""One tree of settings: a YAML file, `${ENV}` in its values, environment variables over it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from turnout.errors import SettingsError, suggest
+from turnout.types import Capability
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""Longest request body that is read: about the largest that OpenAI's own API takes with images."""
+
+AUTO = "auto"
+"""The model name that stands for the configured route."""
+
+MINIMAL = """\
+providers:
+  openai: {base_url: https://api.openai.com/v1, api_key_env: OPENAI_API_KEY}
+candidates:            # strongest first
+  - {name: gpt-4.1, provider: openai}
+  - {name: gpt-4.1-mini, provider: openai}
+"""
+"""The shortest file that serves; shown where none was given."""
+
+_ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SECRET_KEYS = frozenset({"api_key", "headers"})
+_ROUTER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z", re.ASCII)
+
+
+class _Hidden:
+    """Stands for a value that must not be shown."""
+
+    def __repr__(self) -> str:
+        return "the hidden value"
+
+
+class _Tree(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Listen(_Tree):
+    """Where the gateway listens."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8080, ge=0, le=65535)
+
+
+class ProviderSettings(_Tree):
+    """An OpenAI-compatible endpoint. Its key is given in one of three ways, or not at all."""
+
+    base_url: str = Field(pattern=r"^https?://[^\s@]+$")
+    api_key: SecretStr | None = None
+    api_key_env: str | None = None
+    api_key_file: Path | None = None
+    timeout_s: float = Field(default=600.0, gt=0)
+    """Longest wait for the next byte."""
+    connect_timeout_s: float = Field(default=5.0, gt=0)
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        given = [self.api_key, self.api_key_env, self.api_key_file]
+        if sum(key is not None for key in given) > 1:
+            raise ValueError("give one of api_key, api_key_env and api_key_file")
+        return self
+
+
+class PriceSettings(_Tree):
+    """USD per million tokens."""
+
+    input_usd: float = Field(ge=0, allow_inf_nan=False)
+    output_usd: float = Field(ge=0, allow_inf_nan=False)
+
+
+class CandidateSettings(_Tree):
+    """A model that requests may be sent to."""
+
+    name: str = Field(min_length=1, max_length=200)
+    model: str | None = None
+    provider: str | None = None
+    price: PriceSettings | None = None
+    context_tokens: int | None = Field(default=None, gt=0)
+    max_output_tokens: int | None = Field(default=None, gt=0)
+    capabilities: tuple[Capability, ...] | None = None
+    known_as: str | None = None
+
+
+class RouterSettings(BaseModel):
+    """How a router is opened: from an artifact, and with options of its own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+    artifact: Path | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of the router itself, such as `file` of `rules`."""
+        return dict(self.model_extra or {})
+
+
+_NoneIsEmpty = BeforeValidator(lambda value: {} if value is None else value)
+_Router = Annotated[RouterSettings, _NoneIsEmpty]
+
+
+class Settings(_Tree):
+    """Everything that a gateway is told."""
+
+    listen: Annotated[Listen, _NoneIsEmpty] = Listen()
+    providers: dict[str, ProviderSettings] = Field(min_length=1)
+    candidates: tuple[CandidateSettings, ...] = Field(min_length=1)
+    default: str = ""
+    """The candidate that serves where a router fails; the first one where none is named."""
+    routers: dict[str, _Router] = Field(
+        default_factory=lambda: {"mf": RouterSettings(), "blend": RouterSettings()}, min_length=1
+    )
+    auto: str = ""
+    """The route that model `auto` means."""
+    allow_passthrough: bool = True
+    """Whether a candidate may be asked for by its own name."""
+    max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
+
+
+def load_settings(path: Path | str, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read a settings file; relative paths in it start at its folder.
+
+    Args:
+        path: a YAML file.
+        environ: for `${NAME}`, `api_key_env`, `TURNOUT_HOST` and `TURNOUT_PORT`; default: the
+            process environment.
+
+    Raises:
+        SettingsError: names the field, the value (never a secret) and the remedy.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SettingsError("config", str(path), f"give a readable YAML file: {why}") from None
+    return parse_settings(text, environ, folder=path.parent)
+
+
+def parse_settings(
+    text: str, environ: Mapping[str, str] | None = None, *, folder: Path | None = None
+) -> Settings:
+    """Read settings from YAML text. See `load_settings`."""
+    environ = os.environ if environ is None else environ
+    raw = _read_yaml(text)
+    for name, key in (("TURNOUT_HOST", "host"), ("TURNOUT_PORT", "port")):
+        if name in environ:
+            raw["listen"] = {**_mapping(raw, "listen"), key: environ[name]}
+    try:
+        settings = Settings.model_validate(_filled(raw, environ))
+    except ValidationError as error:
+        raise _settings_error(error, raw) from None
+    settings = _with_defaults(settings)
+    _check_names(settings)
+    return _resolved(settings, environ, folder or Path())
+
+
+class _Loader(yaml.SafeLoader):
+    """`SafeLoader` that refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                line = key.start_mark.line + 1
+                raise SettingsError(key.value, f"line {line}", "this key is given twice; keep one")
+            seen.add(getattr(key, "value", None) if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep=deep)
+
+
+def _read_yaml(text: str) -> dict[str, Any]:
+    try:
+        raw = _Loader(text).get_single_data()
+    except SettingsError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the file"
+        raise SettingsError("config", where, f"write valid YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError(
+            "config", "the file", f"write valid YAML: {type(error).__name__}"
+        ) from None
+    if not isinstance(raw, dict):
+        raise SettingsError("config", type(raw).__name__, f"write a mapping, such as\n{MINIMAL}")
+    return raw
+
+
+def _mapping(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = raw.get(key)
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _filled(value: Any, environ: Mapping[str, str], at: str = "") -> Any:
+    """The tree with every `${NAME}` in its strings replaced."""
+    if isinstance(value, dict):
+        return {k: _filled(v, environ, f"{at}.{k}" if at else str(k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(v, environ, f"{at}[{i}]") for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def variable(found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in environ:
+            raise SettingsError(at, found[0], f"set the environment variable {name}")
+        return environ[name]
+
+    return _ENV.sub(variable, value)
+
+
+def _settings_error(error: ValidationError, raw: Any) -> SettingsError:
+    """The first problem that pydantic found, in our words and without a secret."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    loc = first["loc"]
+    field = _path(loc)
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(loc[:-1])
+        hint = suggest(str(loc[-1]), known).strip()
+        remedy = f"no such setting.{' ' + hint if hint else ''} Known here: {', '.join(known)}"
+        return SettingsError(field or "config", loc[-1], remedy)
+    if first["type"] == "missing":
+        return SettingsError(field, _Missing(), f"give it; for example:\n{MINIMAL}")
+    if loc[-1:] == ("base_url",):
+        remedy = "give a URL such as https://api.openai.com/v1, without user or password"
+        return SettingsError(field, _Hidden(), remedy)
+    shown = _Hidden() if _SECRET_KEYS & set(loc) else _value_at(raw, loc)
+    return SettingsError(field or "config", shown, first["msg"].removeprefix("Value error, "))
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
+    return "".join(steps).removeprefix(".")
+
+
+def _value_at(raw: Any, loc: tuple[int | str, ...]) -> Any:
+    """The value as the file has it (`${NAME}` unfilled); only plain values are shown."""
+    for step in loc:
+        try:
+            raw = raw[step]
+        except (KeyError, IndexError, TypeError):
+            return _Hidden()
+    return raw if isinstance(raw, str | int | float | None) else _Kind(type(raw).__name__)
+
+
+class _Kind(str):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return {"dict": "a mapping", "list": "a list"}.get(str(self), f"a {self}")
+
+
+def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
+    trees: dict[str, type[BaseModel]] = {
+        "listen": Listen,
+        "providers": ProviderSettings,
+        "candidates": CandidateSettings,
+    }
+    tree = trees.get(str(parent[0]), Settings) if parent else Settings
+    return list((PriceSettings if parent[-1:] == ("price",) else tree).model_fields)
+
+
+def _with_defaults(settings: Settings) -> Settings:
+    """What follows from the rest: the only provider, the strongest model, the route of `auto`."""
+    only = next(iter(settings.providers)) if len(settings.providers) == 1 else None
+    candidates = tuple(
+        c if c.provider else c.model_copy(update={"provider": only}) for c in settings.candidates
+    )
+    router = "blend" if "blend" in settings.routers else next(iter(settings.routers))
+    return settings.model_copy(
+        update={
+            "candidates": candidates,
+            "default": settings.default or candidates[0].name,
+            "auto": settings.auto or f"router-{router}-0.5",
+        }
+    )
+
+
+def _check_names(settings: Settings) -> None:
+    """Names must be free, unique and known."""
+    names = [c.name for c in settings.candidates]
+    for i, candidate in enumerate(settings.candidates):
+        field = f"candidates[{i}]"
+        if candidate.name == AUTO or candidate.name.startswith("router-"):
+            raise SettingsError(
+                f"{field}.name", candidate.name, "this name asks for a route; choose another"
+            )
+        if candidate.name in names[:i]:
+            raise SettingsError(f"{field}.name", candidate.name, "give each candidate its own name")
+        if candidate.provider not in settings.providers:
+            known = ", ".join(settings.providers)
+            hint = suggest(str(candidate.provider), settings.providers)
+            raise SettingsError(
+                f"{field}.provider", candidate.provider, f"name one of: {known}.{hint}"
+            )
+    if settings.default not in names:
+        remedy = (
+            f"name one of the candidates: {', '.join(names)}.{suggest(settings.default, names)}"
+        )
+        raise SettingsError("default", settings.default, remedy)
+    for name in settings.routers:
+        if not _ROUTER_NAME.match(name):
+            raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
+
+
+def _resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Settings:
+    """Keys read, and relative paths started at the file's folder."""
+    providers = {
+        name: provider.model_copy(update={"api_key": _key(name, provider, environ, folder)})
+        for name, provider in settings.providers.items()
+    }
+    return settings.model_copy(
+        update={
+            "providers": providers,
+            "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
+        }
+    )
+
+
+def _key(
+    name: str, provider: ProviderSettings, environ: Mapping[str, str], folder: Path
+) -> SecretStr | None:
+    field = f"providers.{name}"
+    if provider.api_key_env is not None:
+        if not environ.get(provider.api_key_env):
+            raise SettingsError(
+                f"{field}.api_key_env", provider.api_key_env, "set this environment variable"
+            )
+        return _header_safe(f"{field}.api_key_env", environ[provider.api_key_env])
+    if provider.api_key_file is not None:
+        path = folder / provider.api_key_file
+        try:
+            return _header_safe(f"{field}.api_key_file", path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            raise SettingsError(
+                f"{field}.api_key_file", str(path), "give a readable file that holds the key"
+            ) from None
+    if provider.api_key is None:
+        return None
+    return _header_safe(f"{field}.api_key", provider.api_key.get_secret_value())
+
+
+def _header_safe(field: str, key: str) -> SecretStr:
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise SettingsError(field, _Hidden(), "give a key of printable ASCII characters")
+    return SecretStr(key)
+
+
+def _router(router: RouterSettings, folder: Path) -> RouterSettings:
+    extra = dict(router.options)
+    if isinstance(extra.get("file"), str):
+        extra["file"] = str(folder / extra["file"])
+    artifact = None if router.artifact is None else folder / router.artifact
+    return RouterSettings(artifact=artifact, **extra)

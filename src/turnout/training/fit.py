@@ -1,0 +1,229 @@
+"""Fit a router on outcomes: rows, out-of-fold predictions, the head, the artifact."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout import __version__
+from turnout.artifacts.folder import write_artifact
+from turnout.artifacts.opening import assemble, head_of
+from turnout.data.groups import group_folds, near_duplicate_groups
+from turnout.data.table import OutcomeTable
+from turnout.encoders.opening import DEFAULT, open_encoder
+from turnout.errors import DataError
+from turnout.routers.arrays import Arrays, column_means
+from turnout.routers.inputs import RawRows, fit_inputs
+from turnout.routers.pairs import fit_pair_rule
+from turnout.routers.reference import Reference
+from turnout.routers.trained import TrainedRouter
+from turnout.training.card import render_card
+from turnout.types import Floats, estimate_tokens
+
+LEAST_PROMPTS = 20
+"""Below this nothing can be fitted and checked out of fold."""
+ADVISED_PROMPTS = 300
+"""Below this many labels nothing reliably beats prompt length."""
+FOLDS = 5
+MOST_REFERENCE = 2_000
+"""Prompts kept as reference: enough for a share within 2 points, and small."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A fitted router, not yet written."""
+
+    name: str
+    manifest: dict[str, Any]
+    arrays: Arrays
+    card: str
+
+    def open(self) -> TrainedRouter:
+        """The router itself, in memory."""
+        return assemble(self.name, head_of(self.name), self.manifest, self.arrays, None)
+
+    def write(self, folder: Path) -> str:
+        """Write the artifact folder; returns its fingerprint."""
+        return write_artifact(folder, self.manifest, self.arrays, self.card)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """Outcomes as arrays."""
+
+    table: OutcomeTable
+    raw: RawRows
+    groups: NDArray[np.intp]
+
+
+def fit_router(
+    name: str,
+    table: OutcomeTable,
+    *,
+    encoder: str = DEFAULT,
+    seed: int = 0,
+    source: str = "the caller's outcomes",
+    progress: Progress = lambda _: None,
+) -> Fitted:
+    """Fit a trainable router on a table of outcomes, on one CPU in seconds to minutes.
+
+    Prompts of one group, and near-duplicates, never part in a fold. The same seed, data and version
+    give the same artifact.
+
+    Args:
+        name: which router; see `artifacts.opening.trainable`.
+        table: prompts by models.
+        encoder: name of the encoder.
+        seed: for folds and heads.
+        source: one line for the card: where the outcomes come from, and their licence.
+        progress: told what is being done.
+
+    Raises:
+        UnknownNameError: no such trainable router or encoder.
+        DataError: too few prompts or models, or outcomes that are all the same.
+    """
+    head = head_of(name)
+    started = time.perf_counter()
+    notes = check_table(table)
+    progress(f"encoding {len(table.prompts)} prompts")
+    opened = open_encoder(encoder)
+    ready = _Prepared(table=table, raw=RawRows.of(opened, table.prompts), groups=_groups(table))
+    predicted = _out_of_fold(name, ready, seed, progress)
+    progress("fitting on all prompts")
+    inputs, rows = fit_inputs(ready.raw, seed=seed)
+    fitted = head.fit(rows, table.score, ready.groups, seed=seed)
+    pair = fit_pair_rule(predicted, table.score)
+    reference = _reference(table, predicted, seed)
+    measured = _measure(table.score, predicted)
+    manifest: dict[str, Any] = {
+        "router": name,
+        "turnout": __version__,
+        "encoder": {
+            "name": opened.name,
+            "fingerprint": opened.fingerprint,
+            "dimension": opened.dimension,
+        },
+        "columns": {"names": list(table.models)},
+        "pair": asdict(pair),
+        "data": {
+            "source": source,
+            "fingerprint": data_fingerprint(table),
+            "prompts": len(table.prompts),
+            "groups": int(ready.groups.max()) + 1,
+            "outcomes": int(np.isfinite(table.score).sum()),
+        },
+        "measured": measured,
+        "recipe": {"command": f"turnout train {name}", "seed": seed, "folds": FOLDS},
+        "notes": [*table.notes, *notes],
+    }
+    arrays = {
+        **{f"inputs/{k}": a for k, a in inputs.arrays().items()},
+        **{f"head/{k}": a for k, a in fitted.arrays().items()},
+        **{f"reference/{k}": a for k, a in reference.arrays().items()},
+    }
+    progress(f"fitted in {time.perf_counter() - started:.1f} s")
+    return Fitted(name=name, manifest=manifest, arrays=arrays, card=render_card(manifest))
+
+
+def check_table(table: OutcomeTable) -> list[str]:
+    """Notes on outcomes that can be fitted.
+
+    Raises:
+        DataError: they cannot be.
+    """
+    n, m = table.shape
+    if m < 2:
+        raise DataError("models", list(table.models), "give outcomes of at least two models")
+    if n < LEAST_PROMPTS:
+        raise DataError("prompts", n, f"give at least {LEAST_PROMPTS} labelled prompts")
+    seen = np.isfinite(table.score)
+    for j, model in enumerate(table.models):
+        if not seen[:, j].any():
+            raise DataError("models", model, "it has no score on any prompt: leave it out")
+    values = table.score[seen]
+    if float(values.max()) == float(values.min()):
+        raise DataError(
+            "score", float(values[0]), "every outcome is the same, so there is nothing to learn"
+        )
+    notes = [
+        f"{model} scored {float(column[0]):g} on every prompt it was given"
+        for model, column in (
+            (model, table.score[seen[:, j], j]) for j, model in enumerate(table.models)
+        )
+        if len(column) > 1 and float(column.max()) == float(column.min())
+    ]
+    if n < ADVISED_PROMPTS:
+        notes.append(
+            f"{n} prompts: below {ADVISED_PROMPTS} labels little beats prompt length reliably"
+        )
+    return notes
+
+
+def data_fingerprint(table: OutcomeTable) -> str:
+    """SHA-256 over prompts, models and scores, in order."""
+    digest = hashlib.sha256("\0".join(table.models).encode())
+    for prompt in table.prompts:
+        digest.update(prompt.encode("utf-8", "surrogatepass"))
+        digest.update(b"\0")
+    digest.update(np.ascontiguousarray(table.score, dtype=np.float32).tobytes())
+    return digest.hexdigest()
+
+
+def _groups(table: OutcomeTable) -> NDArray[np.intp]:
+    return near_duplicate_groups(table.prompts, known=[str(g) for g in table.groups])
+
+
+def _out_of_fold(name: str, ready: _Prepared, seed: int, progress: Progress) -> Floats:
+    """(n, m) predictions for each prompt by a head that saw neither it nor its group."""
+    score = ready.table.score
+    predicted = np.tile(column_means(score), (len(score), 1)).astype(np.float32)
+    fold = group_folds(ready.groups, FOLDS, seed=seed)
+    for f in range(FOLDS):
+        held = fold == f
+        if not held.any():
+            continue
+        progress(f"fold {f + 1} of {FOLDS}")
+        inputs, rest = fit_inputs(ready.raw.take(~held), seed=seed)
+        fitted = head_of(name).fit(rest, score[~held], ready.groups[~held], seed=seed)
+        predicted[held] = fitted.predict(inputs.rows(ready.raw.take(held).texts))
+    return predicted
+
+
+def _reference(table: OutcomeTable, predicted: Floats, seed: int) -> Reference:
+    n = len(table.prompts)
+    keep = np.arange(n)
+    if n > MOST_REFERENCE:
+        keep = np.sort(np.random.default_rng(seed).permutation(n)[:MOST_REFERENCE])
+    tokens = np.asarray([estimate_tokens(p) for p in table.prompts], dtype=np.float32)
+    given = table.input_tokens
+    known = np.isfinite(given).any(axis=1)
+    mean = np.nansum(given, axis=1) / np.maximum(np.isfinite(given).sum(axis=1), 1)
+    return Reference(
+        predicted=predicted[keep],
+        score=table.score[keep],
+        input_tokens=np.where(known, mean, tokens)[keep].astype(np.float32),
+        output_tokens=table.output_tokens[keep],
+        cost_usd=table.cost_usd[keep],
+    )
+
+
+def _measure(score: Floats, predicted: Floats) -> dict[str, float]:
+    """Brier score of out-of-fold predictions, and its skill over each model's mean."""
+    seen = np.isfinite(score)
+    error = float(((predicted - score)[seen] ** 2).mean())
+    means = np.nansum(score, axis=0) / np.maximum(seen.sum(axis=0), 1)
+    constant = float(((means - score)[seen] ** 2).mean())
+    return {
+        "brier_out_of_fold": round(error, 5),
+        "brier_of_means": round(constant, 5),
+        "brier_skill": round(1.0 - error / constant, 4) if constant > 0 else 0.0,
+    }

@@ -1,0 +1,111 @@
+"""Request bodies: strict JSON in, the client's own bytes out with one value replaced."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from turnout.errors import RequestError, show
+from turnout.wire.chat import Kind, kind
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_OBJECT = 'give a JSON object, such as {"model": "auto", "messages": [...]}'
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A JSON object as it was sent, and what it says."""
+
+    text: str
+    fields: dict[str, Any]
+    spans: dict[str, tuple[int, int]]
+    """Where in `text` the value of each field stands."""
+
+    def with_field(self, name: str, value: Any) -> bytes:
+        """The body with the value of one of its fields replaced, all else byte for byte as sent.
+
+        Number formats, key order, spacing and fields that we do not know stay what they were.
+        """
+        start, end = self.spans[name]
+        return (self.text[:start] + json.dumps(value) + self.text[end:]).encode()
+
+
+def read_body(raw: bytes) -> Body:
+    """Read a JSON object strictly (RFC 8259, each name once).
+
+    Raises:
+        RequestError: not UTF-8, not JSON, not an object, NaN or Infinity, a name given twice, or
+            nested or numbered beyond what can be read.
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        where = Kind(f"the byte at {error.start}")
+        raise RequestError("body", where, "send JSON in UTF-8") from None
+    try:
+        fields, spans = _read_object(text)
+    except json.JSONDecodeError as error:
+        where = Kind(f"the JSON at line {error.lineno}, column {error.colno}")
+        raise RequestError("body", where, f"{error.msg}; {_OBJECT}") from None
+    except RecursionError:
+        raise RequestError("body", Kind("its nesting"), "nest JSON less deeply") from None
+    except RequestError:
+        raise
+    except ValueError:  # int() refuses more than 4300 digits
+        raise RequestError("body", Kind("a number"), "write numbers with fewer digits") from None
+    return Body(text, fields, spans)
+
+
+def _read_object(text: str) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
+    """The fields of a JSON object and the span of each value."""
+    at = _skip(text, 0)
+    if text[at : at + 1] != "{":
+        value = _DECODER.decode(text)
+        raise RequestError("body", kind(value), _OBJECT)
+    pairs: list[tuple[str, Any]] = []
+    spans: dict[str, tuple[int, int]] = {}
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "}":
+        if pairs:
+            at = _skip(text, _expect(text, at, ","))
+        if text[at : at + 1] != '"':
+            raise json.JSONDecodeError("Expecting a name in double quotes", text, at)
+        name, at = _DECODER.raw_decode(text, at)
+        start = _skip(text, _expect(text, _skip(text, at), ":"))
+        value, end = _DECODER.raw_decode(text, start)
+        pairs.append((name, value))
+        spans[name] = (start, end)
+        at = _skip(text, end)
+    if _skip(text, at + 1) != len(text):
+        raise json.JSONDecodeError("Extra data", text, at + 1)
+    return _once(pairs), spans
+
+
+def _skip(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _expect(text: str, at: int, mark: str) -> int:
+    if text[at : at + 1] != mark:
+        raise json.JSONDecodeError(f"Expecting {mark!r}", text, at)
+    return at + 1
+
+
+def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise RequestError("body", Kind(f"the name {show(name)}"), "give each name once")
+        found[name] = value
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise RequestError("body", Kind(name), "JSON has no such number; leave it out or give null")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_constant)
