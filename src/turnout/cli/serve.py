@@ -1,0 +1,98 @@
+"""`turnout serve`: the gateway in this process, until a signal ends it."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from pathlib import Path
+
+import click
+
+from turnout.errors import SettingsError
+from turnout.settings import MINIMAL, Settings, load_settings
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="TURNOUT_CONFIG",
+    help="The settings file (YAML) [env: TURNOUT_CONFIG].",
+)
+@click.option("--host", help="Listen here instead of the settings' host.")
+@click.option("--port", type=click.IntRange(0, 65535), help="And on this port; 0 picks a free one.")
+@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+def serve(config: Path | None, host: str | None, port: int | None, log_level: str) -> None:
+    """Serve an OpenAI-compatible gateway."""
+    settings = _with_listen(load_settings(_chosen(config)), host, port)
+    _log_to_stderr(log_level)
+    # The server and the routers are imported once the settings are known to be sound.
+    import uvicorn
+
+    from turnout.gateway.app import create_app
+    from turnout.gateway.building import build_engine
+    from turnout.gateway.models import Catalog
+
+    engine = build_engine(settings)
+    catalog = Catalog(engine, settings.auto, settings.allow_passthrough)
+    app = create_app(settings, engine=engine)
+    with _bound(settings) as listener:
+        click.echo(_banner(settings, listener, catalog.names()))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, log_level=log_level, access_log=False)
+        )
+        server.run(sockets=[listener])
+
+
+def _chosen(config: Path | None) -> Path:
+    if config is None:
+        remedy = f"give one with --config FILE. A file as short as this serves:\n\n{MINIMAL}"
+        raise SettingsError("config", None, remedy)
+    return config
+
+
+def _with_listen(settings: Settings, host: str | None, port: int | None) -> Settings:
+    given = {"host": host, "port": port}
+    listen = settings.listen.model_copy(update={k: v for k, v in given.items() if v is not None})
+    return settings.model_copy(update={"listen": listen})
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    # It logs every call at this level.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+
+def _bound(settings: Settings) -> socket.socket:
+    host, port = settings.listen.host, settings.listen.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        remedy = f"choose another address: {error.strerror or error}"
+        raise SettingsError("listen", f"{host}:{port}", remedy) from None
+
+
+def _banner(settings: Settings, listener: socket.socket, models: list[str]) -> str:
+    host, port = settings.listen.host, listener.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    line = f"turnout serves http://{shown}:{port}/v1 with models: {', '.join(models)}"
+    if is_loopback(host):
+        return line
+    return (
+        f"{line}\nwarning: {host} is not a loopback address: whoever reaches it can spend "
+        "the keys of your providers"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
