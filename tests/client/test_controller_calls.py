@@ -83,7 +83,7 @@ def test_a_model_goes_before_router_and_threshold(client: Controller) -> None:
 
 def test_a_candidates_own_name_is_not_routed(client: Controller) -> None:
     reply = client.chat.completions.create(model=STRONG, messages=EASY)
-    assert (reply.model, decision_of(reply).code) == (STRONG, "named")
+    assert (reply.model, decision_of(reply).code) == (STRONG, "asked_for_by_name")
     assert decision_of(reply).expected_cost_usd[STRONG]
     assert client.model_counts == {}
 
@@ -190,6 +190,7 @@ def test_upstream_errors_are_the_sdks_own(
     assert (error.status_code, error.code, error.request_id) == (status, "scripted", "req_1")
     assert error.response.headers["retry-after"] == "7"
     assert error.body == ERROR
+    assert decision_of(error).model == WEAK
     assert error.__cause__ is None
     assert error.__suppress_context__
     assert len(upstream.bodies) == 1

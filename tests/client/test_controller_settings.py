@@ -94,6 +94,12 @@ def test_a_price_that_is_unknown_stays_unknown(word: WordRouter) -> None:
     assert costs[STRONG]
 
 
+def test_the_list_knows_windows(word: WordRouter) -> None:
+    client = Controller({"word": word}, STRONG, "gpt-4o", models={"gpt-4o": {"context_tokens": 9}})
+    windows = [c.context_tokens for c in client.engine.pool.candidates]
+    assert windows == [8192, 9]
+
+
 def test_an_upstreams_name_finds_the_price(word: WordRouter) -> None:
     client = Controller({"word": word}, "best", WEAK, models={"best": {"model": "gpt-4"}})
     assert client.engine.pool["best"].price == Price.per_million(30, 60)

@@ -44,8 +44,9 @@ class ChatCompletions:
     a route (`router-mf-0.115`) or a candidate's name; `router` and `threshold` may stand in its
     place. Nothing is added. Replies are the SDK's own and carry the decision as `.turnout`.
 
-    Errors of an upstream are the SDK's own exceptions. Ours are raised before any call:
-    RouteNameError, UnknownNameError, RequestError, NoCandidateError, SettingsError (no key).
+    Errors of an upstream are the SDK's own exceptions and carry the decision as well. Ours are
+    raised before any call: RouteNameError, UnknownNameError, RequestError, NoCandidateError, and
+    SettingsError where a key is missing.
 
     Args:
         decide: makes the decision for the arguments of a call.
@@ -151,7 +152,7 @@ class ChatCompletions:
             with as_upstream_error(attempt.candidate):
                 return ask(client.chat.completions, arguments | self._model(attempt))
 
-        with as_sdk_error():
+        with as_sdk_error(decision):
             return attach(run(decision, call), decision)
 
     async def _arun(self, ask: Ask, request: Mapping[str, Any]) -> Any:
@@ -162,7 +163,7 @@ class ChatCompletions:
             with as_upstream_error(attempt.candidate):
                 return await ask(client.chat.completions, arguments | self._model(attempt))
 
-        with as_sdk_error():
+        with as_sdk_error(decision):
             return attach(await arun(decision, call), decision)
 
     def _plan(self, request: Mapping[str, Any]) -> tuple[Decision, dict[str, Any]]:

@@ -125,7 +125,7 @@ class Controller:
 
     @property
     def engine(self) -> Engine:
-        """What decides, its candidates priced."""
+        """What decides on routes."""
         return self._decider.engine
 
     def route(self, prompt: str, router: str, threshold: float) -> str:
@@ -225,7 +225,7 @@ class Controller:
 
     def _decide_and_count(self, request: Mapping[str, Any]) -> Decision:
         decision = self._decider.decide(request)
-        if decision.router:
+        if decision.router in self.routers:  # and not where a model was asked for by name
             with self._lock:
                 self.model_counts[decision.router][decision.model] += 1
         return decision

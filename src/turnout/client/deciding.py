@@ -1,10 +1,11 @@
 """Which model serves a call: a route is decided by the engine, a candidate's name is taken as said.
 
-Prices. A decision says what each candidate is expected to cost, and reading the offline price list
-costs 0.4 s once. With two models prices only inform, the threshold decides: the list is read at the
-first decision, and building stays light. With three or more prices decide: the list is read when
-the controller is built, and a model without any price is refused then, not at the first request.
-Where every price is given, the list is never read.
+Prices. A decision says what each candidate is expected to cost, and leaves out those whose window
+is too short. Both are in an offline list that takes 0.4 s to read, once. With two models prices
+only inform, the threshold decides: the list is read at the first decision, and building stays
+light. With three or more prices decide: the list is read when the controller is built, and a model
+without any price is refused then, not at the first request. Where every price and window is given,
+the list is never read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from turnout.client.requests import query_of
-from turnout.client.settings import priced, require_prices
+from turnout.client.settings import completed, require_prices
 from turnout.engine import Engine
 from turnout.errors import RouteNameError, UnknownNameError
 from turnout.names import RouteSpec, is_route, parse_route
@@ -30,7 +31,7 @@ class Decider:
     """Decides for the arguments of chat calls. Safe to share between threads.
 
     Args:
-        pool: the candidates; prices may be missing.
+        pool: the candidates; prices and windows may be missing.
         routers: by name.
     """
 
@@ -41,10 +42,10 @@ class Decider:
 
     @property
     def engine(self) -> Engine:
-        """What decides on routes, its candidates priced."""
+        """What decides on routes, with what the list knows of its candidates."""
         with self._lock:
             if self._engine is None:
-                self._engine = Engine(priced(self._pool), self._routers)
+                self._engine = Engine(completed(self._pool), self._routers)
             return self._engine
 
     def check(self) -> None:
@@ -73,7 +74,7 @@ class Decider:
         query = query_of(request)
         if isinstance(target, RouteSpec):
             return self.engine.decide(query, target)
-        return _named(query, self.engine.pool[target])
+        return _by_name(query, self.engine.pool[target])
 
     def _target(self, request: Mapping[str, Any]) -> RouteSpec | str:
         """What is asked for; `model` goes first where both are given, as in RouteLLM."""
@@ -101,16 +102,16 @@ def _spec(router: str | None, threshold: float | None) -> RouteSpec:
         raise RouteNameError("threshold", threshold, remedy) from error
 
 
-def _named(query: Query, candidate: Candidate) -> Decision:
+def _by_name(query: Query, candidate: Candidate) -> Decision:
     """The decision where a candidate was asked for by name: nothing is predicted."""
     cost = expected_cost_picousd([query], [candidate])[0, 0]
-    reason = f"{candidate.name} was asked for by name"
+    reason = "asked for by name"
     return Decision(
         id=f"dec_{secrets.token_hex(8)}",
-        router="",
-        policy="named",
+        router="none",
+        policy="by_name",
         attempts=(Attempt(candidate=candidate.name, reason=reason),),
-        code="named",
+        code="asked_for_by_name",
         reason=reason,
         expected_cost_picousd={candidate.name: None if np.isnan(cost) else round(float(cost))},
         notes=query.notes,

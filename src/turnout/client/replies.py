@@ -24,9 +24,10 @@ def attach(reply: T, decision: Decision) -> T:
 
 
 def decision_of(reply: object) -> Decision:
-    """The decision behind a completion or a stream that a `Controller` returned.
+    """The decision behind what a `Controller` returned (a completion, a stream) or raised.
 
-    The same as `reply.turnout`, with a type that checkers know.
+    The same as `reply.turnout`, with a type that checkers know. Of errors, those of an upstream
+    carry one.
 
     Raises:
         InputError: the reply did not come from a `Controller`, or was rebuilt from its JSON.

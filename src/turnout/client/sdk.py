@@ -12,8 +12,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from turnout.client.replies import attach
 from turnout.client.settings import Upstream
 from turnout.errors import SettingsError, UpstreamError
+from turnout.types import Decision
 
 if TYPE_CHECKING:
     import httpx2
@@ -133,8 +135,8 @@ def as_upstream_error(candidate: str) -> Generator[None]:
 
 
 @contextmanager
-def as_sdk_error() -> Generator[None]:
-    """`UpstreamError` as the SDK's own error again, the object that the SDK raised."""
+def as_sdk_error(decision: Decision) -> Generator[None]:
+    """`UpstreamError` as the SDK's own error again, the object that it raised, and its decision."""
     try:
         yield
     except UpstreamError as error:
@@ -144,7 +146,7 @@ def as_sdk_error() -> Generator[None]:
         for note in getattr(error, "__notes__", ()):
             original.add_note(note)
         error.__cause__ = None  # else the two would hold each other, and the response, alive
-        raise original from original.__cause__
+        raise attach(original, decision) from original.__cause__
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from turnout.artifacts.opening import open_router
 from turnout.errors import SettingsError, suggest
-from turnout.pricing import list_price
+from turnout.pricing import list_context_tokens, list_price
 from turnout.routers.base import Router
 from turnout.types import Candidate, Pool, Price
 
@@ -126,16 +126,13 @@ def open_routers(
     return {name: _open(name, dict(config.get(name) or {})) for name in routers}
 
 
-def priced(pool: Pool) -> Pool:
-    """The pool with list prices where no price was given; None stays where the list has none.
+def completed(pool: Pool) -> Pool:
+    """The pool with list prices and context windows where none was given.
 
-    The name that the upstream knows the model by is looked up, then the candidate's own.
+    The name that the upstream knows the model by is looked up, then the candidate's own; what the
+    list does not know stays None.
     """
-    candidates = tuple(
-        c if c.price else replace(c, price=list_price(c.model) or list_price(c.name))
-        for c in pool.candidates
-    )
-    return replace(pool, candidates=candidates)
+    return replace(pool, candidates=tuple(_completed(c) for c in pool.candidates))
 
 
 def require_prices(pool: Pool) -> None:
@@ -152,6 +149,15 @@ def require_prices(pool: Pool) -> None:
                 "tokens ((0, 0) for a model that costs nothing)"
             )
             raise SettingsError("models", candidate.name, remedy)
+
+
+def _completed(candidate: Candidate) -> Candidate:
+    names = dict.fromkeys((candidate.model, candidate.name))
+    price, context_tokens = candidate.price, candidate.context_tokens
+    for name in names:
+        price = list_price(name) if price is None else price
+        context_tokens = list_context_tokens(name) if context_tokens is None else context_tokens
+    return replace(candidate, price=price, context_tokens=context_tokens)
 
 
 def _open(name: str, options: dict[str, Any]) -> Router:
