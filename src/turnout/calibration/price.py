@@ -127,24 +127,25 @@ def calibrate_saving(
     Raises:
         InputError: fewer than 30 prompts, an unknown price, or no knob fits the budget.
     """
-    least = float("inf")
+    dearer: list[float] = []
     for saving in SAVINGS:
         cost = cost_at(saving)
         if len(cost) < LEAST_PROMPTS:
             raise InputError("prompts", len(cost), f"give at least {LEAST_PROMPTS}")
         _check_costs(budget_usd, cost)
-        least = min(least, float(cost.mean()))
-        if cost.mean() <= budget_usd * (1 + 1e-12):
+        mean = float(cost.mean())
+        if mean <= budget_usd * (1 + 1e-12):
             return PriceCalibration(
                 route=format_route(RouteSpec(router, saving)),
                 threshold=saving,
                 prompts=len(cost),
                 budget_usd=budget_usd,
-                mean_usd=float(cost.mean()),
+                mean_usd=mean,
                 interval_usd=bootstrap_mean(cost, seed=seed),
-                notes=_slack(saving == 0.0, budget_usd, float(cost.mean())),
+                notes=(*_slack(saving == 0.0, budget_usd, mean), *_step(budget_usd, mean, dearer)),
             )
-    raise _too_little(budget_usd, least)
+        dearer.append(mean)
+    raise _too_little(budget_usd, min(dearer))
 
 
 def bootstrap_mean(values: Costs, *, seed: int = 0) -> tuple[float, float]:
@@ -182,4 +183,11 @@ def _too_little(budget_usd: float, least: float) -> InputError:
 def _slack(best: bool, budget_usd: float, mean_usd: float) -> tuple[str, ...]:
     if best and mean_usd < budget_usd:
         return ("the budget is not used up: even the best quality costs less",)
+    return ()
+
+
+def _step(budget_usd: float, mean_usd: float, dearer: list[float]) -> tuple[str, ...]:
+    """Says so where the operating points leave much of the budget unused."""
+    if dearer and mean_usd < 0.8 * budget_usd:
+        return (f"the next better operating point costs {min(dearer):.6f} USD a request",)
     return ()

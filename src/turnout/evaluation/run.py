@@ -132,10 +132,10 @@ def evaluate_pair(
         progress: told of predictions as they are made.
     """
     rows = baseline_rows(benchmark, seed=seed)
-    rows += [
-        router_row(benchmark, router, name=name, progress=progress)
-        for name, router in routers.items()
-    ]
+    taken = {row.name for row in rows}
+    for name, router in routers.items():
+        shown = f"{name} router" if name in taken else name
+        rows.append(router_row(benchmark, router, name=shown, progress=progress))
     return score_rows(benchmark, [*rows, *extra], replicates=replicates, seed=seed)
 
 
