@@ -1,4 +1,4 @@
-"""`"router-mf-0.115"` ⇄ `RouteSpec`: RouteLLM's model-name grammar, parsed and formatted side by side."""
+"""`"router-mf-0.115"` ⇄ `RouteSpec`: RouteLLM's model names, parsed and formatted side by side."""
 
 from __future__ import annotations
 

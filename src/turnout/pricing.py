@@ -65,7 +65,8 @@ def expected_output_tokens(
         expected = np.where(np.isnan(known), expected, known)
     cap = [q.max_output_tokens if q.max_output_tokens is not None else np.inf for q in queries]
     limit: NDArray[np.float64] = np.asarray(cap, dtype=np.float64)[:, None]
-    return np.minimum(expected, limit)
+    capped: NDArray[np.float64] = np.minimum(expected, limit)
+    return capped
 
 
 def expected_cost_picousd(
@@ -77,6 +78,7 @@ def expected_cost_picousd(
     cost: NDArray[np.float64] = tokens_in * rates(candidates, "input_picousd") + tokens_out * rates(
         candidates, "output_picousd"
     )
+    return cost
 
 
 def rates(candidates: Sequence[Candidate], field: str) -> NDArray[np.float64]:

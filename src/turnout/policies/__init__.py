@@ -1,1 +1,1 @@
-"""Policies choose among candidates, given predictions, prices and constraints; they never read text."""
+"""Policies choose among candidates, by predictions, prices and constraints; never by text."""

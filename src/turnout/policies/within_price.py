@@ -1,4 +1,4 @@
-"""N models without measured operating points: best predicted quality within a share of the price."""
+"""N models without measured operating points: best predicted quality within a price."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Columns:
     """What a head's K columns are.
 
     Without a ladder they are the models of the outcomes it was fitted on, by name. With one they
-    are tiers of ability, weakest first, and a model stands at a position between 0 and K - 1: by its
+    are tiers of ability, weakest first, and a model stands at a position from 0 to K - 1: by its
     name where its outcomes are known, else by its place among the candidates ("prior").
     """
 

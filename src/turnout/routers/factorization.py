@@ -23,7 +23,9 @@ class Factorization:
     a logit per model instead of per pair. Fitted without a step size by majorisation: the logistic
     loss has curvature of at most 1/4, so each step is a ridge to eta + 4 (y - p), cut to rank in
     the metric of the fitted values (reduced-rank ridge, Mukherjee & Zhu 2011), with Nesterov's
-    momentum. A missing cell has y = p: it says nothing. project_ (d, r), models_ (m, r), bias_ (m,).
+    momentum. A missing cell has y = p: it says nothing.
+
+    project_ (d, r), models_ (m, r), bias_ (m,).
     """
 
     project_: Floats

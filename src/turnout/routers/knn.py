@@ -41,7 +41,7 @@ class Knn:
         *,
         seed: int = 0,  # noqa: ARG003
     ) -> Knn:
-        """Remember (n, d) rows and their (n, m) scores, NaN where missing; k grows with n to 100."""
+        """Remember (n, d) rows and (n, m) scores, NaN where missing; k grows with n to 100."""
         mean = column_means(score)
         seen = np.isfinite(score)
         return cls(

@@ -10,51 +10,52 @@ from turnout.routers.arrays import Array, sigmoid
 from turnout.types import PairRule
 
 LEAST_ROWS = 50
-STEPS = 25
-PENALTY = 1e-2
+STEPS = 50
+PENALTY = 1e-4
+"""Ridge on the slope, as a share of the rows."""
 
 
 def fit_pair_rule(predicted: Array, score: Array) -> PairRule:
-    """P(strong scores higher than weak) = sigmoid(a q_s + b q_w + c), pooled over pairs of models.
+    """P(strong scores higher than weak) = sigmoid(a (q_s - q_w) + c), pooled over pairs of models.
 
-    Fitted by Newton's method on out-of-fold predictions with the score gap clip(s_s - s_w, 0, 1) as
-    the label, each pair weighing the same. Where the data cannot carry it (fewer than 50 rows, or a
-    fit in which a better weak model raises the win rate) the plain difference is used.
+    Platt scaling (Platt 1999) of the predicted gain, so that queries keep the order of their gain:
+    sorting by P(weak fails) instead loses APGR. The label is the observed gain clip(s_s - s_w, 0, 1),
+    each pair weighs the same. Where the data cannot carry it (fewer than 50 rows, or a slope that is
+    not positive) the plain difference is used.
 
     Args:
         predicted: (n, m) out-of-fold qualities.
         score: (n, m), NaN where missing.
     """
-    order = np.argsort(-np.nanmean(np.where(np.isfinite(score), score, np.nan), axis=0))
-    rows, labels, weights = [], [], []
-    for s, w in combinations(order, 2):
-        both = np.isfinite(score[:, s]) & np.isfinite(score[:, w])
+    seen = np.isfinite(score)
+    means = np.where(seen, score, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    gains, labels, weights = [], [], []
+    for s, w in combinations(np.argsort(-means, kind="stable"), 2):
+        both = seen[:, s] & seen[:, w]
         if both.any():
-            rows.append(np.stack([predicted[both, s], predicted[both, w]], axis=1))
+            gains.append((predicted[both, s] - predicted[both, w]).astype(np.float64))
             labels.append(np.clip(score[both, s] - score[both, w], 0.0, 1.0))
             weights.append(np.full(int(both.sum()), 1.0 / both.sum()))
-    if not rows or sum(map(len, rows)) < LEAST_ROWS:
+    if sum(map(len, gains)) < LEAST_ROWS:
         return PairRule("difference")
-    x, y, weight = np.concatenate(rows), np.concatenate(labels), np.concatenate(weights)
-    if not 0.0 < float((weight * y).sum()) < float(weight.sum()):
+    x, y, weight = np.concatenate(gains), np.concatenate(labels), np.concatenate(weights)
+    slope, intercept = _platt(x, y, weight / weight.mean())
+    if not (slope > 0.0 and np.isfinite([slope, intercept]).all()):
         return PairRule("difference")
-    a, b, c = _logistic(x.astype(np.float64), y, weight / weight.mean())
-    if not (a > 0.0 > b and np.isfinite([a, b, c]).all()):
-        return PairRule("difference")
-    return PairRule("logistic", a=float(a), b=float(b), c=float(c))
+    return PairRule("logistic", a=slope, b=-slope, c=intercept)
 
 
-def _logistic(x: Array, y: Array, weight: Array) -> Array:
-    """(3,) coefficients of two columns and an intercept, with a small ridge on the columns."""
-    design = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-    ridge = PENALTY * weight.sum() * np.diag([1e-2, 1e-2, 0.0])
-    beta: Array = np.zeros(3)
+def _platt(x: Array, y: Array, weight: Array) -> tuple[float, float]:
+    """Slope and intercept by Newton's method."""
+    design = np.stack([x, np.ones(len(x))], axis=1)
+    ridge = np.diag([PENALTY * len(x), 1e-6])
+    beta = np.zeros(2)
     for _ in range(STEPS):
         p = sigmoid(design @ beta)
         gradient = design.T @ (weight * (p - y)) + ridge @ beta
         curvature = (design * (weight * np.maximum(p * (1 - p), 1e-6))[:, None]).T @ design + ridge
         step = np.linalg.solve(curvature, gradient)
-        beta = beta - step
+        beta = beta - np.clip(step, -5.0, 5.0)
         if float(np.abs(step).max()) < 1e-8:
             break
-    return beta
+    return float(beta[0]), float(beta[1])

@@ -20,7 +20,8 @@ from turnout.data.table import OutcomeTable
 from turnout.encoders.opening import DEFAULT, open_encoder
 from turnout.errors import DataError
 from turnout.routers.arrays import Arrays, column_means
-from turnout.routers.inputs import RawRows, fit_inputs
+from turnout.routers.base import Head
+from turnout.routers.inputs import Inputs, RawRows, fit_inputs
 from turnout.routers.pairs import fit_pair_rule
 from turnout.routers.reference import Reference
 from turnout.routers.trained import TrainedRouter
@@ -91,7 +92,7 @@ def fit_router(
         UnknownNameError: no such trainable router or encoder.
         DataError: too few prompts or models, or outcomes that are all the same.
     """
-    head = head_of(name)
+    head_of(name)  # an unknown name is an error before any work
     started = time.perf_counter()
     notes = check_table(table)
     progress(f"encoding {len(table.prompts)} prompts")
@@ -99,8 +100,7 @@ def fit_router(
     ready = _Prepared(table=table, raw=RawRows.of(opened, table.prompts), groups=_groups(table))
     predicted = _out_of_fold(name, ready, seed, progress)
     progress("fitting on all prompts")
-    inputs, rows = fit_inputs(ready.raw, seed=seed)
-    fitted = head.fit(rows, table.score, ready.groups, seed=seed)
+    inputs, fitted = fit_head(name, ready.raw, table.score, ready.groups, seed=seed)
     pair = fit_pair_rule(predicted, table.score)
     reference = _reference(table, predicted, seed)
     measured = _measure(table.score, predicted)
@@ -132,6 +132,22 @@ def fit_router(
     }
     progress(f"fitted in {time.perf_counter() - started:.1f} s")
     return Fitted(name=name, manifest=manifest, arrays=arrays, card=render_card(manifest))
+
+
+def fit_head(
+    name: str, raw: RawRows, score: Floats, groups: NDArray[np.intp], *, seed: int = 0
+) -> tuple[Inputs, Head]:
+    """Fit the inputs and the head of a router on n prompts, without anything out of fold.
+
+    Args:
+        name: which router.
+        raw: the prompts.
+        score: (n, m), NaN where missing.
+        groups: (n,) group of each prompt.
+        seed: for the inputs and the head.
+    """
+    inputs, rows = fit_inputs(raw, seed=seed)
+    return inputs, head_of(name).fit(rows, score, groups, seed=seed)
 
 
 def check_table(table: OutcomeTable) -> list[str]:
@@ -192,8 +208,9 @@ def _out_of_fold(name: str, ready: _Prepared, seed: int, progress: Progress) -> 
         if not held.any():
             continue
         progress(f"fold {f + 1} of {FOLDS}")
-        inputs, rest = fit_inputs(ready.raw.take(~held), seed=seed)
-        fitted = head_of(name).fit(rest, score[~held], ready.groups[~held], seed=seed)
+        inputs, fitted = fit_head(
+            name, ready.raw.take(~held), score[~held], ready.groups[~held], seed=seed
+        )
         predicted[held] = fitted.predict(inputs.rows(ready.raw.take(held).texts))
     return predicted
 

@@ -1,0 +1,152 @@
+"""Time of one routing decision, beside two peers in the same run: ratios, not absolute times.
+
+    make bench                         (or: python benchmarks/decision.py [--router blend] [--n 400])
+
+The peers are forward passes in numpy on one thread with random weights, so that nothing is
+downloaded: `minilm+index` is what a semantic router does (a MiniLM-size encoder, 6 layers of 384,
+and a cosine index of 1,000 utterances), `bert` is a BERT-base-size classifier (12 layers of 768), which
+is the size of RouteLLM's BERT router. Their tokenisation is left out, in their favour. Times are CPU
+times of one thread; the calls are interleaved, so that the machine's noise falls on all alike.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from turnout import Candidate, Engine, Pool, Price, Query, open_router
+from turnout.names import RouteSpec
+
+WORDS = (
+    "the of a to in is that for it as with on be by this are or from at which model question answer "
+    "find number value function return list sort graph prove theorem energy market patient court rule "
+    "data price train water cell light force city river year people work time given each total many"
+).split()
+
+
+@dataclass
+class Transformer:
+    """An encoder of random weights: `layers` of width `d`, mean pooled."""
+
+    layers: int
+    d: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(self.seed)
+        d = self.d
+        shapes = ((d, 3 * d), (d, d), (d, 4 * d), (4 * d, d))
+        self.weights = [
+            [rng.standard_normal(s, dtype=np.float32) / np.sqrt(s[0]) for s in shapes]
+            for _ in range(self.layers)
+        ]
+        self.embedding = rng.standard_normal((4096, d), dtype=np.float32)
+
+    def __call__(self, tokens: int) -> np.ndarray:
+        x = self.embedding[np.arange(min(tokens, 512)) % 4096]
+        heads = self.d // 64 or 1
+        for qkv, out, up, down in self.weights:
+            x = _norm(x + _attention(_norm(x) @ qkv, heads) @ out)
+            x = _norm(x + np.maximum(x @ up, 0.0) @ down)
+        return x.mean(axis=0)
+
+
+def _norm(x: np.ndarray) -> np.ndarray:
+    x = x - x.mean(axis=1, keepdims=True)
+    return x / np.sqrt((x * x).mean(axis=1, keepdims=True) + 1e-5)
+
+
+def _attention(qkv: np.ndarray, heads: int) -> np.ndarray:
+    n, d3 = qkv.shape
+    q, k, v = qkv.reshape(n, 3, heads, d3 // 3 // heads).transpose(1, 2, 0, 3)
+    score = q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])
+    score = np.exp(score - score.max(axis=-1, keepdims=True))
+    return (score / score.sum(axis=-1, keepdims=True) @ v).transpose(1, 0, 2).reshape(n, d3 // 3)
+
+
+def prompts(tokens: int, n: int) -> list[str]:
+    """n distinct prompts of about so many tokens."""
+    rng = random.Random(tokens)
+    return [
+        " ".join(rng.choice(WORDS) + ("." if rng.random() < 0.08 else "") for _ in range(tokens))
+        for _ in range(n)
+    ]
+
+
+def measure(calls: dict[str, Callable[[int], object]], n: int) -> dict[str, np.ndarray]:
+    """CPU milliseconds of each call, interleaved."""
+    for call in calls.values():
+        for i in range(3):
+            call(i)
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for i in range(n):
+        for name, call in calls.items():
+            if name != "turnout" and i % 8:  # the slow peers need fewer runs for a median
+                continue
+            start = time.thread_time_ns()
+            call(i)
+            times[name].append((time.thread_time_ns() - start) / 1e6)
+    return {name: np.asarray(found) for name, found in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time of a routing decision beside two peers.")
+    parser.add_argument("--router", default="blend")
+    parser.add_argument("--n", type=int, default=400)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    price = Price.per_million(2.5, 10)
+    pool = Pool(
+        candidates=(Candidate(name="gpt-4o", price=price), Candidate(name="gpt-4o-mini", price=price)),
+        default="gpt-4o",
+    )
+    engine = Engine(pool, {args.router: open_router(args.router)})
+    spec = RouteSpec(args.router, 0.2)
+    minilm, bert = Transformer(6, 384), Transformer(12, 768)
+    utterances = np.random.default_rng(1).standard_normal((1000, 384), dtype=np.float32)
+    result = {}
+    for tokens in (20, 200, 2000):
+        texts = prompts(tokens, args.n)
+        times = measure(
+            {
+                "turnout": lambda i, t=texts: engine.decide(Query.of(t[i]), spec),
+                "minilm+index": lambda i, k=tokens: np.argsort(utterances @ minilm(k))[-5:],
+                "bert": lambda i, k=tokens: bert(k),
+            },
+            args.n,
+        )
+        ours = float(np.median(times["turnout"]))
+        result[tokens] = {
+            name: {
+                "p50_ms": round(float(np.median(t)), 3),
+                "p99_ms": round(float(np.quantile(t, 0.99)), 3),
+                "ratio_p50": round(float(np.median(t)) / ours, 1),
+            }
+            for name, t in times.items()
+        }
+    if args.json:
+        print(json.dumps({"router": args.router, "by_tokens": result}, indent=2))
+        return
+    print(f"One decision of router {args.router}, CPU time on one thread ({args.n} distinct prompts)\n")
+    print(f"{'tokens':>6}  {'what':<13} {'p50 ms':>9} {'p99 ms':>9} {'times turnout':>14}")
+    for tokens, rows in result.items():
+        for name, row in rows.items():
+            print(
+                f"{tokens:>6}  {name:<13} {row['p50_ms']:>9.3f} {row['p99_ms']:>9.3f} "
+                f"{row['ratio_p50']:>13.1f}x"
+            )
+
+
+if __name__ == "__main__":
+    main()
