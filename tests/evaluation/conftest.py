@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ class ByLength:
         pass
 
     def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
-        first = np.asarray([min(len(q.text), 100) / 100 for q in queries], dtype=np.float32)
+        first = np.asarray([min(len(q.text), 200) / 200 for q in queries], dtype=np.float32)
         rest = np.linspace(0.5, 0.4, len(candidates))[1:, None] * np.ones(len(queries))
         quality = np.vstack([first[None, :], rest]).T.astype(np.float32)
         names = tuple(c.name for c in candidates)
@@ -56,3 +56,8 @@ def pair() -> Benchmark:
 @pytest.fixture
 def by_length() -> ByLength:
     return ByLength()
+
+
+@pytest.fixture
+def make() -> Callable[..., Benchmark]:
+    return make_benchmark

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from turnout.errors import MissingExtraError
+from turnout.evaluation.benchmarks import Benchmark
+from turnout.evaluation.measure import measure, write
+from turnout.evaluation.plots import draw
+from turnout.evaluation.report import EvaluationReport
+from turnout.routers.base import Router
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_report_is_written_with_its_picture(
+    pair: Benchmark, by_length: Router, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    lines = write(measure(pair, {"mine": by_length}, replicates=40), tmp_path / "new" / "out")
+    assert len(lines) == 2
+    assert (tmp_path / "new/out/evaluation.png").read_bytes().startswith(PNG)
+
+
+def test_without_matplotlib_the_json_is_there_and_the_way_out_is_named(
+    pair: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    report = measure(pair, {}, replicates=40)
+    assert isinstance(report, EvaluationReport)
+    with pytest.raises(MissingExtraError, match=r"turnout\[plots\]"):
+        draw(report, tmp_path / "x.png")
+    lines = write(report, tmp_path)
+    assert "turnout[plots]" in lines[1]
+    assert (tmp_path / "evaluation.json").exists()
+    assert not (tmp_path / "evaluation.png").exists()
