@@ -40,6 +40,8 @@ def read_body(raw: bytes) -> Body:
         RequestError: not UTF-8, not JSON, not an object, NaN or Infinity, a name given twice, or
             nested or numbered beyond what can be read.
     """
+    if not raw.strip():
+        raise RequestError("body", Kind("an empty body"), _OBJECT)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from turnout.errors import SettingsError
+from turnout.settings import MINIMAL, Settings, load_settings, parse_settings
+from turnout.types import CAPABILITIES
+
+SECRET = "sk-canary-91c2"
+ENV = {"OPENAI_API_KEY": SECRET}
+BASE = """
+providers:
+  up: {base_url: "http://127.0.0.1:1/v1"}
+candidates:
+  - {name: strong}
+  - {name: cheap}
+"""
+
+
+def test_the_minimal_file_and_its_defaults() -> None:
+    settings = parse_settings(MINIMAL, ENV)
+    assert (settings.listen.host, settings.listen.port) == ("127.0.0.1", 8080)
+    assert settings.default == "gpt-4.1"
+    assert list(settings.routers) == ["mf", "blend"]
+    assert settings.auto == "router-blend-0.5"
+    assert settings.allow_passthrough
+    assert settings.max_body_bytes == 32 * 1024 * 1024
+    key = settings.providers["openai"].api_key
+    assert key is not None
+    assert key.get_secret_value() == SECRET
+
+
+def test_the_example_is_a_settings_file() -> None:
+    path = Path(__file__).parents[1] / "examples" / "turnout.yaml"
+    assert [c.name for c in load_settings(path, ENV).candidates] == ["gpt-4.1", "small"]
+
+
+def test_the_only_provider_and_the_first_router_are_taken() -> None:
+    settings = parse_settings(BASE + "routers: {rules: }\nlisten:\n", {})
+    assert {c.provider for c in settings.candidates} == {"up"}
+    assert settings.auto == "router-rules-0.5"
+
+
+def test_environment_variables_fill_values() -> None:
+    settings = parse_settings(
+        BASE + "default: ${NAME}\nlisten: {port: '${PORT}'}", {"NAME": "cheap", "PORT": "99"}
+    )
+    assert settings.default == "cheap"
+    assert settings.listen.port == 99
+
+
+def test_turnout_variables_go_over_the_file() -> None:
+    environ = {"TURNOUT_HOST": "::1", "TURNOUT_PORT": "0"}
+    settings = parse_settings(BASE + "listen: {port: 99}", environ)
+    assert (settings.listen.host, settings.listen.port) == ("::1", 0)
+
+
+def test_files_start_at_the_folder_of_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "key.txt").write_text(f"{SECRET}\n")
+    text = up("api_key_file: key.txt") + (
+        "routers: {rules: {file: r.yaml, x: 1}, knn: {artifact: mine}}"
+    )
+    (tmp_path / "turnout.yaml").write_text(text)
+    settings = load_settings(tmp_path / "turnout.yaml", {})
+    key = settings.providers["up"].api_key
+    assert key is not None
+    assert key.get_secret_value() == SECRET
+    assert settings.routers["rules"].options == {"file": str(tmp_path / "r.yaml"), "x": 1}
+    assert settings.routers["knn"].artifact == tmp_path / "mine"
+
+
+UP = "providers.up"
+HIDDEN = "the hidden value is not usable"
+
+
+def up(text: str) -> str:
+    """The base with more said of its provider."""
+    return BASE.replace('/v1"', f'/v1", {text}')
+
+
+ERRORS: list[tuple[str, str]] = [
+    ("", "config: 'NoneType' is not usable: write a mapping"),
+    ("- 1", "config: 'list' is not usable: write a mapping"),
+    ("a: [", "config: 'line 1, column 5' is not usable: write valid YAML"),
+    ("a: \x00", "config: 'the file' is not usable: write valid YAML: ReaderError"),
+    ("a: 1\na: 2", "a: 'line 2' is not usable: this key is given twice; keep one"),
+    (BASE + "routers: {mf: , mf: }", "mf: 'line 7' is not usable: this key is given twice"),
+    (BASE + "defalt: x", "defalt: 'defalt' is not usable: no such setting. Did you mean 'de"),
+    (BASE + "listen: {prt: 1}", "listen.prt: 'prt' is not usable: no such setting. Did"),
+    (BASE + "listen: {port: x}", "listen.port: 'x' is not usable: Input should be a valid integer"),
+    (BASE + "listen: {port: 70000}", "listen.port: 70000 is not usable: Input should be less"),
+    (BASE + "listen: 7", "listen: 7 is not usable: "),
+    (BASE + "default: chep", "default: 'chep' is not usable: name one of the candidates: "),
+    (BASE + "default: ${NOPE}", "default: '${NOPE}' is not usable: set the environment var"),
+    (BASE + "routers: {}", "routers: a mapping is not usable: Dictionary should have at least 1"),
+    (BASE + "routers: [mf]", "routers: a list is not usable: "),
+    (BASE + "routers: {'a b': }", "routers.a b: 'a b' is not usable: use letters"),
+    (BASE + "max_body_bytes: 0", "max_body_bytes: 0 is not usable: "),
+    (BASE.replace("cheap", "strong"), "candidates[1].name: 'strong' is not usable: give each"),
+    (BASE.replace("cheap", "auto"), "candidates[1].name: 'auto' is not usable: this name asks"),
+    (BASE.replace("cheap", "router-x-1"), "candidates[1].name: 'router-x-1' is not usable: this"),
+    (
+        BASE.replace("cheap", "cheap, provider: upp"),
+        "candidates[1].provider: 'upp' is not usable: ",
+    ),
+    (
+        BASE.replace("cheap", "cheap, capabilities: [tols]"),
+        "candidates[1].capabilities[0]: 'tols' is not usable: Input should be 'tools'",
+    ),
+    (
+        BASE.replace("cheap", "cheap, price: {input_usd: -1, output_usd: 1}"),
+        "candidates[1].price.input_usd: -1 is not usable: ",
+    ),
+    (
+        BASE.replace("cheap", "cheap, price: {input: 1}"),
+        "candidates[1].price.input_usd: nothing is not usable: give it",
+    ),
+    ("providers: {up: {}}\ncandidates: [{name: a}]", f"{UP}.base_url: nothing is not usable"),
+    (BASE.replace("http://", "ftp://"), f"{UP}.base_url: {HIDDEN}: give a URL"),
+    (BASE.replace("http://", f"http://u:{SECRET}@"), f"{UP}.base_url: {HIDDEN}"),
+    (up(f"api_kye: {SECRET}"), f"{UP}.api_kye: 'api_kye' is not usable"),
+    (up(f"api_key: [{SECRET}]"), f"{UP}.api_key: the hidden value"),
+    (up(f'api_key: "é{SECRET}"'), f"{UP}.api_key: the hidden value"),
+    (up(f"headers: {{x: [{SECRET}]}}"), f"{UP}.headers.x: {HIDDEN}"),
+    (up("api_key_env: NOPE"), f"{UP}.api_key_env: 'NOPE' is not usable: set"),
+    (up("api_key_file: no.txt"), f"{UP}.api_key_file: 'no.txt' is not usable"),
+    (
+        up(f"api_key: {SECRET}, api_key_env: X"),
+        f"{UP}: a mapping is not usable: give one of api_key, api_key_env and api_key_file",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), ERRORS)
+def test_what_cannot_be_used_is_named_with_the_way_out(text: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(text, {})
+    assert str(caught.value).startswith(message)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "turnout.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError, match="give a readable YAML file"):
+        load_settings(path, {})
+
+
+def test_secrets_are_not_in_the_repr() -> None:
+    text = up(f"api_key: {SECRET}, headers: {{x: {SECRET}}}")
+    assert SECRET not in repr(parse_settings(text, {}))
+
+
+names = st.text(alphabet="abcXYZ019._/ -", min_size=1, max_size=12).filter(lambda n: n == n.strip())
+candidates = st.fixed_dictionaries(
+    {"name": names.map(lambda n: f"m{n}")},
+    optional={
+        "model": names,
+        "price": st.fixed_dictionaries(
+            {"input_usd": st.floats(0, 1e3), "output_usd": st.floats(0, 1e3)}
+        ),
+        "context_tokens": st.integers(1, 10**7),
+        "capabilities": st.lists(st.sampled_from(CAPABILITIES), unique=True),
+    },
+)
+trees: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "providers": st.just({"up": {"base_url": "http://127.0.0.1:1/v1", "timeout_s": 3.5}}),
+        "candidates": st.lists(candidates, min_size=1, max_size=4, unique_by=lambda c: c["name"]),
+    },
+    optional={
+        "listen": st.fixed_dictionaries({"port": st.integers(0, 65535)}),
+        "allow_passthrough": st.booleans(),
+        "max_body_bytes": st.integers(1, 10**9),
+    },
+)
+
+
+def holds(found: Any, given: Any) -> bool:
+    """Whether everything that was given stands in what was read."""
+    if isinstance(given, dict):
+        return all(holds(found[key], value) for key, value in given.items())
+    if isinstance(given, list):
+        return len(found) == len(given) and all(map(holds, found, given))
+    return bool(found == given)
+
+
+@given(trees)
+@hypothesis_settings(deadline=None, max_examples=50)
+def test_what_is_written_is_read_back(tree: dict[str, Any]) -> None:
+    settings = parse_settings(yaml.safe_dump(tree), {})
+    assert holds(settings.model_dump(), tree)
+    assert isinstance(settings, Settings)
