@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -41,10 +42,13 @@ def serve(config: Path | None, host: str | None, port: int | None, log_level: st
     app = create_app(settings, engine=engine)
     with _bound(settings) as listener:
         click.echo(_banner(settings, listener, catalog.names()))
+        _warn(settings.listen.host)
         server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, log_level=log_level, access_log=False)
         )
-        server.run(sockets=[listener])
+        # After an orderly end, uvicorn raises the signal that asked for it once more.
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
 
 
 def _chosen(config: Path | None) -> Path:
@@ -81,13 +85,16 @@ def _bound(settings: Settings) -> socket.socket:
 def _banner(settings: Settings, listener: socket.socket, models: list[str]) -> str:
     host, port = settings.listen.host, listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
-    line = f"turnout serves http://{shown}:{port}/v1 with models: {', '.join(models)}"
-    if is_loopback(host):
-        return line
-    return (
-        f"{line}\nwarning: {host} is not a loopback address: whoever reaches it can spend "
-        "the keys of your providers"
-    )
+    return f"turnout serves http://{shown}:{port}/v1 with models: {', '.join(models)}"
+
+
+def _warn(host: str) -> None:
+    if not is_loopback(host):
+        click.echo(
+            f"warning: {host} is not a loopback address: whoever reaches it can spend the keys "
+            "of your providers",
+            err=True,
+        )
 
 
 def is_loopback(host: str) -> bool:

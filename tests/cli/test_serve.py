@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+from click.testing import CliRunner
+
+from turnout.cli.serve import _warn, is_loopback, serve
+from turnout.errors import SettingsError
+from turnout.settings import MINIMAL
+
+CONFIG = """
+providers:
+  up: {base_url: "http://127.0.0.1:9/v1"}
+candidates:
+  - {name: strong, price: {input_usd: 1, output_usd: 1}, context_tokens: 1000}
+  - {name: cheap, price: {input_usd: 0, output_usd: 0}, context_tokens: 1000}
+routers: {random: {}}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "turnout.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_a_signal(config: Path, end: signal.Signals) -> None:
+    start = "from turnout.cli import main; main()"
+    command = [sys.executable, "-c", start, "serve", "--config", str(config), "--port", "0"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        url = line.split()[2].removesuffix("/v1")
+        assert line == (
+            f"turnout serves {url}/v1 with models: auto, router-random-0.25, router-random-0.5, "
+            "router-random-0.75, strong, cheap\n"
+        )
+        assert httpx2.get(f"{url}/readyz", timeout=10).status_code == 200
+        process.send_signal(end)
+        _, errors = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode in (0, -end)
+    assert "Traceback" not in errors
+    assert "GET /readyz" not in errors, "no access log by default"
+
+
+def fails(*arguments: str) -> str:
+    result = CliRunner().invoke(serve, arguments, env={"TURNOUT_CONFIG": ""})
+    assert isinstance(result.exception, SettingsError)
+    return str(result.exception)
+
+
+def test_without_settings_it_shows_the_shortest_file() -> None:
+    assert MINIMAL in fails()
+
+
+def test_an_address_that_is_taken(config: Path) -> None:
+    assert "listen: '192.0.2.1:1' is not usable: choose another" in fails(
+        "--config", str(config), "--host", "192.0.2.1", "--port", "1"
+    )
+
+
+def test_a_listener_for_everyone_is_warned_about(capsys: pytest.CaptureFixture[str]) -> None:
+    _warn("127.0.0.1")
+    assert capsys.readouterr().err == ""
+    _warn("0.0.0.0")
+    assert capsys.readouterr().err.startswith("warning: 0.0.0.0 is not a loopback address")
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True),
+     ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("example.org", False)],
+)  # fmt: skip
+def test_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
