@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
-from turnout.artifacts.opening import open_router
+from turnout.artifacts.opening import open_router, trainable
 from turnout.errors import InputError
 from turnout.evaluation.benchmarks import Benchmark, open_benchmark
 from turnout.evaluation.intervals import REPLICATES
@@ -58,6 +61,22 @@ from turnout.routers.base import Router
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write evaluation.json and .png in here."
 )
+@click.option(
+    "--labels",
+    type=int,
+    help="Also fit each trainable router on this many prompts of the data, and report on the rest.",
+)
+@click.option(
+    "--folds",
+    type=int,
+    help="Also fit each trainable router on all folds but one, in turn, and report on all prompts.",
+)
+@click.option(
+    "--transfer/--no-transfer",
+    default=True,
+    show_default=True,
+    help="Measure the routers as they ship, or only those that --labels or --folds fit.",
+)
 @click.option("--limit", type=click.IntRange(min=30), help="Use a random part of the prompts.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
@@ -76,6 +95,9 @@ def evaluate(
     models: tuple[str, ...],
     aliases: tuple[str, ...],
     out: Path | None,
+    labels: int | None,
+    folds: int | None,
+    transfer: bool,
     limit: int | None,
     seed: int,
     replicates: int,
@@ -85,13 +107,15 @@ def evaluate(
 
     Nothing is called: the outcomes are recorded ones. Every number has a 95% interval.
     """
-    opened = _open_routers(routers, artifact)
+    names = [name.strip() for name in routers.split(",") if name.strip()]
+    opened = _open_routers(names, artifact) if transfer else {}
     found = open_benchmark(benchmark, data, models).limited(limit, seed=seed)
     found = known_as(found, _aliases(aliases))
+    found, extra = in_domain(found, names, labels=labels, folds=folds, seed=seed)
     report = measure(
         found,
         opened,
-        extra=in_domain_rows(found),
+        extra=extra,
         replicates=replicates,
         seed=seed,
         progress=_progress if sys.stderr.isatty() else None,
@@ -101,16 +125,76 @@ def evaluate(
         click.echo(line, err=True)
 
 
-def in_domain_rows(benchmark: Benchmark) -> Sequence[ScoreRow | QualityRow]:  # noqa: ARG001
-    """Rows that are fitted on a part of the benchmark; none without options that ask for them."""
-    return ()
+def in_domain(
+    benchmark: Benchmark,
+    routers: Sequence[str],
+    *,
+    labels: int | None = None,
+    folds: int | None = None,
+    seed: int = 0,
+) -> tuple[Benchmark, list[ScoreRow | QualityRow]]:
+    """Rows that are fitted on a part of the benchmark, and the part that all rows report on.
+
+    Args:
+        benchmark: what is measured.
+        routers: names; those that cannot be trained are passed over.
+        labels: fit on this many prompts, drawn by whole groups; the other groups are reported on.
+        folds: or fit on all folds but one, in turn; every prompt is reported on.
+        seed: of the split.
+
+    Raises:
+        InputError: both or a number that cannot be had; no router here can be trained.
+    """
+    if labels is None and folds is None:
+        return benchmark, []
+    if labels is not None and folds is not None:
+        raise InputError("folds", folds, "give --labels or --folds, not both")
+    from turnout.training import indomain  # only these options need what fits
+
+    names = [name for name in routers if name in trainable()]
+    if not names:
+        remedy = f"name one that can be trained: {', '.join(trainable())}"
+        raise InputError("routers", list(routers), remedy)
+    if folds is not None:
+        rows = [
+            _row(
+                f"{name}, {folds} folds",
+                benchmark,
+                indomain.predict_cross_fitted(benchmark, name, folds, seed=seed),
+            )
+            for name in names
+        ]
+        return benchmark, rows
+    labelled, reported = indomain.split_labels(benchmark, labels or 0, seed=seed)
+    part = benchmark.rows(reported)
+    note = (
+        f"reported on {part.n:,} of {benchmark.n:,} prompts; in-domain rows are fitted on "
+        f"{labels:,} others, whose groups are not reported (seed {seed})"
+        + ("; published rows are on all prompts" if benchmark.published else "")
+    )
+    part = replace(part, notes=(*part.notes, note))
+    return part, [
+        _row(
+            f"{name}, {labels:,} labels",
+            part,
+            indomain.predict_held_out(benchmark, name, labelled, reported, seed=seed),
+        )
+        for name in names
+    ]
 
 
-def _open_routers(names: str, artifact: Path | None) -> dict[str, Router]:
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    if artifact is not None and len(wanted) != 1:
+def _row(name: str, benchmark: Benchmark, quality: NDArray[np.floating]) -> ScoreRow | QualityRow:
+    """Predicted qualities as a row: for two models, sorted by the predicted gain."""
+    if not benchmark.is_pair:
+        return QualityRow(name=name, kind="in-domain", quality=quality)
+    gain = quality[:, 0].astype(np.float64) - quality[:, -1]
+    return ScoreRow(name=name, kind="in-domain", scores=gain)
+
+
+def _open_routers(names: Sequence[str], artifact: Path | None) -> dict[str, Router]:
+    if artifact is not None and len(names) != 1:
         raise InputError("artifact", str(artifact), "an artifact is of one router; name just that")
-    return {name: open_router(name, artifact=artifact) for name in wanted}
+    return {name: open_router(name, artifact=artifact) for name in names}
 
 
 def _aliases(given: Sequence[str]) -> Mapping[str, str]:
