@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from planted import planted_table
+
+from turnout.artifacts.opening import trainable
+from turnout.training.fit import Fitted, fit_router
 
 _REAL_CONNECT = socket.socket.connect
 
@@ -32,4 +36,20 @@ def shared_data() -> Path:
     home = Path(os.environ.get("TURNOUT_DATA", Path(__file__).parents[2] / "shared" / "data"))
     if not (home / "routellm").is_dir():
         pytest.skip(f"needs outcome data, and {home} is absent (set TURNOUT_DATA)")
+    return home
+
+
+@pytest.fixture(scope="session")
+def fitted() -> dict[str, Fitted]:
+    """Every trained router, fitted on a few made-up outcomes."""
+    table = planted_table(60)
+    return {name: fit_router(name, table, encoder="hashing-64") for name in trainable()}
+
+
+@pytest.fixture(scope="session")
+def artifacts(fitted: dict[str, Fitted], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds an artifact of each trained router; to be read only."""
+    home = tmp_path_factory.mktemp("artifacts")
+    for name, made in fitted.items():
+        made.write(home / name)
     return home

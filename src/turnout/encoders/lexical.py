@@ -72,7 +72,9 @@ def fit_lexical(
     seen = np.zeros(2 * HALF)
     for ids, _ in rows:
         seen[ids] += 1
-    idf = np.where(seen >= 2, np.log((1 + len(rows)) / (1 + seen)) + 1, 0.0).astype(np.float32)
+    # 16 bits, as the artifact stores them, so that what is fitted on is what will be served.
+    idf = np.where(seen >= 2, np.log((1 + len(rows)) / (1 + seen)) + 1, 0.0)
+    idf = idf.astype(np.float16).astype(np.float32)
     weighted = [_weighted(row, idf) for row in rows]
     d = min(dimension, max(len(rows) - 1, 1))
     rng = np.random.default_rng(seed)
@@ -82,10 +84,8 @@ def fit_lexical(
         probe = _transposed_times(weighted, left)
     left, _ = np.linalg.qr(_times(weighted, probe))
     basis, _, _ = np.linalg.svd(_transposed_times(weighted, left), full_matrices=False)
-    # 16 bits, as the artifact stores it, so that what is fitted on it is what will be served.
     basis = np.ascontiguousarray(basis[:, :d]).astype(np.float16).astype(np.float32)
-    encoder = LexicalEncoder(idf.astype(np.float16).astype(np.float32), basis)
-    return encoder, _unit(_times(weighted, basis))
+    return LexicalEncoder(idf, basis), _unit(_times(weighted, basis))
 
 
 def _counts(text: str) -> _Row:

@@ -51,9 +51,10 @@ class Blend:
             seed: for the members.
             members: names from `MEMBERS`.
         """
-        fitted = tuple(MEMBERS[name].fit(x, score, groups, seed=seed) for name in members)
+        names = tuple(name for name in MEMBERS if name in members)  # as `from_arrays` finds them
+        fitted = tuple(MEMBERS[name].fit(x, score, groups, seed=seed) for name in names)
         even = np.full(len(fitted), 1.0 / len(fitted), dtype=np.float32)
-        return cls(fitted, tuple(members), even)
+        return cls(fitted, names, even)
 
     def predict(self, x: Floats) -> Floats:
         """(n, m) expected quality."""

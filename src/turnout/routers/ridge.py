@@ -87,8 +87,11 @@ def fit_ridges(x: Array, score: Array, penalties: Sequence[float]) -> list[tuple
 def choose_penalty(
     x: Array, score: Array, groups: NDArray[np.intp], *, folds: int = 5, seed: int = 0
 ) -> float:
-    """The penalty with the least squared error out of fold, all seen cells counted alike."""
-    if len(x) < 10:
+    """The penalty with the least squared error out of fold, all seen cells counted alike.
+
+    The strongest where nothing can be held out: fewer than ten rows, or all of one group.
+    """
+    if len(x) < 10 or (groups == groups[0]).all():
         return PENALTIES[-1]
     fold = group_folds(groups, folds, seed=seed)
     error = np.zeros(len(PENALTIES))
