@@ -77,7 +77,10 @@ def calibrate(
         engine = _from_config(config, artifact)
     else:
         pool = make_pool(strong=strong, weak=weak, models=models)
-        engine = Engine(pool, {router: open_router(router, artifact=artifact)})
+        # A coin without a seed would give every run another threshold.
+        options = {"seed": 0} if router == "random" else None
+        opened = open_router(router, artifact=artifact, options=options)
+        engine = Engine(pool, {router: opened})
     found = calibrate_engine(
         engine, router, queries, strong_share=strong_share, budget_usd=budget_usd, batch=batch
     )

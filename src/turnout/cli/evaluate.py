@@ -108,7 +108,7 @@ def evaluate(
     Nothing is called: the outcomes are recorded ones. Every number has a 95% interval.
     """
     names = [name.strip() for name in routers.split(",") if name.strip()]
-    opened = _open_routers(names, artifact) if transfer else {}
+    opened = _open_routers(names, artifact, seed) if transfer else {}
     found = open_benchmark(benchmark, data, models).limited(limit, seed=seed)
     found = known_as(found, _aliases(aliases))
     found, extra = in_domain(found, names, labels=labels, folds=folds, seed=seed)
@@ -191,10 +191,15 @@ def _row(name: str, benchmark: Benchmark, quality: NDArray[np.floating]) -> Scor
     return ScoreRow(name=name, kind="in-domain", scores=gain)
 
 
-def _open_routers(names: Sequence[str], artifact: Path | None) -> dict[str, Router]:
+def _open_routers(names: Sequence[str], artifact: Path | None, seed: int) -> dict[str, Router]:
     if artifact is not None and len(names) != 1:
         raise InputError("artifact", str(artifact), "an artifact is of one router; name just that")
-    return {name: open_router(name, artifact=artifact) for name in names}
+    found = {}
+    for name in names:
+        # A coin without a seed would make every run another report.
+        options = {"seed": seed} if name == "random" else None
+        found[name] = open_router(name, artifact=artifact, options=options)
+    return found
 
 
 def _aliases(given: Sequence[str]) -> Mapping[str, str]:

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from turnout.cli.evaluate import evaluate
+from turnout.errors import InputError, MissingExtraError, UnknownNameError
+
+
+def run(*args: object) -> Result:
+    result = CliRunner().invoke(evaluate, [str(a) for a in args], catch_exceptions=True)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def outcomes_file(path: Path, models: tuple[str, ...], n: int = 120) -> Path:
+    """Word problems and chat, where only the first model is good at the problems."""
+    rng = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    for i in range(n):
+        hard = i % 2
+        topic = f"{rng.integers(1000)} times {rng.integers(1000)}" if hard else "a short rhyme"
+        noise = " ".join("".join(rng.choice(list("abcdefgh"), 6)) for _ in range(4))
+        cells = {
+            name: {"score": float(rng.random() < (0.9 if j == 0 or not hard else 0.3))}
+            | {"cost_usd": 0.01 / 4**j}
+            for j, name in enumerate(models)
+        }
+        rows.append({"prompt": f"{topic} {noise}", "models": cells, "category": "ab"[hard]})
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    return outcomes_file(tmp_path / "two.jsonl", ("big", "small"))
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    return outcomes_file(tmp_path / "three.jsonl", ("big", "mid", "small"))
+
+
+def test_two_models_give_a_table_json_and_a_picture(two: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("--data", two, "--routers", "random", "--replicates", 40, "--out", out)
+    assert result.exit_code == 0
+    assert "strong big: quality" in result.stdout
+    assert "prompt length" in result.stdout
+    assert "wrote" in result.stderr
+    report = json.loads((out / "evaluation.json").read_text())
+    assert [row["name"] for row in report["rows"]][-1] == "random router"
+
+
+def test_three_models_give_the_table_of_pools(three: Path) -> None:
+    result = run("--data", three, "--routers", "", "--replicates", 40)
+    for name in ("always big", "zero router", "best model per category", "oracle"):
+        assert name in result.stdout
+
+
+def test_two_of_three_models_can_be_compared_as_json(three: Path) -> None:
+    args = ("--model", "big", "--model", "small", "--routers", "", "--replicates", 40, "--json")
+    report = json.loads(run("--data", three, *args).stdout)
+    assert (report["strong"], report["weak"]) == ("big", "small")
+
+
+def test_labels_fit_on_one_part_and_report_on_the_other(two: Path) -> None:
+    args = ("--routers", "linear,random", "--no-transfer", "--labels", 60, "--replicates", 40)
+    report = json.loads(run("--data", two, *args, "--json").stdout)
+    row = report["rows"][-1]
+    assert (row["name"], row["kind"]) == ("linear, 60 labels", "in-domain")
+    assert report["prompts"] <= 60
+    assert "reported on" in report["notes"][-1]
+
+
+def test_folds_report_on_every_prompt(three: Path) -> None:
+    args = ("--routers", "linear", "--no-transfer", "--folds", 3, "--replicates", 40, "--json")
+    report = json.loads(run("--data", three, *args).stdout)
+    assert report["rows"][-1]["name"] == "linear, 3 folds"
+    assert report["prompts"] == 120
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--labels", 60, "--folds", 3), "not both"),
+        (("--labels", 5), "labels: 5"),
+        (("--folds", 1), "folds: 1"),
+        (("--artifact", "x", "--routers", "a,b"), "an artifact is of one router"),
+        (("--known-as", "big"), "MODEL=NAME"),
+        (("--known-as", "huge=x"), "models are big, small"),
+        (("--model", "big"), "at least two"),
+        (("--model", "big", "--model", "huge"), "the data holds"),
+    ],
+)
+def test_what_cannot_be_done_is_said(two: Path, args: tuple[object, ...], says: str) -> None:
+    usual = () if "--artifact" in args else ("--no-transfer", "--routers", "linear")
+    with pytest.raises(InputError, match=says):
+        run("--data", two, *usual, *args)
+
+
+def test_only_trainable_routers_can_be_fitted(two: Path) -> None:
+    with pytest.raises(InputError, match="can be trained"):
+        run("--data", two, "--no-transfer", "--routers", "random", "--folds", 3)
+
+
+def test_unknown_names_are_listed(two: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"no router named 'randm'.*'random'"):
+        run("--data", two, "--routers", "randm")
+    with pytest.raises(UnknownNameError, match="routellm-gsm8k"):
+        run("--data", two, "--routers", "", "--benchmark", "gsm8k")
+    with pytest.raises(InputError, match="no such file"):
+        run("--data", tmp_path / "absent", "--routers", "")
+
+
+def test_without_matplotlib_it_says_what_to_install(
+    two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MissingExtraError("drawing curves", "plots")
+
+    monkeypatch.setattr("turnout.evaluation.measure.draw", fail)
+    result = run("--data", two, "--routers", "", "--replicates", 40, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "pip install 'turnout[plots]'" in result.stderr
+
+
+def test_mmlu_with_one_router_takes_well_under_a_minute(shared_data: Path) -> None:
+    args = ("--benchmark", "routellm-mmlu", "--routers", "random", "--replicates", 200)
+    result = run(*args, "--data", shared_data / "routellm")
+    assert "14,037 prompts" in result.stdout
+    assert "RouteLLM MF (arena + gold)" in result.stdout
