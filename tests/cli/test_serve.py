@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import httpx2
 import pytest
 from click.testing import CliRunner
 
-from turnout.cli.serve import _warn, is_loopback, serve
+from turnout.cli.serve import _warn, bound, is_loopback, serve
 from turnout.errors import SettingsError
 from turnout.settings import MINIMAL
 
@@ -75,6 +76,11 @@ def test_an_address_that_is_taken(config: Path) -> None:
     assert "listen: '192.0.2.1:1' is not usable: choose another" in fails(
         "--config", str(config), "--host", "192.0.2.1", "--port", "1"
     )
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    with bound("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP, "asyncio then sets TCP_NODELAY"
 
 
 def test_a_listener_for_everyone_is_warned_about(capsys: pytest.CaptureFixture[str]) -> None:

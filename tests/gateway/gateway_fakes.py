@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import uvicorn
 
+from turnout.cli.serve import bound
 from turnout.engine import Engine
 from turnout.errors import UnknownNameError
 from turnout.gateway.app import create_app
@@ -100,7 +100,7 @@ def make_engine(settings: Settings) -> Engine:
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Serve an ASGI app on a free loopback port; gives its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with bound("127.0.0.1", 0) as listener:
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
