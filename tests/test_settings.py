@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from turnout.errors import SettingsError
-from turnout.settings import MINIMAL, Settings, load_settings, parse_settings
+from turnout.settings import MAX_BODY_BYTES, MINIMAL, Settings, load_settings, parse_settings
 from turnout.types import CAPABILITIES
 
 SECRET = "sk-canary-91c2"
@@ -201,3 +202,11 @@ def test_what_is_written_is_read_back(tree: dict[str, Any]) -> None:
     settings = parse_settings(yaml.safe_dump(tree), {})
     assert holds(settings.model_dump(), tree)
     assert isinstance(settings, Settings)
+
+
+def test_the_guides_examples_are_settings() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "guides" / "gateway.md").read_text()
+    examples = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    read = [parse_settings(example, ENV) for example in examples]
+    assert [len(s.candidates) for s in read] == [2, 2]
+    assert read[1].max_body_bytes == MAX_BODY_BYTES
