@@ -108,7 +108,10 @@ def main() -> None:
     args = parser.parse_args()
     price = Price.per_million(2.5, 10)
     pool = Pool(
-        candidates=(Candidate(name="gpt-4o", price=price), Candidate(name="gpt-4o-mini", price=price)),
+        candidates=(
+            Candidate(name="gpt-4o", price=price),
+            Candidate(name="gpt-4o-mini", price=price),
+        ),
         default="gpt-4o",
     )
     engine = Engine(pool, {args.router: open_router(args.router)})
@@ -121,8 +124,8 @@ def main() -> None:
         times = measure(
             {
                 "turnout": lambda i, t=texts: engine.decide(Query.of(t[i]), spec),
-                "minilm+index": lambda i, k=tokens: np.argsort(utterances @ minilm(k))[-5:],
-                "bert": lambda i, k=tokens: bert(k),
+                "minilm+index": lambda _, k=tokens: np.argsort(utterances @ minilm(k))[-5:],
+                "bert": lambda _, k=tokens: bert(k),
             },
             args.n,
         )
@@ -138,7 +141,9 @@ def main() -> None:
     if args.json:
         print(json.dumps({"router": args.router, "by_tokens": result}, indent=2))
         return
-    print(f"One decision of router {args.router}, CPU time on one thread ({args.n} distinct prompts)\n")
+    print(
+        f"One decision of router {args.router}, CPU time on one thread ({args.n} distinct prompts)\n"
+    )
     print(f"{'tokens':>6}  {'what':<13} {'p50 ms':>9} {'p99 ms':>9} {'times turnout':>14}")
     for tokens, rows in result.items():
         for name, row in rows.items():

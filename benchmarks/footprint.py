@@ -50,7 +50,10 @@ def probe(body: str) -> dict[str, object]:
     runs = []
     for _ in range(5):
         done = subprocess.run(
-            [sys.executable, "-c", PROBE.format(body=body)], capture_output=True, check=True, text=True
+            [sys.executable, "-c", PROBE.format(body=body)],
+            capture_output=True,
+            check=True,
+            text=True,
         )
         runs.append(json.loads(done.stdout))
     return sorted(runs, key=lambda r: r["cpu_s"])[2]
@@ -73,7 +76,9 @@ def environment() -> None:
         empty = folder_mb(home)
         subprocess.run([*pip, "install", str(wheel)], check=True)
         print(f"wheel                             {wheel.stat().st_size / 1e6:8.1f} MB")
-        print(f"installed environment             {folder_mb(home):8.1f} MB (empty: {empty:.1f} MB)")
+        print(
+            f"installed environment             {folder_mb(home):8.1f} MB (empty: {empty:.1f} MB)"
+        )
 
 
 def main() -> None:

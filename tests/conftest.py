@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted import planted_table
 
+from planted import planted_table
 from turnout.artifacts.opening import trainable
 from turnout.training.fit import Fitted, fit_router
 

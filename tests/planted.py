@@ -9,11 +9,42 @@ import numpy as np
 from turnout.data.table import OutcomeTable, build_table
 from turnout.types import Candidate, Outcome, Price
 
-NOUNS = (
-    "river copper orbit ledger violin harbor cactus meadow falcon lantern marble engine pepper "
-    "glacier saddle canvas tunnel ribbon walnut beacon"
-).split()
-ADJECTIVES = "red quiet heavy narrow golden bitter gentle rapid hollow modern frozen calm".split()
+NOUNS = [
+    "river",
+    "copper",
+    "orbit",
+    "ledger",
+    "violin",
+    "harbor",
+    "cactus",
+    "meadow",
+    "falcon",
+    "lantern",
+    "marble",
+    "engine",
+    "pepper",
+    "glacier",
+    "saddle",
+    "canvas",
+    "tunnel",
+    "ribbon",
+    "walnut",
+    "beacon",
+]
+ADJECTIVES = [
+    "red",
+    "quiet",
+    "heavy",
+    "narrow",
+    "golden",
+    "bitter",
+    "gentle",
+    "rapid",
+    "hollow",
+    "modern",
+    "frozen",
+    "calm",
+]
 
 SUCCESS = {
     "large": (0.9, 0.95, 0.9, 0.95),

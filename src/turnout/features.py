@@ -1,9 +1,8 @@
 """Cheap, named features of one prompt, by the standard library alone, and its language.
 
-Only the first 6,000 and last 2,000 characters are read
-(``log_chars`` knows the full length).. Any ``str`` is accepted: empty, with lone
-surrogates, with NUL. A closing "Answer:" cue is ignored, and the lines of a
-multiple-choice question are told apart from its stem.
+Of a long text the first 6,000 and the last 2,000 characters are read (`log_chars` knows the full
+length). Any `str` will do: empty, with lone surrogates, with NUL. A closing "Answer:" cue is ignored,
+and the lines of a multiple-choice question are told apart from its stem.
 """
 
 from __future__ import annotations
@@ -56,8 +55,11 @@ FEATURES: tuple[str, ...] = (
     "negation",  # log(1 + not, except, least, false ...)
     "condition",  # log(1 + if, suppose, given, assume, each, every, only ...)
     "comparison",  # log(1 + more, than, twice, half, percent ...)
-    "statements",  # 0/1: statement I/II, all/none of the above, blanks kept apart
+    "statements",  # 0/1: "statement", all/none of the ..., II, III
     "blank",  # 0/1: a gap to fill ("___")
+    "starts_lower",  # 0/1: the text starts with a small letter
+    "ends_stop",  # 0/1: the text ends with ".", "!" or ":"
+    "ends_letter",  # 0/1: the text ends with a letter
     "multiplicative",  # log(1 + times, twice, per, percent, %, half, ratio, rate ...)
 )
 
@@ -69,7 +71,7 @@ _CUE = re.compile(r"\s*(?:the )?(?:correct )?answer\s*(?:is)?\s*[:=]?\s*\Z", re.
 _MATH_ASCII = "-+*/=^<>|~"
 _MATH_OTHER = re.compile(r"[\u00b0-\u00b3\u00d7\u00f7\u03b1-\u03c9\u2190-\u21ff\u2200-\u22ff]")
 _LATEX = re.compile(r"\\[A-Za-z]+")
-_CODE_CALL = re.compile(r"(?<=\w)[(\[](?=\S)")
+_CODE_CALL = re.compile(r"[(\[](?<=\w.)(?=\S)")
 _CODE_PARTS = ("```", "{", "}", ";", "==", "!=", "->", "=>", "_")
 _CODE_WORDS = frozenset(
     "def return class import print lambda None True False void int const var function elif assert SELECT"
@@ -77,8 +79,10 @@ _CODE_WORDS = frozenset(
 )
 _SENTENCE = re.compile(r"[.!?\u3002\uff01\uff1f](?=\s|\Z|[\"')\]])|\n\n")
 _PROPER = re.compile(r"[a-z0-9,;'\")] (?!I\b)[A-Z][a-z]")
-_STATEMENT = re.compile(r"[Ss]tatement|(?:[Aa]ll|[Nn]one) of (?:the|these)|\bI{2,3}\b")
-_BLANK = re.compile(r"__+|\b_\b|\.\.\.\.")
+# Written with a literal first, which the engine can look for quickly.
+_ALL_NONE = re.compile(r" of the(?:(?<=[Aa]ll of the)|(?<=[Nn]one of the))")
+_ROMAN = re.compile(r"II(?<!\wII)I?(?!\w)")
+_LONE_GAP = re.compile(r"_(?<!\w_)(?!\w)")
 
 _FUNCTION = frozenset(
     "a an the of to in on at by for with from as is are was were be been being am do does did has have had"
@@ -111,7 +115,8 @@ _NEGATION = frozenset(
     " aren't won't unlikely".split()
 )
 _CONDITION = frozenset(
-    "if then suppose assume given let each every only unless whenever otherwise such all any exactly".split()
+    "if then suppose assume given let each every only unless whenever otherwise such all any"
+    " exactly".split()
 )
 _COMPARISON = frozenset(
     "more less than most fewer greater smaller larger same equal both twice half difference increase"
@@ -121,6 +126,18 @@ _MULTIPLICATIVE = frozenset(
     "times twice double triple half third quarter percent percentage per ratio rate average fraction"
     " remaining total altogether rest".split()
 )
+
+
+def _has_statements(text: str) -> bool:
+    return (
+        ("tatement" in text and ("statement" in text or "Statement" in text))
+        or (" of the" in text and _ALL_NONE.search(text) is not None)
+        or ("II" in text and _ROMAN.search(text) is not None)
+    )
+
+
+def _has_gap(stem: str) -> bool:
+    return "__" in stem or "...." in stem or ("_" in stem and _LONE_GAP.search(stem) is not None)
 
 
 def feature_vector(text: str) -> tuple[float, ...]:
@@ -217,8 +234,11 @@ def feature_vector(text: str) -> tuple[float, ...]:
         log1p(sum(map(_NEGATION.__contains__, stem_lower))),
         log1p(sum(map(_CONDITION.__contains__, stem_lower))),
         log1p(sum(map(_COMPARISON.__contains__, stem_lower))),
-        float(_STATEMENT.search(text) is not None),
-        float(_BLANK.search(stem) is not None),
+        float(_has_statements(text)),
+        float(_has_gap(stem)),
+        float(text.lstrip()[:1].islower()),
+        float(text.rstrip()[-1:] in (".", "!", ":")),
+        float(text.rstrip()[-1:].isalpha()),
         log1p(sum(map(_MULTIPLICATIVE.__contains__, stem_lower)) + text.count("%")),
     )
 

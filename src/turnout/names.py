@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from turnout.errors import RouteNameError, UnknownNameError
 
 PREFIX = "router-"
 _DECIMAL = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)\Z", re.ASCII)
+_NUMBER = re.compile(r"-?[\d.]+(?:e[-+]?\d+)?\Z", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def is_route(model: str) -> bool:
 
 def format_route(spec: RouteSpec) -> str:
     """The model name that `parse_route` reads back to the same spec."""
-    number = f"{spec.threshold:.10f}".rstrip("0").rstrip(".")
+    number = f"{Decimal(repr(float(spec.threshold))):f}".rstrip("0").rstrip(".")
     return f"{PREFIX}{spec.router}-{number}"
 
 
@@ -52,9 +54,10 @@ def parse_route(model: str, *, routers: Iterable[str], field: str = "model") -> 
     listed = f"routers here: {', '.join(known) or 'none'}"
     if not isinstance(model, str) or not is_route(model):
         raise RouteNameError(field, model, f"{form}; {listed}")
-    name, dash, number = model.removeprefix(PREFIX).rpartition("-")
-    if not dash or not name:
-        raise RouteNameError(field, model, f"the threshold is missing; {form}; {listed}")
+    name, dash, number = _split(model.removeprefix(PREFIX), known)
+    if not name:
+        lacking = "router" if dash else "threshold"
+        raise RouteNameError(field, model, f"the {lacking} is missing; {form}; {listed}")
     if name not in known:
         raise UnknownNameError("router", name, known)
     if not _DECIMAL.match(number) or not 0.0 <= float(number) <= 1.0:
@@ -64,3 +67,12 @@ def parse_route(model: str, *, routers: Iterable[str], field: str = "model") -> 
             f"the threshold must be a decimal number from 0 to 1, not {number!r}; {form}",
         )
     return RouteSpec(name, float(number))
+
+
+def _split(rest: str, known: Iterable[str]) -> tuple[str, str, str]:
+    """Router, dash and threshold. In `mf--0.5` and `mf-1e-05` the last dash is the number's."""
+    for name in known:
+        number = rest.removeprefix(f"{name}-")
+        if number != rest and _NUMBER.match(number):
+            return name, "-", number
+    return rest.rpartition("-")

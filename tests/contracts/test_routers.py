@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import CANDIDATES, planted_prompts
 
+from planted import CANDIDATES, planted_prompts
 from turnout.artifacts.opening import open_router, trainable
 from turnout.errors import UnknownNameError
 from turnout.routers.base import Router

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,3 +103,9 @@ def test_rows_that_do_not_fit_are_refused(pair: Benchmark) -> None:
     for scores, says in ((np.ones(3), "give one for each"), (np.full(200, np.nan), "finite")):
         with pytest.raises(InputError, match=says):
             score_rows(pair, [ScoreRow(name="x", kind="transfer", scores=scores)])
+
+
+def test_the_table_reads_as_reviewed(pair: Benchmark, by_length: Router) -> None:
+    report = evaluate_pair(pair, {"mine": by_length}, replicates=100)
+    golden = Path(__file__).with_name("golden_report.txt")
+    assert report.to_text() == golden.read_text(encoding="utf-8")

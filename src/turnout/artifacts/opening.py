@@ -12,9 +12,10 @@ from turnout.artifacts.folder import read_artifact
 from turnout.encoders.opening import open_encoder
 from turnout.errors import ArtifactError, InputError, UnknownNameError, suggest
 from turnout.routers.arrays import Arrays
-from turnout.routers.base import Head, Router
+from turnout.routers.base import FittedHead, Head, Router
 from turnout.routers.columns import Columns
 from turnout.routers.inputs import Inputs
+from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
 from turnout.routers.trained import TrainedRouter
 from turnout.types import PairRule
@@ -62,7 +63,7 @@ def trainable() -> tuple[str, ...]:
     return tuple(name for name, kind in registry.items("routers") if is_head(kind))
 
 
-def head_of(name: str) -> type[Head]:
+def head_of(name: str) -> type[FittedHead]:
     """The head that a trained router is made of.
 
     Raises:
@@ -71,7 +72,7 @@ def head_of(name: str) -> type[Head]:
     kind = registry.load("routers", name)
     if not is_head(kind):
         raise UnknownNameError("trainable router", name, trainable())
-    head: type[Head] = kind
+    head: type[FittedHead] = kind
     return head
 
 
@@ -124,6 +125,7 @@ def assemble(
         fingerprint=fingerprint,
         inputs=Inputs.from_arrays(encoder, _part(arrays, "inputs/")),
         head=head.from_arrays(_part(arrays, "head/")),
+        platt=Platt.from_arrays(_part(arrays, "platt/")) if "platt/slope" in arrays else None,
         columns=Columns(
             names=tuple(columns["names"]),
             ladder=columns.get("ladder"),

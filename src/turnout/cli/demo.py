@@ -1,4 +1,4 @@
-"""`turnout demo`: a gateway, two simulated models, and what routing saves on the bundled prompts."""
+"""`turnout demo`: a gateway, two simulated models, and what routing saves on bundled prompts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def demo(limit: int | None) -> None:
     prompts = [line.replace("\\n", "\n") for line in PROMPTS.read_text("utf-8").splitlines()]
     prompts = prompts[:limit]
     with _gateway() as (engine, route, url):
-        click.echo("Turnout demo: a real router and a real gateway in front of two SIMULATED models.")
+        click.echo("Turnout demo: a real router and a real gateway before two SIMULATED models.")
         click.echo(f"Gateway {url}/v1, asked by the official openai client for model={route!r}.\n")
         click.echo(f"{'prompt':<44} {'quality':^13} {'win':>5}  {'sent to':<22} {'cost USD':>10}")
         click.echo(f"{'':<44} {'4o':>6} {'mini':>6} {'rate':>5}")
@@ -157,14 +157,13 @@ def _summary(rows: Sequence[_Row], route: str) -> None:
     )
     click.echo(
         "What that is worth: the answers were simulated, so this proves cost, not quality. The\n"
-        "qualities above are predictions of the shipped router; what it is worth on benchmarks that\n"
-        "it never saw, with intervals, stands in docs/benchmarks.md.\n"
+        "qualities above are predictions of the shipped router; what it is worth on benchmarks\n"
+        "that it never saw, with intervals, stands in docs/benchmarks.md.\n"
         "\nWhere to go next:\n"
         '  turnout route "your prompt"                       a decision, and why\n'
         f"  Controller(...).chat.completions.create(model={route!r}, ...)\n"
-        "                                                    in place of RouteLLM's or openai's client\n"
+        "                                                    RouteLLM's client, one import changed\n"
         "  turnout serve --config turnout.yaml               your own models behind one URL\n"
         "  turnout calibrate --prompts prompts.txt ...       the knob, set from your traffic\n"
         "  turnout train blend --data outcomes.jsonl ...     a router fitted on your outcomes"
     )
-

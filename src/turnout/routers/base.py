@@ -54,18 +54,6 @@ class Router(Protocol):
 class Head(Protocol):
     """The learned part of a trained router: rows in, quality per column out. Numpy alone."""
 
-    @classmethod
-    def fit(cls, x: Floats, score: Array, groups: NDArray[np.intp], *, seed: int = 0) -> Self:
-        """Learn from outcomes.
-
-        Args:
-            x: (n, d) input rows.
-            score: (n, m) in [0, 1], NaN for a missing cell.
-            groups: (n,) prompts of one group never part in a fold.
-            seed: the same seed gives the same head.
-        """
-        ...
-
     def predict(self, x: Floats) -> Floats:
         """(n, m) expected quality in [0, 1] of (n, d) rows."""
         ...
@@ -77,4 +65,29 @@ class Head(Protocol):
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """The head that `arrays` came from."""
+        ...
+
+
+class FittedHead(Head, Protocol):
+    """A head that `turnout train` can fit."""
+
+    @classmethod
+    def fit(
+        cls,
+        x: Floats,
+        score: Array,
+        groups: NDArray[np.intp],
+        *,
+        seed: int = 0,
+        penalty: float | None = None,
+    ) -> Self:
+        """Learn from outcomes.
+
+        Args:
+            x: (n, d) input rows.
+            score: (n, m) in [0, 1], NaN for a missing cell.
+            groups: (n,) prompts of one group never part in a fold.
+            seed: the same seed gives the same head.
+            penalty: of heads that have a ridge penalty; None chooses one by cross-validation.
+        """
         ...

@@ -37,6 +37,7 @@ class Clusters:
         groups: NDArray[np.intp],  # noqa: ARG003 - one signature for all heads
         *,
         seed: int = 0,
+        penalty: float | None = None,  # noqa: ARG003
     ) -> Clusters:
         """Fit (n, d) rows to (n, m) scores, NaN where missing; sqrt(n)/2 centres, 2 to 32."""
         rows = unit(x)

@@ -58,6 +58,10 @@ class Columns:
             mix[high, j] += place - low
         return mix, basis
 
+    def ordered(self, quality: Floats) -> Floats:
+        """(n, K) qualities; on a ladder none is below that of a weaker tier."""
+        return quality if self.ladder is None else np.maximum.accumulate(quality, axis=1)
+
     def _named(self, candidate: Candidate) -> int:
         wanted = candidate.known_as or candidate.name
         for find in (wanted, candidate.model):

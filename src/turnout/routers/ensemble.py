@@ -9,19 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.routers.arrays import Array, Arrays
-from turnout.routers.base import Head
+from turnout.routers.base import FittedHead, Head
 from turnout.routers.clusters import Clusters
+from turnout.routers.difficulty import Difficulty
 from turnout.routers.factorization import Factorization
 from turnout.routers.knn import Knn
 from turnout.routers.linear import Linear
+from turnout.routers.ridge import choose_penalty
 from turnout.types import Floats
 
-MEMBERS: Mapping[str, type[Head]] = {
+FITTED: Mapping[str, type[FittedHead]] = {
     "linear": Linear,
     "knn": Knn,
     "mf": Factorization,
     "clusters": Clusters,
 }
+"""Members that `fit` can fit, which are its default."""
+MEMBERS: Mapping[str, type[Head]] = {**FITTED, "difficulty": Difficulty}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ class Blend:
         groups: NDArray[np.intp],
         *,
         seed: int = 0,
-        members: Sequence[str] = tuple(MEMBERS),
+        penalty: float | None = None,
+        members: Sequence[str] = tuple(FITTED),
     ) -> Blend:
         """Fit every member to (n, d) rows and (n, m) scores; each weighs the same.
 
@@ -49,10 +54,15 @@ class Blend:
             score: NaN where missing.
             groups: (n,) group of each row.
             seed: for the members.
-            members: names from `MEMBERS`.
+            penalty: shared by the members that have one; None chooses it once for all.
+            members: names from `FITTED`.
         """
-        names = tuple(name for name in MEMBERS if name in members)  # as `from_arrays` finds them
-        fitted = tuple(MEMBERS[name].fit(x, score, groups, seed=seed) for name in names)
+        names = tuple(name for name in FITTED if name in members)  # as `from_arrays` finds them
+        if penalty is None:
+            penalty = choose_penalty(x, score, groups, seed=seed)
+        fitted = tuple(
+            FITTED[name].fit(x, score, groups, seed=seed, penalty=penalty) for name in names
+        )
         even = np.full(len(fitted), 1.0 / len(fitted), dtype=np.float32)
         return cls(fitted, names, even)
 

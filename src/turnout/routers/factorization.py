@@ -11,7 +11,7 @@ from turnout.routers.arrays import Array, Arrays, column_means, logit, sigmoid
 from turnout.routers.ridge import Spectrum, choose_penalty
 from turnout.types import Floats
 
-RANK = 4
+RANK = 8
 STEPS = 40
 
 
@@ -34,10 +34,17 @@ class Factorization:
 
     @classmethod
     def fit(
-        cls, x: Floats, score: Array, groups: NDArray[np.intp], *, seed: int = 0
+        cls,
+        x: Floats,
+        score: Array,
+        groups: NDArray[np.intp],
+        *,
+        seed: int = 0,
+        penalty: float | None = None,
     ) -> Factorization:
         """Fit (n, d) rows to (n, m) scores in [0, 1], read as probabilities; NaN where missing."""
-        penalty = choose_penalty(x, score, groups, seed=seed)
+        if penalty is None:
+            penalty = choose_penalty(x, score, groups, seed=seed)
         spectrum = Spectrum.of(x)
         coefficients, bias = _majorise(spectrum, score, penalty)
         full = spectrum.basis @ coefficients

@@ -13,7 +13,8 @@ from turnout.features import FEATURES, feature_vector
 from turnout.routers.arrays import Arrays
 from turnout.types import Floats
 
-LIMIT = 4.0
+FEATURE_WEIGHT = 0.3
+LIMIT = 3.0
 """Features are clipped at this many standard deviations: a prompt unlike any that was fitted on
 must not throw a linear head off its range."""
 
@@ -22,7 +23,8 @@ must not throw a linear head off its range."""
 class Inputs:
     """Rows of d columns in three blocks: the encoder's vector, the lexical vector, the features.
 
-    Each block is centred and scaled to the same total variance; features are standardised first.
+    Each block is centred and scaled to a total variance of 1, the features to 0.3 after each was
+    standardised: at 1 they fit the prompts at hand better and throw unseen templates further off.
     """
 
     encoder: Encoder
@@ -118,7 +120,8 @@ def fit_inputs(raw: RawRows, *, lexical: bool = True, seed: int = 0) -> tuple[In
         words, vectors = fit_lexical(raw.texts, seed=seed)
         blocks.append(vectors)
     blocks.append(raw.features)
-    scales = [_block_scale(b, standardise=b is raw.features) for b in blocks]
+    scales = [_block_scale(block, 1.0) for block in blocks[:-1]]
+    scales.append(_block_scale(raw.features, FEATURE_WEIGHT, standardise=True))
     inputs = Inputs(
         encoder=raw.encoder,
         lexical=words,
@@ -129,11 +132,11 @@ def fit_inputs(raw: RawRows, *, lexical: bool = True, seed: int = 0) -> tuple[In
     return inputs, inputs.transform(blocks)
 
 
-def _block_scale(block: Floats, *, standardise: bool) -> Floats:
-    """(c,) factors that give a block the total variance 1."""
+def _block_scale(block: Floats, weight: float, *, standardise: bool = False) -> Floats:
+    """(c,) factors that give a block the total variance `weight`."""
     spread = block.std(axis=0)
     scale = np.ones(block.shape[1])
     if standardise:
         scale = np.where(spread > 1e-6, 1.0 / np.maximum(spread, 1e-6), 0.0)
     total = float(((spread * scale) ** 2).sum())
-    return np.asarray(scale / np.sqrt(max(total, 1e-9)), dtype=np.float32)
+    return np.asarray(scale * np.sqrt(weight / max(total, 1e-9)), dtype=np.float32)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from turnout.routers.arrays import Array, Arrays, column_means, unit
 from turnout.types import Floats
 
-WIDTH = 0.15
+WIDTH = 0.3
 """Cosine that a neighbour may fall behind the nearest before its weight falls to 1/e."""
 SHRINK = 10.0
 """Pseudo-rows that draw a neighbourhood's mean to the model's global mean."""
@@ -40,6 +40,7 @@ class Knn:
         groups: NDArray[np.intp],  # noqa: ARG003 - one signature for all heads
         *,
         seed: int = 0,  # noqa: ARG003
+        penalty: float | None = None,  # noqa: ARG003
     ) -> Knn:
         """Remember (n, d) rows and (n, m) scores, NaN where missing; k grows with n to 100."""
         mean = column_means(score)

@@ -20,9 +20,18 @@ class Linear:
     bias_: Floats
 
     @classmethod
-    def fit(cls, x: Floats, score: Array, groups: NDArray[np.intp], *, seed: int = 0) -> Linear:
-        """Fit (n, d) rows to (n, m) scores, NaN where missing."""
-        penalty = choose_penalty(x, score, groups, seed=seed)
+    def fit(
+        cls,
+        x: Floats,
+        score: Array,
+        groups: NDArray[np.intp],
+        *,
+        seed: int = 0,
+        penalty: float | None = None,
+    ) -> Linear:
+        """Fit (n, d) rows to (n, m) scores, NaN where missing; without a penalty one is chosen."""
+        if penalty is None:
+            penalty = choose_penalty(x, score, groups, seed=seed)
         weights, bias = fit_ridges(x, score, [penalty])[0]
         return cls(weights.astype(np.float32), bias.astype(np.float32))
 

@@ -19,9 +19,9 @@ def fit_pair_rule(predicted: Array, score: Array) -> PairRule:
     """P(strong scores higher than weak) = sigmoid(a (q_s - q_w) + c), pooled over pairs of models.
 
     Platt scaling (Platt 1999) of the predicted gain, so that queries keep the order of their gain:
-    sorting by P(weak fails) instead loses APGR. The label is the observed gain clip(s_s - s_w, 0, 1),
-    each pair weighs the same. Where the data cannot carry it (fewer than 50 rows, or a slope that is
-    not positive) the plain difference is used.
+    sorting by P(weak fails) instead loses APGR. The label is the observed gain, clip(s_s - s_w, 0,
+    1), and each pair weighs the same. Where the data cannot carry it (fewer than 50 rows, or a
+    slope that is not positive) the plain difference is used.
 
     Args:
         predicted: (n, m) out-of-fold qualities.

@@ -11,6 +11,7 @@ from turnout.errors import InputError
 from turnout.routers.base import Head
 from turnout.routers.columns import Columns
 from turnout.routers.inputs import Inputs
+from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
 from turnout.types import Candidate, Floats, PairRule, Prediction, Query, texts
 
@@ -23,6 +24,8 @@ class TrainedRouter:
     fingerprint: str | None
     inputs: Inputs
     head: Head
+    platt: Platt | None
+    """Calibrates the head's qualities; None leaves them."""
     columns: Columns
     pair: PairRule
     known: Reference
@@ -43,6 +46,9 @@ class TrainedRouter:
         """(n, m) expected quality and output tokens."""
         weights, basis = self._mix(candidates)
         by_column = self.head.predict(self.inputs.rows(texts(queries)))
+        if self.platt is not None:
+            by_column = self.platt.apply(by_column)
+        by_column = self.columns.ordered(by_column)
         lengths = self.reference(candidates).mean_output_tokens()
         return Prediction(
             candidates=tuple(c.name for c in candidates),

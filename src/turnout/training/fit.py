@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from turnout.data.table import OutcomeTable
 from turnout.encoders.opening import DEFAULT, open_encoder
 from turnout.errors import DataError
 from turnout.routers.arrays import Arrays, column_means
-from turnout.routers.base import Head
+from turnout.routers.base import FittedHead
 from turnout.routers.inputs import Inputs, RawRows, fit_inputs
 from turnout.routers.pairs import fit_pair_rule
+from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
+from turnout.routers.ridge import choose_penalty
 from turnout.routers.trained import TrainedRouter
 from turnout.training.card import render_card
 from turnout.types import Floats, estimate_tokens
@@ -57,15 +59,6 @@ class Fitted:
         return write_artifact(folder, self.manifest, self.arrays, self.card)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Prepared:
-    """Outcomes as arrays."""
-
-    table: OutcomeTable
-    raw: RawRows
-    groups: NDArray[np.intp]
-
-
 def fit_router(
     name: str,
     table: OutcomeTable,
@@ -97,10 +90,9 @@ def fit_router(
     notes = check_table(table)
     progress(f"encoding {len(table.prompts)} prompts")
     opened = open_encoder(encoder)
-    ready = _Prepared(table=table, raw=RawRows.of(opened, table.prompts), groups=_groups(table))
-    predicted = _out_of_fold(name, ready, seed, progress)
-    progress("fitting on all prompts")
-    inputs, fitted = fit_head(name, ready.raw, table.score, ready.groups, seed=seed)
+    raw, groups = RawRows.of(opened, table.prompts), _groups(table)
+    parts = fit_parts(name, raw, table.score, groups, seed=seed, progress=progress)
+    predicted = parts.predicted
     pair = fit_pair_rule(predicted, table.score)
     reference = _reference(table, predicted, seed)
     measured = _measure(table.score, predicted)
@@ -118,7 +110,7 @@ def fit_router(
             "source": source,
             "fingerprint": data_fingerprint(table),
             "prompts": len(table.prompts),
-            "groups": int(ready.groups.max()) + 1,
+            "groups": int(groups.max()) + 1,
             "outcomes": int(np.isfinite(table.score).sum()),
         },
         "measured": measured,
@@ -126,28 +118,72 @@ def fit_router(
         "notes": [*table.notes, *notes],
     }
     arrays = {
-        **{f"inputs/{k}": a for k, a in inputs.arrays().items()},
-        **{f"head/{k}": a for k, a in fitted.arrays().items()},
+        **{f"inputs/{k}": a for k, a in parts.inputs.arrays().items()},
+        **{f"head/{k}": a for k, a in parts.head.arrays().items()},
+        **{f"platt/{k}": a for k, a in parts.platt.arrays().items()},
         **{f"reference/{k}": a for k, a in reference.arrays().items()},
     }
     progress(f"fitted in {time.perf_counter() - started:.1f} s")
     return Fitted(name=name, manifest=manifest, arrays=arrays, card=render_card(manifest))
 
 
-def fit_head(
-    name: str, raw: RawRows, score: Floats, groups: NDArray[np.intp], *, seed: int = 0
-) -> tuple[Inputs, Head]:
-    """Fit the inputs and the head of a router on n prompts, without anything out of fold.
+@dataclass(frozen=True, kw_only=True)
+class FittedParts:
+    """What is learned from n prompts and their (n, m) scores."""
+
+    inputs: Inputs
+    head: FittedHead
+    platt: Platt
+    predicted: Floats
+    """(n, m) calibrated predictions, out of fold."""
+
+    def predict(self, texts: Sequence[str]) -> Floats:
+        """(k, m) calibrated quality of k texts."""
+        return self.platt.apply(self.head.predict(self.inputs.rows(texts)))
+
+
+def fit_parts(
+    name: str,
+    raw: RawRows,
+    score: Floats,
+    groups: NDArray[np.intp],
+    *,
+    seed: int = 0,
+    progress: Progress = lambda _: None,
+) -> FittedParts:
+    """Fit the inputs, the head, and the calibration of a router.
+
+    The inputs look at texts alone and are fitted once; folds are for what looks at scores. The
+    ridge penalty is chosen once, by cross-validation over the same groups.
 
     Args:
         name: which router.
-        raw: the prompts.
+        raw: n prompts.
         score: (n, m), NaN where missing.
         groups: (n,) group of each prompt.
-        seed: for the inputs and the head.
+        seed: for inputs, folds and heads.
+        progress: told what is being done.
     """
+    head = head_of(name)
+    progress("fitting the inputs")
     inputs, rows = fit_inputs(raw, seed=seed)
-    return inputs, head_of(name).fit(rows, score, groups, seed=seed)
+    penalty = choose_penalty(rows, score, groups, seed=seed)
+    predicted = np.tile(column_means(score), (len(score), 1)).astype(np.float32)
+    fold = group_folds(groups, FOLDS, seed=seed) if len(np.unique(groups)) > 1 else None
+    for f in range(FOLDS) if fold is not None else ():
+        held = np.asarray(fold == f)
+        if held.any():
+            progress(f"fold {f + 1} of {FOLDS}")
+            part = head.fit(rows[~held], score[~held], groups[~held], seed=seed, penalty=penalty)
+            predicted[held] = part.predict(rows[held])
+    progress("fitting on all prompts")
+    platt = Platt.fit(predicted, score)
+    return FittedParts(
+        inputs=inputs,
+        head=head.fit(rows, score, groups, seed=seed, penalty=penalty),
+        platt=platt,
+        predicted=platt.apply(predicted),
+    )
 
 
 def check_table(table: OutcomeTable) -> list[str]:
@@ -196,23 +232,6 @@ def data_fingerprint(table: OutcomeTable) -> str:
 
 def _groups(table: OutcomeTable) -> NDArray[np.intp]:
     return near_duplicate_groups(table.prompts, known=[str(g) for g in table.groups])
-
-
-def _out_of_fold(name: str, ready: _Prepared, seed: int, progress: Progress) -> Floats:
-    """(n, m) predictions for each prompt by a head that saw neither it nor its group."""
-    score = ready.table.score
-    predicted = np.tile(column_means(score), (len(score), 1)).astype(np.float32)
-    fold = group_folds(ready.groups, FOLDS, seed=seed)
-    for f in range(FOLDS):
-        held = fold == f
-        if not held.any():
-            continue
-        progress(f"fold {f + 1} of {FOLDS}")
-        inputs, fitted = fit_head(
-            name, ready.raw.take(~held), score[~held], ready.groups[~held], seed=seed
-        )
-        predicted[held] = fitted.predict(inputs.rows(ready.raw.take(held).texts))
-    return predicted
 
 
 def _reference(table: OutcomeTable, predicted: Floats, seed: int) -> Reference:

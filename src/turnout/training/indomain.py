@@ -1,7 +1,7 @@
 """In-domain rows of an evaluation: what a router does when fitted on labels of the same traffic.
 
-The prompts that are fitted on are never those that are reported on, and near-duplicates and templates
-stay on one side. Such rows are marked, since they are not comparable with transfer.
+The prompts that are fitted on are never those that are reported on, and near-duplicates and
+templates stay on one side. Such rows are marked, since they are not comparable with transfer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from turnout.encoders.opening import DEFAULT, open_encoder
 from turnout.errors import InputError
 from turnout.evaluation.benchmarks.base import Benchmark
 from turnout.routers.inputs import RawRows
-from turnout.training.fit import LEAST_PROMPTS, fit_head
+from turnout.training.fit import LEAST_PROMPTS, fit_parts
 from turnout.types import Floats
 
 Progress = Callable[[str], None]
@@ -98,5 +98,5 @@ def _fit_and_predict(
 ) -> Floats:
     score = benchmark.quality[labelled].astype(np.float32)
     groups = benchmark.groups[labelled]
-    inputs, head = fit_head(router, raw.take(labelled), score, groups, seed=seed)
-    return head.predict(inputs.rows(raw.take(reported).texts))
+    parts = fit_parts(router, raw.take(labelled), score, groups, seed=seed)
+    return parts.predict(raw.take(reported).texts)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from turnout.features import FEATURES, feature_vector, features, language
+
+any_text = st.text(st.characters(codec=None), max_size=400)  # lone surrogates too
+
+
+@given(any_text)
+@example("")
+@example("\0")
+@example("\ud83d" * 50)
+@example("A. \nB. \nC. ")
+@example("1) one\n2) two\nAnswer:")
+@example("Answer:")
+@example("9" * 5_000)
+@example("(" * 3_000)
+@example("a " * 500_000)
+def test_any_text_has_one_finite_number_for_each_feature(text: str) -> None:
+    found = feature_vector(text)
+    assert len(found) == len(FEATURES)
+    assert all(math.isfinite(value) for value in found)
+
+
+@given(any_text)
+def test_the_same_text_has_the_same_features(text: str) -> None:
+    assert feature_vector(text) == feature_vector(text)
+
+
+def test_features_have_distinct_names() -> None:
+    assert len(set(FEATURES)) == len(FEATURES)
+    assert tuple(features("How many are 3 and 4?")) == FEATURES
+
+
+@pytest.mark.parametrize(
+    ("feature", "more", "less"),
+    [
+        ("log_chars", "a longer sentence than the other", "short"),
+        ("code", "def f(x):\n    return {x: 1};", "Tell me a story about a dog."),
+        ("math_share", "x + y = 3 * z - 4 / w", "Tell me a story about a dog."),
+        ("latex", r"$\frac{a}{b}$", "Tell me a story about a dog."),
+    ],
+)
+def test_features_that_rules_read_point_the_right_way(feature: str, more: str, less: str) -> None:
+    assert features(more)[feature] > features(less)[feature]
+
+
+def test_the_length_counts_all_of_a_long_text() -> None:
+    assert features("word " * 100_000)["log_chars"] > features("word " * 10_000)["log_chars"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("What is the capital of the country where you were born?", "en"),
+        ("Quelle est la capitale du pays dans lequel vous êtes né ?", "fr"),
+        ("ما هي عاصمة البلد الذي ولدت فيه وكم عدد سكانها؟", "ar"),
+        ("你出生的国家的首都是什么？请用中文详细地回答这个问题。", "zh"),
+    ],
+)
+def test_languages_are_told_apart(text: str, code: str) -> None:
+    assert language(text) == code
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Hi", "1234567890 " * 20, "for (i = 0; i < n; i++) { total[i] += values[i]; }"]
+)
+def test_a_short_text_and_code_have_no_language(text: str) -> None:
+    assert language(text) == "unknown"
+
+
+@given(any_text)
+@example("\ud83d this has a lone surrogate and some words")
+def test_any_text_has_a_language_or_is_unknown(text: str) -> None:
+    code = language(text)
+    assert code == "unknown" or len(code) == 2

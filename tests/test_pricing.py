@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from turnout.pricing import (
+    DEFAULT_OUTPUT_TOKENS,
+    expected_cost_picousd,
+    expected_output_tokens,
+    list_context_tokens,
+    list_price,
+)
+from turnout.types import PICO, Candidate, Prediction, Price, Query, estimate_tokens
+
+CHEAP = Candidate(name="cheap", price=Price.per_million("0.05", "0.2"))
+DEAR = Candidate(name="dear", price=Price.per_million(3, 15))
+FREE = Candidate(name="free")
+"""Its price is not known."""
+
+
+def query(tokens: int = 10, most: int | None = None) -> Query:
+    return Query(text="x", input_tokens=tokens, max_output_tokens=most)
+
+
+def prediction(*rows: list[float]) -> Prediction:
+    tokens = np.asarray(rows, dtype=np.float32)
+    return Prediction(
+        candidates=("cheap", "dear"), quality=np.zeros_like(tokens), output_tokens=tokens
+    )
+
+
+def test_a_call_costs_whole_picodollars() -> None:
+    price = Price.per_million("3", 15)
+    assert price.cost_picousd(input_tokens=1_000_000, output_tokens=0) == 3 * PICO
+    assert price.cost_picousd(input_tokens=1, output_tokens=1) == 18_000_000
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=20),
+    st.integers(0, 10**9),
+    st.integers(0, 10**9),
+)
+def test_the_price_of_calls_adds_up_exactly(
+    calls: list[tuple[int, int]], one_in: int, one_out: int
+) -> None:
+    price = Price(input_picousd=one_in, output_picousd=one_out)
+    each = sum(price.cost_picousd(input_tokens=i, output_tokens=o) for i, o in calls)
+    total_in, total_out = sum(i for i, _ in calls), sum(o for _, o in calls)
+    assert each == price.cost_picousd(input_tokens=total_in, output_tokens=total_out)
+
+
+def test_the_list_knows_prices_by_public_name() -> None:
+    assert list_price("gpt-4o-mini") == Price.per_million("0.15", "0.6")
+
+
+def test_a_vendor_in_front_is_no_hindrance() -> None:
+    plain = list_price("gpt-4o-mini")
+    assert plain is not None
+    for name in ("openai/gpt-4o-mini", "openai:gpt-4o-mini", "proxy/openai/gpt-4o-mini"):
+        assert list_price(name) == plain
+        assert list_context_tokens(name) == list_context_tokens("gpt-4o-mini")
+
+
+@pytest.mark.parametrize(
+    "name", ["a-model-of-our-own", "", "/", ":", "vendor/", "\ud83d", "\0", "x" * 10_000]
+)
+def test_an_unknown_model_has_no_price_and_no_window(name: str) -> None:
+    assert list_price(name) is None
+    assert list_context_tokens(name) is None
+
+
+def test_cost_is_tokens_times_price() -> None:
+    cost = expected_cost_picousd([query(10), query(0)], [CHEAP, DEAR])
+    assert cost.shape == (2, 2)
+    assert cost[0, 1] == 10 * 3_000_000 + DEFAULT_OUTPUT_TOKENS * 15_000_000
+    assert cost[1, 0] == DEFAULT_OUTPUT_TOKENS * 200_000
+
+
+def test_a_missing_price_stays_missing_in_its_column_only() -> None:
+    cost = expected_cost_picousd([query(0, most=0)], [CHEAP, FREE])
+    assert np.isnan(cost).tolist() == [[False, True]]
+
+
+def test_output_is_what_the_router_expects_and_a_guess_where_it_does_not_know() -> None:
+    found = expected_output_tokens([query(), query()], prediction([30, np.nan], [np.nan, 900]), 2)
+    assert found.tolist() == [[30, DEFAULT_OUTPUT_TOKENS], [DEFAULT_OUTPUT_TOKENS, 900]]
+
+
+def test_output_is_capped_by_what_the_request_allows() -> None:
+    queries = [query(most=20), query(most=None), query(most=0)]
+    found = expected_output_tokens(queries, prediction([30, 10], [30, 10], [30, 10]), 2)
+    assert found.tolist() == [[20, 10], [30, 10], [0, 0]]
+    assert expected_output_tokens([query(most=5)], None, 1).tolist() == [[5]]
+
+
+def test_no_query_has_no_cost() -> None:
+    assert expected_cost_picousd([], [CHEAP, DEAR]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("é" * 4, 2), ("\ud83d", 1)]
+)
+def test_tokens_are_estimated_from_bytes(text: str, tokens: int) -> None:
+    assert estimate_tokens(text) == tokens
+    assert Query.of(text).input_tokens == tokens
