@@ -60,7 +60,7 @@ def test_the_length_counts_all_of_a_long_text() -> None:
         ("What is the capital of the country where you were born?", "en"),
         ("Quelle est la capitale du pays dans lequel vous êtes né ?", "fr"),
         ("ما هي عاصمة البلد الذي ولدت فيه وكم عدد سكانها؟", "ar"),
-        ("你出生的国家的首都是什么？请用中文详细地回答这个问题。", "zh"),
+        ("你出生的国家的首都是什么,请用中文详细地回答这个问题。", "zh"),
     ],
 )
 def test_languages_are_told_apart(text: str, code: str) -> None:

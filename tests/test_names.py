@@ -71,7 +71,7 @@ BAD_NUMBER = r"decimal number from 0 to 1, not '{}'"
         ("router-mf-1e-05", RouteNameError, BAD_NUMBER.format("1e-05")),
         ("router-mf-0.5 ", RouteNameError, BAD_NUMBER.format("0.5 ")),
         ("router-mf-0_5", RouteNameError, BAD_NUMBER.format("0_5")),
-        ("router-mf-٠.٥", RouteNameError, BAD_NUMBER.format("٠.٥")),
+        ("router-mf-\u0660.\u0665", RouteNameError, BAD_NUMBER.format("\u0660.\u0665")),
         ("router-mf-" + "9" * 400, RouteNameError, "decimal number from 0 to 1"),
         ("router--0.5", RouteNameError, MISSING_ROUTER),
         ("router-zzz-0.5", UnknownNameError, r"no router named 'zzz'; known: knn, mf, mf-v2"),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from turnout.types import Candidate, Prediction, Price, Query
+
+if TYPE_CHECKING:
+    from genai_prices.types import PriceCalculation
 
 DEFAULT_OUTPUT_TOKENS = 256
 """Expected output length where neither the router nor the request says one."""
@@ -20,32 +24,34 @@ def list_price(model: str) -> Price | None:
     `vendor/model` and `vendor:model` are tried without the vendor as well. Tiered prices give their
     base tier. The list is the one inside the installed `genai-prices`: nothing is fetched.
     """
+    one = _calculated(model)
+    if one is None:
+        return None
+    return Price(
+        input_picousd=_per_token(one.input_price), output_picousd=_per_token(one.output_price)
+    )
+
+
+def list_context_tokens(model: str) -> int | None:
+    """The context window of a model by its public name, offline; None where unknown.
+
+    Names are tried as in `list_price`.
+    """
+    one = _calculated(model)
+    return None if one is None else one.model.context_window
+
+
+def _calculated(model: str) -> PriceCalculation | None:
+    """What the list makes of a thousand tokens each way."""
     from genai_prices import Usage, calc_price  # 0.4 s of import, so only when asked for
 
     for name in dict.fromkeys((model, model.rpartition("/")[2], model.rpartition(":")[2])):
         if not name:
             continue
         try:
-            one = calc_price(Usage(input_tokens=1_000, output_tokens=1_000), model_ref=name)
+            return calc_price(Usage(input_tokens=1_000, output_tokens=1_000), model_ref=name)
         except LookupError:
             continue
-        return Price(
-            input_picousd=_per_token(one.input_price), output_picousd=_per_token(one.output_price)
-        )
-    return None
-
-
-def list_context_tokens(model: str) -> int | None:
-    """The context window of a model by its public name, offline; None where unknown."""
-    from genai_prices import Usage, calc_price
-
-    for name in dict.fromkeys((model, model.rpartition("/")[2])):
-        try:
-            found = calc_price(Usage(input_tokens=1), model_ref=name)
-        except LookupError:
-            continue
-        window: int | None = found.model.context_window
-        return window
     return None
 
 
