@@ -12,7 +12,13 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.errors import InputError, NoCandidateError, RouteNameError, UnknownNameError
+from turnout.errors import (
+    InputError,
+    NoCandidateError,
+    RouteNameError,
+    RouterError,
+    UnknownNameError,
+)
 from turnout.names import RouteSpec, parse_route
 from turnout.policies.base import Choice, Policy
 from turnout.policies.constraints import exclusions
@@ -141,6 +147,8 @@ class Engine:
     ) -> _Routed:
         router = self.routers[spec.router]
         prediction = router.predict(queries, candidates)
+        if not np.isfinite(prediction.quality).all():
+            raise RouterError(f"router {spec.router} predicted a quality that is not a number")
         cost = expected_cost_picousd(queries, candidates, prediction)
         policy = self.policy(spec, candidates)
         choice = policy.choose(prediction, candidates, cost)

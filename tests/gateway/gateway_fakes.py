@@ -57,6 +57,17 @@ class BrokenRouter:
 
 
 @dataclass(frozen=True)
+class NanRouter(LengthRouter):
+    """Predicts no numbers."""
+
+    name: str = "nan"
+
+    def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
+        quality = np.full((len(queries), len(candidates)), np.nan, dtype=np.float32)
+        return Prediction(candidates=tuple(c.name for c in candidates), quality=quality)
+
+
+@dataclass(frozen=True)
 class UnfitRouter(BrokenRouter):
     """Knows none of the candidates."""
 
@@ -82,7 +93,7 @@ candidates:
     price: {{input_usd: 0.24, output_usd: 0.24}}
     capabilities: [tools, json_schema]
     context_tokens: 1000000
-routers: {{length: {{}}, broken: {{}}}}
+routers: {{length: {{}}, broken: {{}}, nan: {{}}}}
 auto: router-length-0.5
 max_body_bytes: 2000000
 """
@@ -94,7 +105,10 @@ def make_settings(url: str, timeout_s: float = 30.0, **changes: Any) -> Settings
 
 
 def make_engine(settings: Settings) -> Engine:
-    return Engine(build_pool(settings), {"length": LengthRouter(), "broken": BrokenRouter()})
+    return Engine(
+        build_pool(settings),
+        {"length": LengthRouter(), "broken": BrokenRouter(), "nan": NanRouter()},
+    )
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def test_health_and_readiness(http: httpx2.Client) -> None:
     assert http.get("/healthz").json() == {"status": "ok"}
     ready = http.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json()["routers"] == ["broken", "length"]
+    assert ready.json()["routers"] == ["broken", "length", "nan"]
 
 
 def test_not_ready_with_a_router_that_does_not_fit_but_requests_are_served(

@@ -154,6 +154,12 @@ def test_a_failing_router_serves_the_default(
     assert "router broken failed" in caplog.text
 
 
+def test_a_router_that_predicts_no_numbers_has_failed(gateway: Deployment) -> None:
+    reply = post(gateway.url, model="router-nan-0.5")
+    assert reply.json()["model"] == "strong-model"
+    assert reply.headers["x-turnout-fallback"] == "true"
+
+
 def test_prompts_and_keys_stay_out_of_logs_and_headers(
     gateway: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
