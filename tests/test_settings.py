@@ -125,6 +125,7 @@ ERRORS: list[tuple[str, str]] = [
     ),
     ("providers: {up: {}}\ncandidates: [{name: a}]", f"{UP}.base_url: nothing is not usable"),
     (BASE.replace("http://", "ftp://"), f"{UP}.base_url: {HIDDEN}: give a URL"),
+    (BASE.replace("/v1", "/v1?key=x"), f"{UP}.base_url: {HIDDEN}"),
     (BASE.replace("http://", f"http://u:{SECRET}@"), f"{UP}.base_url: {HIDDEN}"),
     (up(f"api_kye: {SECRET}"), f"{UP}.api_kye: 'api_kye' is not usable"),
     (up(f"api_key: [{SECRET}]"), f"{UP}.api_key: the hidden value"),

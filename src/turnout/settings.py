@@ -63,7 +63,7 @@ class Listen(_Tree):
 class ProviderSettings(_Tree):
     """An OpenAI-compatible endpoint. Its key is given in one of three ways, or not at all."""
 
-    base_url: str = Field(pattern=r"^https?://[^\s@]+$")
+    base_url: str = Field(pattern=r"^https?://[^\s@/?#]+(/[^\s?#]*)?$")
     api_key: SecretStr | None = None
     api_key_env: str | None = None
     api_key_file: Path | None = None
@@ -240,7 +240,7 @@ def _settings_error(error: ValidationError, raw: Any) -> SettingsError:
     if first["type"] == "missing":
         return SettingsError(field, _Missing(), f"give it; for example:\n{MINIMAL}")
     if loc[-1:] == ("base_url",):
-        remedy = "give a URL such as https://api.openai.com/v1, without user or password"
+        remedy = "give a URL such as https://api.openai.com/v1, without user, password or query"
         return SettingsError(field, _Hidden(), remedy)
     shown = _Hidden() if _SECRET_KEYS & set(loc) else _value_at(raw, loc)
     return SettingsError(field or "config", shown, first["msg"].removeprefix("Value error, "))

@@ -8,12 +8,13 @@ import pytest
 from gateway_fakes import Deployment, LengthRouter, UnfitRouter, make_engine, make_settings, serving
 
 from turnout.engine import Engine
-from turnout.errors import SettingsError
+from turnout.errors import InputError, SettingsError, UnknownNameError
 from turnout.gateway import app as app_module
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_pool, build_providers, check_auto
+from turnout.gateway.building import build_engine, build_pool, build_providers, check_auto
 from turnout.gateway.headers import REASON_CAP, decision_headers, header_safe, picousd_decimal
-from turnout.types import Attempt, Decision, Price
+from turnout.settings import RouterSettings, Settings
+from turnout.types import Attempt, Decision, Price, Query
 
 ASK: Any = [{"role": "user", "content": "Hello"}]
 
@@ -104,6 +105,25 @@ def test_list_prices_and_windows_fill_what_is_not_given() -> None:
     assert pool["strong"].context_tokens == 128_000
     assert pool["own"].price is None
     assert pool["own"].context_tokens is None
+
+
+def with_routers(**routers: RouterSettings) -> Settings:
+    return make_settings("http://127.0.0.1:9", routers=routers, auto="router-random-0.5")
+
+
+def test_routers_are_opened_with_their_options() -> None:
+    engine = build_engine(with_routers(random=RouterSettings.model_validate({"seed": 7})))
+    decided = engine.decide(Query.of("Hello"), engine.parse("router-random-0"))
+    assert decided.model == "strong"
+    with pytest.raises(InputError, match="sed"):
+        build_engine(with_routers(random=RouterSettings.model_validate({"sed": 7})))
+    with pytest.raises(UnknownNameError, match="no router named 'mfx'"):
+        build_engine(with_routers(mfx=RouterSettings()))
+
+
+def test_an_app_opens_its_own_routers() -> None:
+    with serving(create_app(with_routers(random=RouterSettings()))) as url:
+        assert httpx2.get(f"{url}/readyz").json()["routers"] == ["random"]
 
 
 @pytest.mark.parametrize("auto", ["gpt-4", "router-length-2", "router-mf-0.5"])

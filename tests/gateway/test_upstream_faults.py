@@ -166,7 +166,7 @@ def test_prompts_and_keys_stay_out_of_logs_and_headers(
     faults = [Fault(), Fault(status=500, body=SECRET.encode()), Fault(cut_after=2)]
     headers = {"authorization": f"Bearer {CLIENT_KEY}"}
     shown = []
-    with caplog.at_level(logging.DEBUG, "turnout"), httpx2.Client(headers=headers) as http:
+    with caplog.at_level(logging.DEBUG), httpx2.Client(headers=headers) as http:
         for fault in faults:
             gateway.upstream.script.append(fault)
             body = {"model": "auto", "messages": ASK, "stream": fault.cut_after is not None}

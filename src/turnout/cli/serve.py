@@ -13,6 +13,9 @@ import click
 from turnout.errors import SettingsError
 from turnout.settings import MINIMAL, Settings, load_settings
 
+DRAIN_S = 30
+"""Seconds that running answers may still take after a signal."""
+
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -44,7 +47,13 @@ def serve(config: Path | None, host: str | None, port: int | None, log_level: st
         click.echo(_banner(settings, listener, catalog.names()))
         _warn(settings.listen.host)
         server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, log_level=log_level, access_log=False)
+            uvicorn.Config(
+                app,
+                log_config=None,
+                log_level=log_level,
+                access_log=False,
+                timeout_graceful_shutdown=DRAIN_S,
+            )
         )
         # After an orderly end, uvicorn raises the signal that asked for it once more.
         with suppress(KeyboardInterrupt):
@@ -68,8 +77,9 @@ def _log_to_stderr(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    # It logs every call at this level.
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    # The HTTP client logs every call, and at debug level what it sends.
+    for name in ("httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def bound(host: str, port: int) -> socket.socket:

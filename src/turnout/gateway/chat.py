@@ -43,6 +43,7 @@ class Chat:
         body = read_body(await read_bytes(request, self.max_body_bytes))
         decision = self.decide(body)
         explained = decision_headers(decision)
+        log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
         try:
             served, reply = await unless_gone(
                 request.receive, arun(decision, self._caller(body, request.headers))
