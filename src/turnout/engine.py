@@ -63,6 +63,9 @@ class Engine:
     ) -> None:
         if not pool.candidates:
             raise InputError("candidates", (), "name at least one model")
+        for name in pool.names:
+            if pool.names.count(name) > 1:
+                raise InputError("candidates", name, "name each candidate once")
         if pool.default not in pool.names:
             raise UnknownNameError("candidate", pool.default, pool.names)
         self.pool, self.routers, self._new_id = pool, dict(routers), new_id
@@ -74,8 +77,13 @@ class Engine:
         """Raise what routing would raise later: unknown candidates, missing prices.
 
         Raises:
+            InputError: three or more candidates, among which prices decide, and one without.
             TurnoutError: the first router that does not fit the pool.
         """
+        for candidate in self.pool.candidates:
+            if candidate.price is None and len(self.pool.candidates) > 2:
+                remedy = "give a price for this model in the settings"
+                raise InputError("price", candidate.name, remedy)
         for router in self.routers.values():
             router.check(self.pool.candidates)
 
@@ -115,7 +123,7 @@ class Engine:
         for kept in dict.fromkeys(tuple(sorted(excluded)) for excluded in out):
             at = [i for i, excluded in enumerate(out) if tuple(sorted(excluded)) == kept]
             fit = [c for c in self.pool.candidates if c.name not in kept]
-            made = self._decide_group([queries[i] for i in at], fit, spec, out[at[0]])
+            made = self._decide_group([queries[i] for i in at], fit, spec, [out[i] for i in at])
             for i, decision in zip(at, made, strict=True):
                 decisions[i] = decision
         return [d for d in decisions if d is not None]
@@ -125,21 +133,27 @@ class Engine:
         queries: Sequence[Query],
         candidates: Sequence[Candidate],
         spec: RouteSpec,
-        excluded: Mapping[str, str],
+        excluded: Sequence[Mapping[str, str]],
     ) -> list[Decision]:
         start = time.perf_counter_ns()
         if len(candidates) == 1:
-            return [self._only(query, candidates[0], spec, excluded, start) for query in queries]
+            return [
+                self._only(query, candidates[0], spec, why, start)
+                for query, why in zip(queries, excluded, strict=True)
+            ]
         try:
             routed = self._route(queries, candidates, spec)
         except Exception as error:
             self.fallbacks += len(queries)
             log.exception("router %s failed; the default candidate serves", spec.router)
-            return [self._default(q, candidates, spec, excluded, error, start) for q in queries]
+            return [
+                self._default(query, candidates, spec, why, error, start)
+                for query, why in zip(queries, excluded, strict=True)
+            ]
         elapsed_us = (time.perf_counter_ns() - start) // 1000 // len(queries)
         return [
-            self._chosen(i, query, routed, spec, excluded, elapsed_us)
-            for i, query in enumerate(queries)
+            self._chosen(i, query, routed, spec, why, elapsed_us)
+            for i, (query, why) in enumerate(zip(queries, excluded, strict=True))
         ]
 
     def _route(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from typing import TypeVar
 
 from turnout.errors import TurnoutError, UpstreamError
@@ -37,32 +38,30 @@ def attempts(decision: Decision) -> Generator[Attempt, T | UpstreamError, T]:
 def run(decision: Decision, call: Callable[[Attempt], T]) -> T:
     """Drive the attempts with a blocking call, which raises `UpstreamError` where it fails."""
     flow: Generator[Attempt, T | UpstreamError, T] = attempts(decision)
-    try:
-        attempt = next(flow)
-        while True:
-            result: T | UpstreamError
-            try:
-                result = call(attempt)
-            except UpstreamError as error:
-                result = error
-            attempt = flow.send(result)
-    except StopIteration as stop:
-        answer: T = stop.value
-        return answer
+    step = partial(next, flow)
+    while True:
+        try:
+            attempt = step()
+        except StopIteration as stop:
+            answer: T = stop.value
+            return answer
+        try:
+            step = partial(flow.send, call(attempt))
+        except UpstreamError as error:
+            step = partial(flow.send, error)
 
 
 async def arun(decision: Decision, call: Callable[[Attempt], Awaitable[T]]) -> T:
     """`run` for an asynchronous call."""
     flow: Generator[Attempt, T | UpstreamError, T] = attempts(decision)
-    try:
-        attempt = next(flow)
-        while True:
-            result: T | UpstreamError
-            try:
-                result = await call(attempt)
-            except UpstreamError as error:
-                result = error
-            attempt = flow.send(result)
-    except StopIteration as stop:
-        answer: T = stop.value
-        return answer
+    step = partial(next, flow)
+    while True:
+        try:
+            attempt = step()
+        except StopIteration as stop:
+            answer: T = stop.value
+            return answer
+        try:
+            step = partial(flow.send, await call(attempt))
+        except UpstreamError as error:
+            step = partial(flow.send, error)

@@ -157,7 +157,8 @@ class PairRule:
             return np.asarray(np.clip(strong, 0.0, 1.0), dtype=np.float32)
         if self.kind == "difference":
             return np.asarray(np.clip(strong - weak, 0.0, 1.0), dtype=np.float32)
-        logit = self.a * strong + self.b * weak + self.c
+        # Beyond 80 a float32 exponential overflows, and the rate is 0 or 1 anyway.
+        logit = np.clip(self.a * strong + self.b * weak + self.c, -80.0, 80.0)
         return np.asarray(1.0 / (1.0 + np.exp(-logit)), dtype=np.float32)
 
 

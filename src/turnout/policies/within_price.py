@@ -53,8 +53,7 @@ class WithinPricePolicy:
             dear, cheap = cost.max(axis=1, keepdims=True), cost.min(axis=1, keepdims=True)
             limit = dear - self.threshold * (dear - cheap)
             quality = np.where(cost <= limit * (1 + 1e-9), quality, -np.inf)
-        top = quality >= quality.max(axis=1, keepdims=True)
-        index = np.argmin(np.where(top, cost, np.inf), axis=1)
+        index = np.lexsort((cost, -quality), axis=-1)[:, 0]
         reasons = tuple(
             f"{names[j]} has the best predicted quality ({prediction.quality[i, j]:.3f}) of the "
             f"candidates that save {self.threshold:.0%} of the price span"

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planted import CANDIDATES, planted_prompts
+from turnout.artifacts.opening import open_router
+from turnout.engine import _MOST_POLICIES, Engine
+from turnout.errors import (
+    InputError,
+    NoCandidateError,
+    RouteNameError,
+    RouterError,
+    UnknownNameError,
+)
+from turnout.names import RouteSpec
+from turnout.routers.base import Router
+from turnout.types import Candidate, Decision, PairRule, Pool, Prediction, Price, Query
+
+LARGE = Candidate(name="large", price=Price.per_million(5, 20), capabilities=frozenset({"vision"}))
+MEDIUM = Candidate(name="medium", price=Price.per_million(1, 4), context_tokens=10_000)
+SMALL = Candidate(
+    name="small",
+    price=Price.per_million("0.1", "0.4"),
+    context_tokens=1_000,
+    capabilities=frozenset(),
+)
+TWO = Pool(candidates=(LARGE, SMALL), default="large")
+THREE = Pool(candidates=(LARGE, MEDIUM, SMALL), default="large")
+
+
+@dataclass
+class Length:
+    """The longer the text, the more a strong model is worth; fails on "broken"."""
+
+    name: str = "length"
+    fingerprint: str | None = "fp_length"
+    asked: int = 0
+    error: type[Exception] = RouterError
+
+    def check(self, candidates: Sequence[Candidate]) -> None:
+        pass
+
+    def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
+        self.asked += 1
+        if any("broken" in q.text for q in queries):
+            raise self.error("the encoder is gone")
+        hard = np.asarray([min(len(q.text), 100) / 100 for q in queries], dtype=np.float32)
+        strength = np.linspace(1.0, 0.0, len(candidates), dtype=np.float32)
+        return Prediction(
+            candidates=tuple(c.name for c in candidates),
+            quality=1.0 - hard[:, None] * (1.0 - strength),
+            pair=PairRule("difference"),
+            basis=tuple(f"length of {c.name}" for c in candidates),
+        )
+
+
+def engine(pool: Pool = TWO, router: Router | None = None, ids: Sequence[str] = ()) -> Engine:
+    given_ids = iter(ids) if ids else (f"dec_{i}" for i in itertools.count())
+    return Engine(pool, {"length": router or Length()}, new_id=lambda: next(given_ids))
+
+
+def spec(threshold: float = 0.5) -> RouteSpec:
+    return RouteSpec("length", threshold)
+
+
+def plain(decision: Decision) -> Decision:
+    """Without what differs between any two calls."""
+    return replace(decision, id="", elapsed_us=0)
+
+
+LONG, SHORT = Query.of("x" * 80), Query.of("x" * 20)
+PICTURE = replace(SHORT, needs=frozenset({"vision"}))
+
+
+def test_the_threshold_parts_strong_from_weak() -> None:
+    found = engine(ids=["one", "two"]).decide_many([LONG, SHORT], spec())
+    assert [d.model for d in found] == ["large", "small"]
+    assert [d.id for d in found] == ["one", "two"]
+    assert [d.win_rate for d in found] == [pytest.approx(0.8), pytest.approx(0.2)]
+    first = found[0]
+    assert (first.router, first.policy, first.threshold) == ("length", "threshold", 0.5)
+    assert first.code == "win_rate_reaches_threshold"
+    assert first.artifact == "fp_length"
+    assert first.basis == {"large": "length of large", "small": "length of small"}
+    assert first.expected_cost_picousd == {
+        "large": 20 * 5_000_000 + 256 * 20_000_000,
+        "small": 20 * 100_000 + 256 * 400_000,
+    }
+    assert not first.fallback
+
+
+def test_a_decision_is_ready_for_json() -> None:
+    found = json.loads(json.dumps(engine().decide(PICTURE, spec()).to_dict()))
+    assert found["model"] == "large"
+    assert found["excluded"] == {"small": "cannot do vision"}
+    assert found["expected_cost_usd"] == {"large": pytest.approx(5 * 5e-6 + 256 * 20e-6)}
+
+
+def test_constraints_come_before_scores() -> None:
+    router = Length()
+    found = engine(router=router).decide(PICTURE, spec())
+    assert found.model == "large"
+    assert found.code == "only_candidate"
+    assert found.policy == "constraints"
+    assert router.asked == 0
+    assert not found.fallback
+
+
+def test_no_candidate_left_is_an_error_that_says_why_for_each() -> None:
+    with pytest.raises(NoCandidateError) as caught:
+        engine().decide(replace(PICTURE, input_tokens=10), spec(), allow=["small"])
+    assert caught.value.excluded == {"large": "not on the allow-list", "small": "cannot do vision"}
+    assert "small: cannot do vision" in str(caught.value)
+
+
+def test_an_allow_list_narrows_the_pool() -> None:
+    found = engine(THREE).decide(LONG, spec(), allow=["medium", "small"])
+    assert found.model == "medium"
+    assert found.policy == "threshold"  # two are left
+    assert found.excluded == {"large": "not on the allow-list"}
+
+
+@pytest.mark.parametrize("error", [RouterError, RuntimeError, ZeroDivisionError, InputError])
+def test_a_failing_router_never_fails_the_request(
+    error: Callable[..., Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    if error is InputError:
+        error = lambda text: InputError("field", "value", text)  # noqa: E731
+    made = engine(router=Length(error=error))  # type: ignore[arg-type]
+    with caplog.at_level(logging.ERROR, logger="turnout.engine"):
+        found = made.decide(Query.of("broken, my secret"), spec())
+    assert found.model == "large"
+    assert found.fallback
+    assert (found.code, found.policy) == ("router_failed", "default")
+    assert found.reason.startswith("router length failed, large serves by default: ")
+    assert found.reason.endswith("the encoder is gone")
+    assert "Traceback" not in found.reason
+    assert ".py" not in found.reason
+    assert found.win_rate is None
+    assert found.quality == {}
+    assert made.fallbacks == 1
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert "secret" not in record.getMessage()
+
+
+def test_fallbacks_are_counted_by_request_and_logged_by_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = engine()
+    made.decide_many([Query.of("broken")] * 3, spec())
+    assert made.fallbacks == 3
+    assert len(caplog.records) == 1
+    made.decide(LONG, spec())
+    assert made.fallbacks == 3
+
+
+def test_where_the_default_is_out_the_first_that_fits_serves() -> None:
+    pool = replace(THREE, default="small")
+    broken = Query.of("broken " * 1_000, needs=frozenset())  # too long for the small one
+    found = engine(pool).decide(broken, spec())
+    assert found.model == "large"
+    assert found.fallback
+    assert "small" in found.excluded
+    assert engine(pool).decide(Query.of("broken"), spec()).model == "small"
+
+
+QUERIES = st.lists(
+    st.builds(
+        lambda size, needs, tokens: Query(text="x" * size, needs=needs, input_tokens=tokens),
+        st.integers(0, 120),
+        st.sampled_from([frozenset(), frozenset({"vision"})]),
+        st.sampled_from([1, 500, 1_001, 2_000, 20_000]),
+    ),
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("pool", [TWO, THREE], ids=["two", "three"])
+@given(queries=QUERIES, threshold=st.floats(0.0, 1.0))
+def test_a_batch_decides_as_one_by_one_and_in_order(
+    pool: Pool, queries: list[Query], threshold: float
+) -> None:
+    together = engine(pool).decide_many(queries, spec(threshold))
+    single = [engine(pool).decide(q, spec(threshold)) for q in queries]
+    assert [plain(d) for d in together] == [plain(d) for d in single]
+
+
+def test_each_of_a_batch_is_told_its_own_reasons() -> None:
+    long = Query(text="x", input_tokens=5_000)
+    longer = Query(text="x", input_tokens=7_000)
+    found = engine().decide_many([PICTURE, long, longer], spec())
+    assert found[0].excluded["small"] == "cannot do vision"
+    assert "5000 of input" in found[1].excluded["small"]
+    assert "7000 of input" in found[2].excluded["small"]
+
+
+def test_queries_with_the_same_candidates_are_predicted_together() -> None:
+    router = Length()
+    engine(THREE, router).decide_many([LONG, PICTURE, SHORT, PICTURE, LONG], spec())
+    assert router.asked == 2
+
+
+def test_no_query_gives_no_decision() -> None:
+    assert engine().decide_many([], spec()) == []
+
+
+def test_what_a_query_notes_stands_in_its_decision() -> None:
+    query = replace(SHORT, notes=("text was cut",))
+    assert engine().decide(query, spec()).notes == ("text was cut",)
+    assert engine().decide(replace(PICTURE, notes=("cut",)), spec()).notes == ("cut",)
+
+
+def test_three_candidates_without_a_reference_are_chosen_within_a_price() -> None:
+    made = engine(THREE)
+    assert made.decide(LONG, spec(0.0)).model == "large"
+    assert made.decide(LONG, spec(1.0)).model == "small"
+    between = made.decide(LONG, spec(0.5))
+    assert (between.model, between.policy) == ("medium", "within_price")
+
+
+def test_three_candidates_with_a_reference_are_chosen_on_its_hull(artifacts: Path) -> None:
+    router = open_router("linear", artifact=artifacts / "linear")
+    made = Engine(Pool(candidates=CANDIDATES, default="large"), {"linear": router})
+    made.check()
+    queries = [Query.of(p) for p in planted_prompts(40, seed=11)]
+    cost, used = [], set()
+    for threshold in (0.0, 0.4, 0.8, 1.0):
+        found = made.decide_many(queries, RouteSpec("linear", threshold))
+        assert {d.policy for d in found} == {"hull"}
+        cost.append(sum(d.expected_cost_picousd[d.model] or 0 for d in found))
+        used |= {d.model for d in found}
+    assert cost == sorted(cost, reverse=True)
+    assert cost[0] > cost[-1]
+    assert len(used) > 1
+    assert made.fallbacks == 0
+
+
+def test_a_router_that_does_not_know_a_candidate_is_refused_before_any_request(
+    artifacts: Path,
+) -> None:
+    pool = Pool(candidates=(CANDIDATES[0], Candidate(name="stranger")), default="large")
+    made = Engine(pool, {"mf": open_router("mf", artifact=artifacts / "mf")})
+    with pytest.raises(UnknownNameError, match="stranger"):
+        made.check()
+
+
+def test_three_candidates_need_prices_before_any_request() -> None:
+    free = Candidate(name="free")
+    with pytest.raises(InputError, match=r"price: 'free'.*settings"):
+        engine(Pool(candidates=(LARGE, MEDIUM, free), default="large")).check()
+    engine(Pool(candidates=(LARGE, free), default="large")).check()
+
+
+def test_two_candidates_need_no_price() -> None:
+    pool = Pool(candidates=(Candidate(name="a"), Candidate(name="b")), default="a")
+    found = engine(pool).decide(LONG, spec())
+    assert found.model == "a"
+    assert found.expected_cost_picousd == {"a": None, "b": None}
+
+
+def test_policies_are_kept_but_not_without_end() -> None:
+    made = engine()
+    policy = made.policy(spec(0.5), TWO.candidates)
+    assert made.policy(spec(0.5), TWO.candidates) is policy
+    for i in range(3 * _MOST_POLICIES):
+        made.policy(spec(i / (3 * _MOST_POLICIES)), TWO.candidates)
+        assert len(made._policies) <= _MOST_POLICIES
+    assert made.policy(spec(0.5), TWO.candidates) == policy
+
+
+def test_unknown_routers_and_impossible_thresholds_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="known: length"):
+        engine().decide(LONG, RouteSpec("lenght", 0.5))
+    for bad in (-0.1, 1.1, float("nan")):
+        with pytest.raises(RouteNameError, match="from 0 to 1"):
+            engine().decide(LONG, spec(bad))
+    assert engine().parse("router-length-0.25") == spec(0.25)
+    with pytest.raises(UnknownNameError):
+        engine().parse("router-mf-0.25")
+
+
+def test_a_pool_has_candidates_of_distinct_names_and_a_default_among_them() -> None:
+    with pytest.raises(InputError, match="at least one"):
+        engine(Pool(candidates=(), default=""))
+    with pytest.raises(UnknownNameError, match="large, small"):
+        engine(replace(TWO, default="medium"))
+    with pytest.raises(InputError, match=r"candidates: 'large'.*once"):
+        engine(replace(TWO, candidates=(LARGE, SMALL, LARGE)))
+
+
+def test_a_pool_of_one_is_served_by_it() -> None:
+    found = engine(Pool(candidates=(LARGE,), default="large")).decide(LONG, spec())
+    assert (found.model, found.code) == ("large", "only_candidate")
