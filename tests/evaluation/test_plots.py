@@ -9,6 +9,7 @@ from turnout.errors import MissingExtraError
 from turnout.evaluation.benchmarks import Benchmark
 from turnout.evaluation.measure import measure, write
 from turnout.evaluation.plots import draw
+from turnout.evaluation.pool import QualityRow
 from turnout.evaluation.report import EvaluationReport
 from turnout.routers.base import Router
 
@@ -22,6 +23,17 @@ def test_a_report_is_written_with_its_picture(
     lines = write(measure(pair, {"mine": by_length}, replicates=40), tmp_path / "new" / "out")
     assert len(lines) == 2
     assert (tmp_path / "new/out/evaluation.png").read_bytes().startswith(PNG)
+
+
+def test_a_pool_is_drawn_over_its_costs_if_they_are_known(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    pytest.importorskip("matplotlib")
+    told = make(100, 3)
+    told = QualityRow(name="told", kind="in-domain", quality=told.quality)
+    report = measure(make(100, 3), {}, extra=[told], replicates=20)
+    assert draw(report, tmp_path / "pool.png")
+    assert (tmp_path / "pool.png").read_bytes().startswith(PNG)
+    lines = write(measure(make(100, 3, costs=False), {}, replicates=20), tmp_path / "out")
+    assert lines[1].startswith("no picture: more than two models")
 
 
 def test_without_matplotlib_the_json_is_there_and_the_way_out_is_named(

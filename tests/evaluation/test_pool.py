@@ -44,6 +44,21 @@ def test_a_router_that_knows_the_outcomes_beats_the_zero_router(four: Benchmark)
     assert row.log_aiq > report.row("zero router").log_aiq
 
 
+def test_with_the_hull_a_router_without_a_clue_is_as_good_as_no_router(make) -> None:  # type: ignore[no-untyped-def]
+    four: Benchmark = make(2000, 4)
+    clueless = QualityRow(
+        name="clueless",
+        kind="transfer",
+        quality=np.random.default_rng(0).random((four.n, 4)),
+    )
+    report = evaluate_pool(four, {}, extra=[clueless], replicates=20)
+    raw, hull, zero = (report.row(n) for n in ("clueless", "clueless + hull", "zero router"))
+    assert raw.aiq < zero.aiq - 0.05
+    assert hull.aiq == pytest.approx(zero.aiq, abs=0.01)
+    assert hull.kind == "in-domain"
+    assert hull.quality.value == pytest.approx(report.row("always model-0").quality.value)
+
+
 def test_what_this_very_call_cost_is_not_looked_at(four: Benchmark) -> None:
     # Costs that vary from call to call must not change which model is chosen.
     noisy = four.cost_usd * np.random.default_rng(0).permuted(

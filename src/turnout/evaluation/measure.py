@@ -79,7 +79,7 @@ def known_as(benchmark: Benchmark, names: Mapping[str, str]) -> Benchmark:
 
 
 def write(report: EvaluationReport | PoolReport, folder: Path) -> list[str]:
-    """Write `evaluation.json` and, for two models, `evaluation.png` into a folder.
+    """Write `evaluation.json` and `evaluation.png` into a folder.
 
     Returns:
         What was written, or what to install for the picture, as lines to show.
@@ -93,10 +93,13 @@ def write(report: EvaluationReport | PoolReport, folder: Path) -> list[str]:
     except OSError as error:
         raise InputError("out", str(folder), f"it cannot be written: {error.strerror}") from None
     lines = [f"wrote {folder / 'evaluation.json'}"]
-    if isinstance(report, EvaluationReport):
-        try:
-            draw(report, folder / "evaluation.png")
-        except MissingExtraError as error:
-            return [*lines, f"no picture: {error}"]
-        lines.append(f"wrote {folder / 'evaluation.png'}")
-    return lines
+    try:
+        drawn = draw(report, folder / "evaluation.png")
+    except MissingExtraError as error:
+        return [*lines, f"no picture: {error}"]
+    if not drawn:
+        return [
+            *lines,
+            "no picture: more than two models are drawn over their cost, not known here",
+        ]
+    return [*lines, f"wrote {folder / 'evaluation.png'}"]

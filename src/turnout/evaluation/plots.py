@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from turnout.errors import MissingExtraError
+from turnout.evaluation.hulls import concave_hull
+from turnout.evaluation.pool import PoolReport
 from turnout.evaluation.report import Band, EvaluationReport, ReportRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; baselines are grey.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -23,8 +26,13 @@ _BANDS = 3
 """Routers drawn with a band; with more, bands hide each other."""
 
 
-def draw(report: EvaluationReport, path: Path) -> None:
-    """Draw a report to a PNG file: quality over calls and, where costs are known, over dollars.
+def draw(report: EvaluationReport | PoolReport, path: Path) -> bool:
+    """Draw a report to a PNG file.
+
+    Two models: quality over calls and, where costs are known, over dollars. More: quality over cost.
+
+    Returns:
+        False where there is nothing to draw: more than two models without costs.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -34,11 +42,23 @@ def draw(report: EvaluationReport, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("drawing curves", "plots") from error
+    figure = Figure(dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    if isinstance(report, EvaluationReport):
+        _draw_pair(figure, report)
+    elif any(row.points for row in report.rows) or report.row("random").cost_usd > 0:
+        _draw_pool(figure, report)
+    else:
+        return False
+    figure.savefig(path, metadata={"Software": "turnout"})
+    return True
+
+
+def _draw_pair(figure: Figure, report: EvaluationReport) -> None:
     shown = [r for r in report.rows if r.calls is not None and r.name not in _HIDDEN]
     with_dollars = report.cost_usd is not None and any(r.dollars is not None for r in shown)
     columns = 2 if with_dollars else 1
-    figure = Figure(figsize=(6.4 * columns, 5.0), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure.set_size_inches(6.4 * columns, 5.0)
     axes = figure.subplots(1, columns, squeeze=False, sharey=True)[0]
     _panel(axes[0], report, shown, dollars=False)
     axes[0].set_xlabel(f"calls to {report.strong} (%)")
@@ -53,7 +73,46 @@ def draw(report: EvaluationReport, path: Path) -> None:
         f"{report.benchmark}: {report.strong} or {report.weak}, {report.prompts:,} prompts",
         fontsize=11,
     )
-    figure.savefig(path, metadata={"Software": "turnout"})
+
+
+def _draw_pool(figure: Figure, report: PoolReport) -> None:
+    figure.set_size_inches(8.0, 5.4)
+    axes, scale = figure.subplots(), report.scale
+    single = [row for row in report.rows if row.name.startswith("always ")]
+    cost = np.asarray([row.cost_usd for row in single]) * 1000
+    quality = np.asarray([row.quality.value for row in single])
+    axes.scatter(cost, quality * scale, color="0.35", s=22, zorder=3)
+    for row, x, y in zip(single, cost, quality, strict=True):
+        axes.annotate(
+            row.name.removeprefix("always "),
+            (x, y * scale),
+            xytext=(5, -3),
+            textcoords="offset points",
+            fontsize=7,
+            color="0.35",
+        )
+    x, y = concave_hull(cost, quality)
+    fine = np.geomspace(max(float(x[0]), 1e-9), max(float(x[-1]), 1e-9), 400)
+    # Mixes are straight lines over cost, so on a logarithmic axis they are curves.
+    label = "zero router (mixes of two models)"
+    axes.plot(fine, np.interp(fine, x, y) * scale, "--", color="0.45", lw=1.4, label=label)
+    swept = [row for row in report.rows if row.points]
+    for k, row in enumerate(swept):
+        points = np.asarray(row.points) * (1000, 1)
+        colour, name = _COLOURS[k % len(_COLOURS)], f"{row.name} ({row.kind})"
+        fine = np.geomspace(max(points[0, 0], 1e-9), max(points[-1, 0], 1e-9), 400)
+        height = np.interp(fine, points[:, 0], points[:, 1])
+        axes.plot(fine, height * scale, color=colour, lw=1.5, label=name)
+        axes.plot(points[:, 0], points[:, 1] * scale, ".", color=colour, ms=5)
+    axes.set_xscale("log")
+    axes.set_xlabel("mean cost of 1,000 requests (USD, log)")
+    axes.set_ylabel("mean quality (%)" if scale == 100.0 else f"mean quality (of {scale:g})")
+    axes.margins(x=0.12)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.suptitle(
+        f"{report.benchmark}: {len(report.models)} models, {report.prompts:,} prompts", fontsize=11
+    )
 
 
 def _panel(

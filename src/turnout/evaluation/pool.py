@@ -19,7 +19,7 @@ from turnout.evaluation.hulls import aiq, log_aiq
 from turnout.evaluation.intervals import REPLICATES, Estimate, Resampler, percentile_interval
 from turnout.evaluation.report import RowKind, align, json_estimate, json_number, scaled
 from turnout.evaluation.run import Progress, predict_quality
-from turnout.policies.hull import best_value
+from turnout.policies.hull import HullPolicy, best_value, operating_points
 from turnout.routers.base import Router
 
 Array = NDArray[np.float64]
@@ -29,6 +29,8 @@ BEST_SINGLE = "best single"
 SWEEP = 64
 """Trade-offs between quality and cost that a router is swept over."""
 FOLDS = 5
+KNOBS = (*(i / 20 for i in range(20)), 0.96, 0.97, 0.98, 0.99, 0.995, 0.998, 1.0)
+"""Settings of the hull's knob that are measured; cheap models crowd near 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class PoolRow:
     """Of the router's sweep from cheap to good; NaN for one point or unknown costs."""
     log_aiq: float = math.nan
     remark: str = ""
+    points: tuple[tuple[float, float], ...] = ()
+    """Mean cost in USD and mean quality at each setting of a knob; empty for one choice."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -68,6 +72,7 @@ class PoolRow:
             "quality_minus_best_single": json_estimate(self.difference),
             "aiq": json_number(self.aiq),
             "log_aiq": json_number(self.log_aiq),
+            "points": [{"cost_usd": c, "quality": q} for c, q in self.points],
             "remark": self.remark,
         }
 
@@ -124,7 +129,8 @@ class PoolReport:
             f"[low high]: 95%, {self.replicates:,} paired bootstrap replicates over groups, "
             f"seed {self.seed}.",
             "best single: chosen with hindsight on these very prompts, so it is hard to beat.",
-            "AIQ: mean height of the cost-quality hull between the cheapest and the dearest model.",
+            "AIQ: mean height of the cost-quality hull between the cheapest and the dearest model;",
+            "the hull of a sweep is taken with hindsight, that of the zero router too.",
             *(f"note: {note}" for note in self.notes),
         ]
         title = f"{self.benchmark}: {self.prompts:,} prompts in {self.groups:,} groups"
@@ -171,10 +177,11 @@ def evaluate_pool(
         quality, _ = predict_quality(
             router, benchmark.queries, benchmark.candidates, progress=progress
         )
-        rows += meter.routed(QualityRow(name=name, kind="transfer", quality=quality))
+        row = QualityRow(name=name, kind="transfer", quality=quality)
+        rows += meter.routed(row) + meter.with_hull(row)
         rows += meter.operating_points(name, router, quality)
     for row in extra:
-        rows += meter.routed(row)
+        rows += meter.routed(row) + meter.with_hull(row)
     return PoolReport(
         benchmark=benchmark.name,
         prompts=benchmark.n,
@@ -263,7 +270,35 @@ class _Meter:
         points = np.asarray([self._point(self._by_value(row.quality, w)) for w in self._worths()])
         swept, log_swept = self._aiqs(points[:, 0], points[:, 1])
         remark = "best prediction; AIQ of its sweep"
-        return [replace(found, aiq=swept, log_aiq=log_swept, remark=remark)]
+        found = replace(found, aiq=swept, log_aiq=log_swept, remark=remark)
+        return [replace(found, points=_pairs(points))]
+
+    def with_hull(self, row: QualityRow) -> list[PoolRow]:
+        """The knob of `HullPolicy` over these predictions, from best to cheapest.
+
+        The operating points, constant models among them, are chosen on the other folds.
+        """
+        if not self._priced:
+            return []
+        names = [c.name for c in self._benchmark.candidates]
+        fold = group_folds(self._benchmark.groups, FOLDS, seed=self._seed)
+        choices = np.zeros((len(KNOBS), self._benchmark.n), dtype=np.intp)
+        for k in range(FOLDS):
+            held, seen = fold == k, fold != k
+            mean = np.broadcast_to(self._cost[seen].mean(axis=0), self._cost.shape)
+            offered = operating_points(row.quality[seen], self._score[seen], mean[seen], names)
+            for i, knob in enumerate(KNOBS):
+                point = HullPolicy(offered, knob).point
+                if point.constant is None:
+                    worth = point.usd_per_quality
+                    choices[i, held] = best_value(row.quality[held], mean[held], worth)
+                else:
+                    choices[i, held] = names.index(point.constant)
+        points = np.asarray([self._point(choice) for choice in choices])
+        swept, log_swept = self._aiqs(points[:, 0], points[:, 1])
+        remark = "operating points from the other folds; quality at knob 0"
+        best = self._chosen(f"{row.name} + hull", "in-domain", choices[0], remark)
+        return [replace(best, aiq=swept, log_aiq=log_swept, points=_pairs(points))]
 
     def operating_points(
         self, name: str, router: Router, predicted: NDArray[np.floating]
@@ -296,6 +331,7 @@ class _Meter:
                 aiq=swept,
                 log_aiq=log_swept,
                 remark=f"best of its {len(points)} points",
+                points=_pairs(points),
             )
         ]
 
@@ -363,3 +399,8 @@ class _Meter:
             aiq(cost, quality, cheapest=low, dearest=high),
             log_aiq(cost, quality, cheapest=low, dearest=high),
         )
+
+
+def _pairs(points: Array) -> tuple[tuple[float, float], ...]:
+    """Distinct (cost, quality) points, cheapest first."""
+    return tuple(sorted({(float(c), float(q)) for c, q in points}))
