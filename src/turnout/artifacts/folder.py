@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,29 +35,24 @@ def write_artifact(
         card: Markdown for people.
 
     Raises:
-        ArtifactError: `folder` exists and is not an artifact, so it is left alone.
+        ArtifactError: `folder` exists and is not an artifact, so it is left alone; or it cannot
+            be written.
     """
     from safetensors.numpy import save
 
-    if folder.exists() and not (folder / MANIFEST).is_file():
+    if folder.exists() and not all((folder / name).is_file() for name in (MANIFEST, ARRAYS)):
         raise ArtifactError(f"{folder} exists and is not an artifact; choose another place for it")
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     digest = hashlib.sha256(data).hexdigest()
     text = json.dumps(
         {"format": FORMAT, **manifest, "arrays_sha256": digest}, indent=2, ensure_ascii=False
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        fresh, old = Path(scratch, "new"), Path(scratch, "old")
-        fresh.mkdir()
-        (fresh / ARRAYS).write_bytes(data)
-        (fresh / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        (fresh / CARD).write_text(card, encoding="utf-8")
-        if folder.exists():
-            folder.replace(old)
-        fresh.replace(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    return _fingerprint(text + "\n")
+    files = {ARRAYS: data, MANIFEST: f"{text}\n".encode(), CARD: card.encode()}
+    try:
+        _replace(folder, files)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {folder}: {error.strerror}; choose another") from error
+    return _fingerprint(f"{text}\n")
 
 
 def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]], str]:
@@ -91,6 +85,25 @@ def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
     except SafetensorError as error:
         raise ArtifactError(f"artifact {folder}: {ARRAYS}: {error}") from error
     return manifest, arrays, _fingerprint(text)
+
+
+def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put files where a folder is or will be; where that fails, the old folder stays."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        fresh, old = Path(scratch, "new"), Path(scratch, "old")
+        fresh.mkdir()
+        for name, content in files.items():
+            (fresh / name).write_bytes(content)
+        if not folder.exists():
+            fresh.replace(folder)
+            return
+        folder.replace(old)
+        try:
+            fresh.replace(folder)
+        except BaseException:
+            old.replace(folder)
+            raise
 
 
 def _fingerprint(manifest: str) -> str:

@@ -94,9 +94,11 @@ def _open_trained(name: str, head: type[Head], folder: Path) -> TrainedRouter:
         )
     try:
         return assemble(name, head, manifest, arrays, fingerprint)
-    except (KeyError, IndexError, TypeError) as error:
+    except (LookupError, TypeError, ValueError) as error:
+        if isinstance(error, UnknownNameError):  # an encoder; it lists those that exist
+            raise
         raise ArtifactError(
-            f"artifact {folder}: its manifest or arrays lack {error}; train it again"
+            f"artifact {folder}: its manifest or arrays do not fit ({error!r}); train it again"
         ) from error
 
 
@@ -110,7 +112,8 @@ def assemble(
     """The router that a manifest and its arrays describe.
 
     Raises:
-        ArtifactError: it was fitted with another encoder than the one installed.
+        ArtifactError: it was fitted with another encoder than the one installed, or its columns
+            are not those of its arrays.
     """
     stated = manifest["encoder"]
     encoder = open_encoder(stated["name"])
@@ -120,6 +123,12 @@ def assemble(
             f"but {encoder.fingerprint[:12]}… is installed; train it again"
         )
     columns = manifest["columns"]
+    known = Reference.from_arrays(_part(arrays, "reference/"))
+    if len(columns["names"]) != known.predicted.shape[1]:
+        raise ArtifactError(
+            f"router {name}: its manifest names {len(columns['names'])} columns, "
+            f"its arrays have {known.predicted.shape[1]}; train it again"
+        )
     return TrainedRouter(
         name=name,
         fingerprint=fingerprint,
@@ -133,7 +142,7 @@ def assemble(
             weak_prior=float(columns.get("weak_prior", 0.0)),
         ),
         pair=PairRule(**manifest["pair"]),
-        known=Reference.from_arrays(_part(arrays, "reference/")),
+        known=known,
     )
 
 
