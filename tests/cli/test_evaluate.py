@@ -82,7 +82,8 @@ def test_labels_fit_on_one_part_and_report_on_the_other(two: Path) -> None:
 def test_folds_report_on_every_prompt(three: Path) -> None:
     args = ("--routers", "linear", "--no-transfer", "--folds", 3, "--replicates", 40, "--json")
     report = json.loads(run("--data", three, *args).stdout)
-    assert report["rows"][-1]["name"] == "linear, 3 folds"
+    names = [row["name"] for row in report["rows"]]
+    assert names[-2:] == ["linear, 3 folds", "linear, 3 folds + hull"]
     assert report["prompts"] == 120
 
 

@@ -74,6 +74,18 @@ def test_what_this_very_call_cost_is_not_looked_at(four: Benchmark) -> None:
         assert report.row("flat").cost_usd == pytest.approx(cost[:, 3].mean())
 
 
+def test_every_category_has_its_row(four: Benchmark, by_length: Router) -> None:
+    report = evaluate_pool(four, {"mine": by_length}, replicates=20)
+    assert [(row.name, row.prompts) for row in report.categories] == [("a", 150), ("b", 150)]
+    one, two = report.categories
+    for way in ("best single", "oracle", "mine"):
+        mean = (one.quality[way] + two.quality[way]) / 2
+        name = "always model-0" if way == "best single" else way
+        assert mean == pytest.approx(report.row(name).quality.value)
+    assert one.best_model == "model-0"
+    assert "best model there" in report.to_text()
+
+
 def test_without_costs_there_is_quality_alone(four: Benchmark, by_length: Router) -> None:
     unpriced = dataclasses.replace(four, cost_usd=np.full((four.n, 4), np.nan), categories=())
     report = evaluate_pool(unpriced, {"mine": by_length}, replicates=20)

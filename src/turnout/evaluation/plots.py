@@ -10,7 +10,7 @@ import numpy as np
 
 from turnout.errors import MissingExtraError
 from turnout.evaluation.hulls import concave_hull
-from turnout.evaluation.pool import PoolReport
+from turnout.evaluation.pool import ALWAYS, PoolReport
 from turnout.evaluation.report import Band, EvaluationReport, ReportRow
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ def _draw_pair(figure: Figure, report: EvaluationReport) -> None:
 def _draw_pool(figure: Figure, report: PoolReport) -> None:
     figure.set_size_inches(8.0, 5.4)
     axes, scale = figure.subplots(), report.scale
-    single = [row for row in report.rows if row.name.startswith("always ")]
+    single = [row for row in report.rows if row.name.startswith(ALWAYS)]
     cost = np.asarray([row.cost_usd for row in single]) * 1000
     quality = np.asarray([row.quality.value for row in single])
     axes.scatter(cost, quality * scale, color="0.35", s=22, zorder=3)
     for row, x, y in zip(single, cost, quality, strict=True):
         axes.annotate(
-            row.name.removeprefix("always "),
+            row.name.removeprefix(ALWAYS),
             (x, y * scale),
             xytext=(5, -3),
             textcoords="offset points",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,11 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 BEST_SINGLE = "best single"
+ALWAYS = "always "
 SWEEP = 64
 """Trade-offs between quality and cost that a router is swept over."""
 FOLDS = 5
+SHOWN_CATEGORIES = 20
 KNOBS = (*(i / 20 for i in range(20)), 0.96, 0.97, 0.98, 0.99, 0.995, 0.998, 1.0)
 """Settings of the hull's knob that are measured; cheap models crowd near 1."""
 
@@ -78,6 +80,19 @@ class PoolRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryRow:
+    """Mean quality within one category."""
+
+    name: str
+    prompts: int
+    best_model: str
+    """The best single model here, with hindsight."""
+    best_quality: float
+    quality: Mapping[str, float]
+    """By the name of a way to choose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolReport:
     """Rows of an N-model benchmark."""
 
@@ -87,6 +102,8 @@ class PoolReport:
     models: tuple[str, ...]
     scale: float
     rows: tuple[PoolRow, ...]
+    categories: tuple[CategoryRow, ...]
+    """Largest first; empty where the prompts have no categories."""
     notes: tuple[str, ...]
     replicates: int
     seed: int
@@ -114,6 +131,7 @@ class PoolReport:
                 "seed": self.seed,
             },
             "rows": [row.to_dict() for row in self.rows],
+            "categories": [asdict(row) for row in self.categories],
             "notes": list(self.notes),
         }
 
@@ -134,7 +152,21 @@ class PoolReport:
             *(f"note: {note}" for note in self.notes),
         ]
         title = f"{self.benchmark}: {self.prompts:,} prompts in {self.groups:,} groups"
-        return "\n".join([f"{title}, {len(self.models)} models", "", *table, "", *legend]) + "\n"
+        lines = [f"{title}, {len(self.models)} models", "", *table, ""]
+        return "\n".join([*lines, *self._category_lines(), *legend]) + "\n"
+
+    def _category_lines(self) -> list[str]:
+        if not self.categories:
+            return []
+        ways = list(self.categories[0].quality)
+        rows = [["category", "prompts", *ways, "best model there", ""]]
+        for row in self.categories[:SHOWN_CATEGORIES]:
+            values = [f"{row.quality[way] * self.scale:.1f}" for way in ways]
+            best = f"{row.best_quality * self.scale:.1f}"
+            rows.append([row.name, f"{row.prompts:,}", *values, best, row.best_model])
+        more = len(self.categories) - SHOWN_CATEGORIES
+        rest = [f"and {more} smaller categories (in the JSON)"] if more > 0 else []
+        return [*align(rows), *rest, ""]
 
     def _cells(self, row: PoolRow) -> list[str]:
         gap = "-"
@@ -189,6 +221,7 @@ def evaluate_pool(
         models=tuple(c.name for c in benchmark.candidates),
         scale=benchmark.scale,
         rows=tuple(rows),
+        categories=meter.categories(),
         notes=benchmark.notes,
         replicates=replicates,
         seed=seed,
@@ -207,6 +240,8 @@ class _Meter:
         self._priced = benchmark.has_costs and bool((single_cost > 0).all())
         self._span = (float(single_cost.min()), float(single_cost.max()))
         self._priced = self._priced and self._span[1] > self._span[0]
+        self._got: dict[str, Array] = {}
+        """Quality that each way to choose gave on each prompt, for the table of categories."""
 
     def singles(self) -> list[PoolRow]:
         """Each model alone, best first."""
@@ -214,7 +249,9 @@ class _Meter:
         found = []
         for j in order.tolist():
             choice = np.full(self._benchmark.n, j, dtype=np.intp)
-            found.append(self._chosen(f"always {self._name(j)}", "baseline", choice, self._role(j)))
+            found.append(
+                self._chosen(f"{ALWAYS}{self._name(j)}", "baseline", choice, self._role(j))
+            )
         return found
 
     def _name(self, j: int) -> str:
@@ -337,6 +374,8 @@ class _Meter:
 
     def _chosen(self, name: str, kind: RowKind, choice: Index, remark: str) -> PoolRow:
         rows = np.arange(self._benchmark.n)
+        if not name.startswith(ALWAYS):
+            self._got[name] = self._score[rows, choice]
         return self._mixed(
             name, self._score[rows, choice], self._cost[rows, choice], remark, kind=kind
         )
@@ -357,6 +396,27 @@ class _Meter:
             else percentile_interval(float((got - base).mean()), draws[:, 1]),
             remark=remark,
         )
+
+    def categories(self) -> tuple[CategoryRow, ...]:
+        """How every way to choose, and the best single model, did within each category."""
+        if not self._benchmark.categories:
+            return ()
+        names = np.asarray(self._benchmark.categories)
+        ways = {BEST_SINGLE: self._score[:, self._best], **self._got}
+        found = []
+        for name in np.unique(names):
+            here = names == name
+            mean = self._score[here].mean(axis=0)
+            found.append(
+                CategoryRow(
+                    name=str(name) or "(none)",
+                    prompts=int(here.sum()),
+                    best_model=self._name(int(np.argmax(mean))),
+                    best_quality=float(mean.max()),
+                    quality={way: float(got[here].mean()) for way, got in ways.items()},
+                )
+            )
+        return tuple(sorted(found, key=lambda row: (-row.prompts, row.name)))
 
     def _category_table(self) -> Index:
         """(n,) best model of each prompt's category on the other folds (over all, where unseen)."""
