@@ -10,7 +10,8 @@ import pytest
 from turnout.errors import InputError
 from turnout.evaluation.benchmarks import Benchmark
 from turnout.evaluation.measure import known_as, measure
-from turnout.evaluation.pool import PoolReport, QualityRow, evaluate_pool
+from turnout.evaluation.pool import QualityRow, evaluate_pool
+from turnout.evaluation.pool_report import PoolReport
 from turnout.evaluation.run import ScoreRow
 from turnout.routers.base import Router
 

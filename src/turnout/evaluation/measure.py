@@ -10,7 +10,8 @@ from turnout.errors import InputError, MissingExtraError
 from turnout.evaluation.benchmarks.base import Benchmark
 from turnout.evaluation.intervals import REPLICATES
 from turnout.evaluation.plots import draw
-from turnout.evaluation.pool import PoolReport, QualityRow, evaluate_pool
+from turnout.evaluation.pool import QualityRow, evaluate_pool
+from turnout.evaluation.pool_report import PoolReport
 from turnout.evaluation.report import EvaluationReport
 from turnout.evaluation.run import Progress, ScoreRow, evaluate_pair
 from turnout.routers.base import Router

@@ -10,7 +10,7 @@ import numpy as np
 
 from turnout.errors import MissingExtraError
 from turnout.evaluation.hulls import concave_hull
-from turnout.evaluation.pool import ALWAYS, PoolReport
+from turnout.evaluation.pool_report import ALWAYS, PoolReport
 from turnout.evaluation.report import Band, EvaluationReport, ReportRow
 
 if TYPE_CHECKING:
