@@ -128,6 +128,26 @@ class Engine:
                 decisions[i] = decision
         return [d for d in decisions if d is not None]
 
+    def by_name(self, query: Query, name: str) -> Decision:
+        """The decision where a candidate was asked for by its name: nothing is predicted.
+
+        Raises:
+            KeyError: no candidate of that name.
+        """
+        candidate = self.pool[name]
+        reason = "asked for by name"
+        cost = expected_cost_picousd([query], [candidate])[0].tolist()
+        return Decision(
+            id=self._new_id(),
+            router="none",
+            policy="by_name",
+            attempts=(Attempt(candidate=name, reason=reason),),
+            code="asked_for_by_name",
+            reason=reason,
+            expected_cost_picousd=_whole((name,), cost),
+            notes=query.notes,
+        )
+
     def _decide_group(
         self,
         queries: Sequence[Query],

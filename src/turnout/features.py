@@ -106,8 +106,8 @@ _IMPERATIVE = (
     _COMPUTE
     | _COMPOSE
     | frozenset(
-        "give make tell let consider suppose assume identify name state choose select answer given imagine act"
-        " convert classify extract read fill return call get play use help build fix refactor debug".split()
+        "give make tell let consider suppose assume identify name state choose select answer given imagine"
+        " act convert classify extract read fill return call get play use help build fix refactor debug".split()
     )
 )
 _NEGATION = frozenset(

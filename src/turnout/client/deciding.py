@@ -10,21 +10,17 @@ the list is never read.
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from turnout.client.requests import query_of
 from turnout.client.settings import completed, require_prices
 from turnout.engine import Engine
 from turnout.errors import RouteNameError, UnknownNameError
 from turnout.names import RouteSpec, is_route, parse_route
-from turnout.pricing import expected_cost_picousd
 from turnout.routers.base import Router
-from turnout.types import Attempt, Candidate, Decision, Pool, Query
+from turnout.types import Decision, Pool
 
 
 class Decider:
@@ -74,7 +70,7 @@ class Decider:
         query = query_of(request)
         if isinstance(target, RouteSpec):
             return self.engine.decide(query, target)
-        return _by_name(query, self.engine.pool[target])
+        return self.engine.by_name(query, target)
 
     def _target(self, request: Mapping[str, Any]) -> RouteSpec | str:
         """What is asked for; `model` goes first where both are given, as in RouteLLM."""
@@ -100,19 +96,3 @@ def _spec(router: str | None, threshold: float | None) -> RouteSpec:
     except (TypeError, ValueError) as error:
         remedy = "give a number from 0 to 1"
         raise RouteNameError("threshold", threshold, remedy) from error
-
-
-def _by_name(query: Query, candidate: Candidate) -> Decision:
-    """The decision where a candidate was asked for by name: nothing is predicted."""
-    cost = expected_cost_picousd([query], [candidate])[0, 0]
-    reason = "asked for by name"
-    return Decision(
-        id=f"dec_{secrets.token_hex(8)}",
-        router="none",
-        policy="by_name",
-        attempts=(Attempt(candidate=candidate.name, reason=reason),),
-        code="asked_for_by_name",
-        reason=reason,
-        expected_cost_picousd={candidate.name: None if np.isnan(cost) else round(float(cost))},
-        notes=query.notes,
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -57,7 +56,6 @@ class _Gateway:
                 providers,
                 Catalog(engine, self.settings.auto, self.settings.allow_passthrough),
                 self.settings.max_body_bytes,
-                lambda: f"dec_{secrets.token_hex(8)}",
             )
             self.problem = _problem(engine)
             yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,8 @@ from turnout.execution import arun
 from turnout.gateway.headers import decision_headers, new_request_id, to_client, to_upstream
 from turnout.gateway.models import Catalog
 from turnout.gateway.relay import StreamRelay, is_stream, json_bytes, unless_gone, whole_body
-from turnout.pricing import expected_cost_picousd
 from turnout.providers.base import Provider, Reply
-from turnout.types import Attempt, Candidate, Decision, Query
+from turnout.types import Attempt, Candidate, Decision
 from turnout.wire.body import Body, read_body
 from turnout.wire.chat import Kind, kind, read_query
 from turnout.wire.errors import error_body, error_status
@@ -36,7 +35,6 @@ class Chat:
     providers: Mapping[str, Provider]
     catalog: Catalog
     max_body_bytes: int
-    new_id: Callable[[], str]
 
     async def complete(self, request: Request) -> Response:
         """Answer with the upstream's own bytes, and headers that explain the decision."""
@@ -89,22 +87,8 @@ class Chat:
         query = read_query(body.fields)
         target = self.catalog.resolve(model)
         if isinstance(target, Candidate):
-            return self._by_name(query, target)
+            return self.engine.by_name(query, target.name)
         return self.engine.decide(query, target)
-
-    def _by_name(self, query: Query, candidate: Candidate) -> Decision:
-        cost = float(expected_cost_picousd([query], [candidate])[0, 0])
-        reason = "asked for by name"
-        return Decision(
-            id=self.new_id(),
-            router="none",
-            policy="by_name",
-            attempts=(Attempt(candidate=candidate.name, reason=reason),),
-            code="asked_for_by_name",
-            reason=reason,
-            expected_cost_picousd={candidate.name: None if cost != cost else round(cost)},
-            notes=query.notes,
-        )
 
     def _caller(self, body: Body, headers: Mapping[str, str]) -> _Caller:
         return _Caller(self.engine, self.providers, body, to_upstream(headers))
