@@ -26,13 +26,18 @@ class Platt:
 
     @classmethod
     def fit(cls, predicted: Array, score: Array) -> Platt:
-        """Fit to (n, m) out-of-fold predictions and scores, NaN where missing."""
+        """Fit to (n, m) out-of-fold predictions and scores, NaN where missing.
+
+        A column whose predictions mislead gets its mean score: the order is never turned.
+        """
         m = score.shape[1]
         slope, bias = np.ones(m, dtype=np.float32), np.zeros(m, dtype=np.float32)
         for j in range(m):
             seen = np.isfinite(score[:, j])
             slope[j], bias[j] = _newton(logit(predicted[seen, j]), score[seen, j])
-        return cls(np.maximum(slope, 0.0), bias)
+            if slope[j] < 0.0:
+                slope[j], bias[j] = 0.0, logit(score[seen, j].mean())
+        return cls(slope, bias)
 
     def apply(self, quality: Floats) -> Floats:
         """(n, m) calibrated qualities."""
