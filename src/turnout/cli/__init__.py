@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
@@ -41,10 +42,14 @@ def cli() -> None:
     """Send each LLM request to the cheapest model that will answer it well enough."""
 
 
-def main() -> None:
-    """Run the command; an error made on purpose is one line, never a traceback."""
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command; an error made on purpose is one line, never a traceback.
+
+    Args:
+        args: without the program's name; default: those of the process.
+    """
     try:
-        cli()
+        cli(args, prog_name="turnout")
     except TurnoutError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

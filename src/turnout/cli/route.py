@@ -52,14 +52,18 @@ def route(
     queries = _queries(prompts, file)
     pool = make_pool(strong=strong, weak=weak, models=models)
     opened = open_router(router, artifact=artifact)
-    opened.check(pool.candidates)
+    engine = Engine(pool, {router: opened})
+    engine.check()
     spec = RouteSpec(router, _threshold(threshold, strong_share, opened, pool))
-    decisions = Engine(pool, {router: opened}).decide_many(queries, spec)
+    decisions = engine.decide_many(queries, spec)
     for query, decision in zip(queries, decisions, strict=True):
         if as_json:
-            click.echo(json.dumps({"prompt": query.text, **decision.to_dict()}, ensure_ascii=False))
+            found = {"prompt": query.text, **decision.to_dict()}
+            text = json.dumps(found, ensure_ascii=False)
         else:
-            click.echo(_explain(query, decision))
+            text = _explain(query, decision)
+        # A lone surrogate, which UTF-8 cannot hold, is written as the escape that JSON has for it.
+        click.echo(text.encode("utf-8", "backslashreplace"))
 
 
 def _queries(prompts: Sequence[str], file: Path | None) -> list[Query]:
