@@ -129,7 +129,8 @@ def open_rules(file: Path | str = SHIPPED) -> RulesRouter:
     except OSError as error:
         raise SettingsError("file", str(path), f"cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise SettingsError("file", str(path), f"write valid YAML: {error}") from error
+        why = " ".join(str(error).split())
+        raise SettingsError("file", str(path), f"write valid YAML: {why}") from error
     if not isinstance(parsed, dict) or not isinstance(parsed.get("rules"), list):
         raise SettingsError("rules", type(parsed).__name__, "give a list of rules under `rules:`")
     _only(parsed, ("rules",), "file")
