@@ -107,7 +107,8 @@ _IMPERATIVE = (
     | _COMPOSE
     | frozenset(
         "give make tell let consider suppose assume identify name state choose select answer given imagine"
-        " act convert classify extract read fill return call get play use help build fix refactor debug".split()
+        " act convert classify extract read fill return call get play use help build fix refactor"
+        " debug".split()
     )
 )
 _NEGATION = frozenset(

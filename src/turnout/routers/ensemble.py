@@ -24,7 +24,9 @@ FITTED: Mapping[str, type[FittedHead]] = {
     "mf": Factorization,
     "clusters": Clusters,
 }
-"""Members that `fit` can fit, which are its default."""
+"""Members that `fit` can fit."""
+DEFAULT_MEMBERS = ("knn", "mf", "clusters")
+"""Without `linear`: `mf` has its form and strays less on unseen kinds of prompts (lab notes)."""
 MEMBERS: Mapping[str, type[Head]] = {**FITTED, "difficulty": Difficulty}
 
 
@@ -45,7 +47,7 @@ class Blend:
         *,
         seed: int = 0,
         penalty: float | None = None,
-        members: Sequence[str] = tuple(FITTED),
+        members: Sequence[str] = DEFAULT_MEMBERS,
     ) -> Blend:
         """Fit every member to (n, d) rows and (n, m) scores; each weighs the same.
 

@@ -1,0 +1,95 @@
+"""Every `turnout` command and every Python block of the README and the guides runs.
+
+Left to tests of their own: `serve` (it does not end), the settings and JSONL examples of the
+gateway's and the outcomes' pages, and the client's guide, which needs an upstream.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from planted import SUCCESS, planted_prompts
+
+from turnout.cli import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
+ELSEWHERE = {"serve"}
+PYTHON_ELSEWHERE = {"controller.md"}
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The `turnout` commands of a page, in order, without their comments."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    found = re.findall(r"^(?:    |\$ )?turnout ((?:route|train|calibrate|evaluate|demo)\b.*)$", text, re.M)
+    return [shlex.split(line, comments=True) for line in found]
+
+
+def python_blocks(page: Path) -> list[str]:
+    """The Python blocks of a page."""
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the pages speak of."""
+    home = tmp_path_factory.mktemp("docs")
+    rng_free = planted_prompts(400)
+    with (home / "outcomes.jsonl").open("w", encoding="utf-8") as file:
+        for i, prompt in enumerate(rng_free):
+            good = {
+                name: float((i * 7919 % 1000) / 1000 < SUCCESS[column][i % 4])
+                for name, column in (("gpt-4", "large"), ("mixtral", "small"))
+            }
+            file.write(json.dumps({"prompt": prompt, "models": good}) + "\n")
+    (home / "prompts.txt").write_text("\n".join(rng_free[:200]), encoding="utf-8")
+    return home
+
+
+def test_pages_have_commands() -> None:
+    assert sum(len(commands(page)) for page in PAGES) >= 8
+    assert sum(len(python_blocks(page)) for page in PAGES) >= 3
+
+
+def test_the_commands_of_the_pages_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    runner = CliRunner()
+    trained = runner.invoke(
+        cli, "train blend --data outcomes.jsonl --out my-router".split(), catch_exceptions=False
+    )
+    assert trained.exit_code == 0, trained.output
+    for page in PAGES:
+        for arguments in commands(page):
+            if "--benchmark" in arguments:  # needs RouteLLM's data: tests/evaluation
+                continue
+            if "1500" in arguments:  # more labels than this folder has
+                arguments[arguments.index("1500")] = "200"
+            result = runner.invoke(cli, arguments)
+            assert result.exit_code == 0, (page.name, arguments, result.output, result.exception)
+
+
+def test_the_python_of_the_pages_runs(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    for page in PAGES:
+        if page.name in PYTHON_ELSEWHERE:
+            continue
+        for block in python_blocks(page):
+            if "chat.completions.create" in block:
+                block = block[: block.index("reply =")]  # the call itself: tests/client
+            exec(compile(block, f"{page.name} block", "exec"), {})  # noqa: S102
+    assert "gpt-4o" in capsys.readouterr().out
+    for name in ELSEWHERE:
+        assert name in cli.list_commands(None)  # type: ignore[arg-type]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
