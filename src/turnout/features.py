@@ -254,8 +254,9 @@ LEAST_LETTERS = 15
 
 
 def language(text: str) -> str:
-    """ISO 639-1 code of the language of a text, or "unknown" for short texts and for code.
+    """ISO 639 code of the language of a text, or "unknown" for short texts and for code.
 
+    Two letters where ISO 639-1 has them (`en`), else three (`yue`, Cantonese).
     Uses py3langid (Lui & Baldwin, ACL 2012, `langid.py`); its model loads on first use.
     """
     head = text[:1000]
@@ -264,7 +265,7 @@ def language(text: str) -> str:
     from py3langid import classify
 
     code: str = classify(head.encode("utf-8", "replace").decode("utf-8"))[0]
-    return code
+    return "unknown" if code == "zxx" else code  # ISO 639 for "no linguistic content"
 
 
 def _looks_like_code(text: str) -> bool:
