@@ -1,0 +1,354 @@
+"""Quality of every trained router, as the tables of docs/benchmarks.md.
+
+    make bench-quality DATA=folder     (or: python benchmarks/quality.py --data folder)
+
+The folder holds `routellm/` (laid out as in RouteLLM's repository) and `outcomes/` (Parquet files, one
+row a prompt and model, with `role` train or dev). Some twenty minutes on one core. Every number has a
+95% interval by a bootstrap over groups of near-duplicates; the seeds are fixed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from turnout import Candidate, Query, open_router
+from turnout.artifacts.opening import trainable
+from turnout.data.groups import near_duplicate_groups
+from turnout.data.table import OutcomeTable, build_table
+from turnout.evaluation.benchmarks import Benchmark, open_benchmark
+from turnout.evaluation.hulls import aiq
+from turnout.evaluation.intervals import Estimate, Resampler, percentile_interval
+from turnout.evaluation.report import EvaluationReport
+from turnout.evaluation.run import ScoreRow, evaluate_pair
+from turnout.policies.hull import best_value, operating_points
+from turnout.training.fit import fit_router
+from turnout.training.indomain import predict_cross_fitted, predict_held_out, split_labels
+from turnout.types import Outcome
+
+ROUTELLM = ("routellm-mmlu", "routellm-gsm8k", "routellm-mtbench")
+LABELS, SEEDS, FOLDS, REPLICATES = 1500, 8, 10, 500
+NAMES = tuple(n for n in ("blend", "mf", "knn", "clusters", "linear") if n in trainable())
+HEADER = """# Benchmarks
+
+Made by `make bench-quality DATA=folder` (this page's tables) and `make bench` (times and sizes, below).
+APGR: mean part of the quality gap between the strong and the weak model that is recovered, over all
+shares of strong calls; 0.5 is a random mix. [low high] is a 95% interval. "less length" is the paired
+difference to the rule "longer prompts to the strong model".
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Tables of docs/benchmarks.md.")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks.md"))
+    args = parser.parse_args()
+    parts = [HEADER, *sections(args.data), timing()]
+    args.out.write_text("\n".join(parts), encoding="utf-8")
+    print(f"wrote {args.out}")
+
+
+def sections(data: Path) -> Iterator[str]:
+    """The quality sections, in order."""
+    benchmarks = {name: open_benchmark(name, data / "routellm") for name in ROUTELLM}
+    yield transfer(benchmarks)
+    yield mmlu(benchmarks["routellm-mmlu"])
+    yield gsm8k(benchmarks["routellm-gsm8k"])
+    yield nine(data / "outcomes" / "llmrouter_uiuc.parquet")
+    yield routerbench(data / "outcomes" / "routerbench.parquet")
+
+
+def transfer(benchmarks: dict[str, Benchmark]) -> str:
+    """The shipped artifacts on benchmarks of which they saw no label."""
+    routers = {name: open_router(name) for name in NAMES}
+    lines = [
+        "## Transfer: the shipped routers on RouteLLM's benchmarks",
+        "",
+        "No label of these benchmarks was used, nor anything tuned on them; their prompts and near-duplicates",
+        "were kept out of the fit. RouteLLM's routers are as its authors printed them.",
+        "",
+    ]
+    for name, benchmark in benchmarks.items():
+        report = evaluate_pair(benchmark, routers, replicates=REPLICATES)
+        lines += [
+            f"**{name}**, n = {report.prompts:,} in {report.groups:,} groups: "
+            f"{report.weak} {report.quality_weak.value * report.scale:.4g}, "
+            f"{report.strong} {report.quality_strong.value * report.scale:.4g}",
+            "",
+            *pair_table(report, [r.name for r in report.rows if r.metrics]),
+            "",
+            f"    turnout evaluate --benchmark {name} --data DATA/routellm --routers {','.join(NAMES)}",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def mmlu(benchmark: Benchmark) -> str:
+    """In-domain with 1,500 labels: groups never split, several draws of the labels."""
+    rows: dict[str, list[tuple[float, float, float, float]]] = {}
+    sizes = []
+    for seed in range(SEEDS):
+        labelled, reported = split_labels(benchmark, LABELS, seed=seed)
+        part = benchmark.rows(reported)
+        sizes.append(part.n)
+        extra = [
+            ScoreRow(
+                name=n,
+                kind="in-domain",
+                scores=_gain(predict_held_out(benchmark, n, labelled, reported)),
+            )
+            for n in NAMES
+        ]
+        report = evaluate_pair(part, {}, extra=extra, replicates=100, seed=seed)
+        for name in ("prompt length", *NAMES):
+            row = report.row(name)
+            gap = row.difference
+            rows.setdefault(name, []).append(
+                (
+                    row.metrics["apgr"].value,
+                    row.metrics["apgr"].low,
+                    row.metrics["apgr"].high,
+                    gap.value if gap else float("nan"),
+                )
+            )
+    lines = [
+        f"## In-domain: RouteLLM-MMLU with {LABELS:,} labels",
+        "",
+        f"{SEEDS} draws of the labelled prompts by whole groups (near-duplicates and templates on one side), the",
+        f"other groups reported ({min(sizes):,} to {max(sizes):,} prompts). RouteLLM's best with as many labels,",
+        "drawn so that templates are on both sides: 0.603. One template, moral_scenarios, holds 6% of the",
+        "prompts and a fifth of the gain; draws that meet it among the labels differ from those that do not.",
+        "",
+        "| router | mean APGR of the draws | each draw | mean less length | widest interval of one draw |",
+        "|---|---|---|---|---|",
+    ]
+    for name, found in rows.items():
+        values = np.asarray(found)
+        low, high = values[:, 1].min(), values[:, 2].max()
+        gap = "" if np.isnan(values[:, 3]).all() else f"{values[:, 3].mean():+.3f}"
+        spread = 1.96 * values[:, 0].std(ddof=1) / np.sqrt(len(values))
+        lines.append(
+            f"| {name} | {values[:, 0].mean():.3f} ± {spread:.3f} | "
+            f"{' '.join(f'{v:.3f}' for v in values[:, 0])} | {gap} | [{low:.3f} {high:.3f}] |"
+        )
+    command = f"turnout evaluate --benchmark routellm-mmlu --data DATA/routellm --labels {LABELS} --seed 0"
+    return "\n".join([*lines, "", f"    {command} --no-transfer --routers {','.join(NAMES)}", ""])
+
+
+def gsm8k(benchmark: Benchmark) -> str:
+    """In-domain, ten grouped folds."""
+    extra = [
+        ScoreRow(name=n, kind="in-domain", scores=_gain(predict_cross_fitted(benchmark, n, FOLDS)))
+        for n in NAMES
+    ]
+    report = evaluate_pair(benchmark, {}, extra=extra, replicates=REPLICATES)
+    command = f"turnout evaluate --benchmark routellm-gsm8k --data DATA/routellm --folds {FOLDS}"
+    return "\n".join(
+        [
+            "## In-domain: RouteLLM-GSM8K, ten grouped folds",
+            "",
+            "RouteLLM's best: 0.622.",
+            "",
+            *pair_table(report, ["prompt length", *NAMES]),
+            "",
+            f"    {command} --no-transfer --routers {','.join(NAMES)}",
+            "",
+        ]
+    )
+
+
+def pair_table(report: EvaluationReport, names: Sequence[str]) -> list[str]:
+    """Markdown of some rows of a report."""
+    lines = [
+        "| router | kind | CPT50 | CPT80 | APGR | APGR dollars | less length |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in names:
+        row = report.row(name)
+        cells = [
+            _show(row.metrics.get(m), percent=m.startswith("cpt"))
+            for m in ("cpt50", "cpt80", "apgr")
+        ]
+        cells += [_show(row.metrics.get("apgr_usd")), _show(row.difference, signed=True)]
+        lines.append(f"| {row.name} | {row.kind} | {' | '.join(cells)} |")
+    return lines
+
+
+def nine(path: Path) -> str:
+    """LLMRouter-9: nine models, fitted on train, reported on dev."""
+    train = complete(read(path, "train"))
+    dev = complete(read(path, "dev").columns(train.models))
+    score, n = dev.score.astype(np.float64), len(dev.prompts)
+    best = int(np.argmax(train.score.mean(axis=0)))
+    picks = {
+        "best single model (on train)": np.full(n, best),
+        "best model per dataset": dataset_table(train, dev),
+    }
+    briers = {}
+    for name in NAMES:
+        quality = predict(fit_router(name, train).open(), dev)
+        picks[name] = np.argmax(quality, axis=1)
+        briers[name] = float(((quality - score) ** 2).mean())
+    groups = near_duplicate_groups(dev.prompts, known=[str(g) for g in dev.groups])
+    resampler = Resampler(groups, REPLICATES * 2, 0)
+    got = {name: score[np.arange(n), pick] for name, pick in picks.items()}
+    lines = [
+        "## Nine models: LLMRouter-9",
+        "",
+        f"Fitted on the {len(train.prompts):,} train prompts with all nine scores, reported on the {n} dev prompts;",
+        f"accuracy of the best predicted model. Oracle {score.max(axis=1).mean():.3f}. The table knows each prompt's",
+        "dataset; the routers are not told.",
+        "",
+        "| way to choose | accuracy | less best single | less table | Brier |",
+        "|---|---|---|---|---|",
+    ]
+    single, table = list(got)[:2]
+    for name, values in got.items():
+        stack = np.stack([values, values - got[single], values - got[table]], axis=1)
+        draws = resampler.means(stack)
+        found = [percentile_interval(float(stack[:, j].mean()), draws[:, j]) for j in range(3)]
+        cells = [
+            _show(found[0]),
+            "" if name == single else _show(found[1], signed=True),
+            "" if name in (single, table) else _show(found[2], signed=True),
+            f"{briers[name]:.4f}" if name in briers else "",
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def routerbench(path: Path) -> str:
+    """RouterBench: eleven models with real costs; the hull policy against the zero router."""
+    train = read(path, "train")
+    dev = complete(read(path, "dev").columns(train.models))
+    score, cost = dev.score.astype(np.float64), dev.cost_usd.astype(np.float64)
+    mean = np.nanmean(train.cost_usd, axis=0).astype(np.float64)
+    span = (float(cost.mean(axis=0).min()), float(cost.mean(axis=0).max()))
+    n, m = score.shape
+    every = np.arange(n)
+
+    def area(choices: Sequence[np.ndarray], at: np.ndarray) -> float:
+        points = np.asarray([(cost[at, c[at]].mean(), score[at, c[at]].mean()) for c in choices])
+        return float(aiq(points[:, 0], points[:, 1], cheapest=span[0], dearest=span[1]))
+
+    singles = [np.full(n, j) for j in range(m)]
+    groups = near_duplicate_groups(dev.prompts, known=[str(g) for g in dev.groups])
+    members = [np.flatnonzero(groups == g) for g in np.unique(groups)]
+    rng = np.random.default_rng(0)
+    draws = [
+        np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
+        for _ in range(200)
+    ]
+    lines = [
+        "## Eleven models with real costs: RouterBench",
+        "",
+        f"Fitted on {len(train.prompts):,} train prompts, reported on {n} dev prompts. AIQ: area under the hull of",
+        "quality over cost between the cheapest and the dearest model. The zero router mixes single models",
+        "(its hull is taken on dev, in its favour); the routers' operating points were chosen out of fold on train.",
+        "",
+        "| way to choose | AIQ | less zero router |",
+        "|---|---|---|",
+        f"| zero router | {area(singles, every):.4f} | |",
+    ]
+    for name in NAMES:
+        router = fit_router(name, train).open()
+        candidates = [Candidate(name=model) for model in train.models]
+        known = router.reference(candidates)
+        price = np.broadcast_to(mean, known.predicted.shape)
+        points = operating_points(known.predicted, known.score, price, train.models)
+        quality = predict(router, dev)
+        choices = [
+            best_value(quality, np.broadcast_to(mean, quality.shape), p.usd_per_quality)
+            if p.constant is None
+            else singles[train.models.index(p.constant)]
+            for p in points
+        ]
+        value = area(choices, every)
+        gaps = np.asarray([area(choices, at) - area(singles, at) for at in draws])
+        gap = percentile_interval(value - area(singles, every), gaps)
+        lines.append(f"| {name} | {value:.4f} | {_show(gap, signed=True)} |")
+    return "\n".join([*lines, ""])
+
+
+def read(path: Path, role: str) -> OutcomeTable:
+    """One role of a Parquet file of outcomes."""
+    rows = [r for r in pq.read_table(path).to_pylist() if r["role"] == role]
+    outcomes = (
+        Outcome(
+            prompt=r["prompt"],
+            model=r["model"],
+            score=r["score"],
+            cost_usd=r["cost_usd"],
+            input_tokens=r["input_tokens"],
+            output_tokens=r["output_tokens"],
+            group=r["group"],
+        )
+        for r in rows
+    )
+    return build_table(outcomes, categories={r["prompt"]: r["category"] for r in rows})
+
+
+def complete(table: OutcomeTable) -> OutcomeTable:
+    """The models with (nearly) full cover, and the prompts that all of them answered."""
+    cover = np.isfinite(table.score).sum(axis=0)
+    kept = [name for name, c in zip(table.models, cover, strict=True) if c >= 0.9 * cover.max()]
+    table = table.columns(kept)
+    return table.rows(np.isfinite(table.score).all(axis=1))
+
+
+def dataset_table(train: OutcomeTable, dev: OutcomeTable) -> np.ndarray:
+    """(n,) best model, on train, of each dev prompt's dataset."""
+    of_train = np.asarray(train.categories)
+    best = {c: int(np.argmax(train.score[of_train == c].mean(axis=0))) for c in np.unique(of_train)}
+    fallback = int(np.argmax(train.score.mean(axis=0)))
+    return np.asarray([best.get(c, fallback) for c in dev.categories])
+
+
+def predict(router, table: OutcomeTable) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """(n, m) predicted quality of a table's prompts and models."""
+    candidates = [Candidate(name=name) for name in table.models]
+    return router.predict([Query.of(p) for p in table.prompts], candidates).quality
+
+
+def timing() -> str:
+    """What `make bench` prints, as of this run."""
+    here = Path(__file__).parent
+    runs = [
+        [sys.executable, str(here / "decision.py")],
+        [sys.executable, str(here / "footprint.py"), "--environment"],
+    ]
+    texts = [subprocess.run(r, capture_output=True, check=True, text=True).stdout for r in runs]
+    return "\n".join(
+        [
+            "## Times and sizes",
+            "",
+            "Ratios in one run count, absolute times depend on the machine.",
+            "",
+            *(f"```\n{text.rstrip()}\n```\n" for text in texts),
+        ]
+    )
+
+
+def _gain(quality: np.ndarray) -> np.ndarray:
+    return quality[:, 0].astype(np.float64) - quality[:, -1]
+
+
+def _show(estimate: Estimate | None, *, percent: bool = False, signed: bool = False) -> str:
+    if estimate is None:
+        return ""
+    scale, digits = (100, 1) if percent else (1, 3)
+    sign = "+" if signed else ""
+    value = f"{estimate.value * scale:{sign}.{digits}f}"
+    if np.isnan(estimate.low):
+        return value
+    return f"{value} [{estimate.low * scale:{sign}.{digits}f} {estimate.high * scale:{sign}.{digits}f}]"
+
+
+if __name__ == "__main__":
+    main()
