@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from planted import planted_table
 from turnout.artifacts.opening import trainable
 from turnout.training.fit import Fitted, fit_router
+
+# A slow machine is no failure; what is fast enough is measured by the benchmarks.
+settings.register_profile("turnout", deadline=None)
+settings.load_profile("turnout")
 
 _REAL_CONNECT = socket.socket.connect
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -152,6 +153,34 @@ def test_a_failing_router_never_fails_the_request(
     (record,) = caplog.records
     assert record.exc_info is not None
     assert "secret" not in record.getMessage()
+
+
+@dataclass
+class Wrong(Length):
+    """Breaks the contract of routers in one way."""
+
+    names: tuple[str, ...] = ("large", "small")
+    shape: tuple[int, int] = (1, 2)
+    value: float = 0.5
+
+    def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
+        quality = np.full(self.shape, self.value, dtype=np.float32)
+        return Prediction(candidates=self.names, quality=quality)
+
+
+@pytest.mark.parametrize(
+    ("router", "says"),
+    [
+        (Wrong(value=float("nan")), "not a number"),
+        (Wrong(shape=(2, 2)), r"predicted \(2, 2\)"),
+        (Wrong(shape=(1, 3)), r"predicted \(1, 3\)"),
+        (Wrong(names=("small", "large")), "for small, large"),
+    ],
+)
+def test_a_prediction_that_cannot_be_meant_is_a_failed_router(router: Router, says: str) -> None:
+    found = engine(router=router).decide(LONG, spec())
+    assert found.fallback
+    assert re.search(says, found.reason)
 
 
 def test_fallbacks_are_counted_by_request_and_logged_by_failure(

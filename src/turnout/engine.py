@@ -181,6 +181,12 @@ class Engine:
     ) -> _Routed:
         router = self.routers[spec.router]
         prediction = router.predict(queries, candidates)
+        names, shape = tuple(c.name for c in candidates), prediction.quality.shape
+        if prediction.candidates != names or shape != (len(queries), len(names)):
+            raise RouterError(
+                f"asked for {len(queries)} queries and {', '.join(names)}, it predicted {shape} "
+                f"for {', '.join(prediction.candidates)}"
+            )
         if not np.isfinite(prediction.quality).all():
             raise RouterError(f"router {spec.router} predicted a quality that is not a number")
         cost = expected_cost_picousd(queries, candidates, prediction)
