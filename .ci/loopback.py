@@ -10,4 +10,4 @@ SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 
 with socket.socket() as probe:
     fcntl.ioctl(probe, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP | IFF_RUNNING))
-os.execvp(sys.argv[1], sys.argv[1:])
+os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from planted import SUCCESS, planted_prompts
 
+from planted import SUCCESS, planted_prompts
 from turnout.cli import cli
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,9 @@ PYTHON_ELSEWHERE = {"controller.md"}
 def commands(page: Path) -> list[list[str]]:
     """The `turnout` commands of a page, in order, without their comments."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    found = re.findall(r"^(?:    |\$ )?turnout ((?:route|train|calibrate|evaluate|demo)\b.*)$", text, re.M)
+    found = re.findall(
+        r"^(?:    |\$ )?turnout ((?:route|train|calibrate|evaluate|demo)\b.*)$", text, re.M
+    )
     return [shlex.split(line, comments=True) for line in found]
 
 
@@ -81,9 +83,9 @@ def test_the_python_of_the_pages_runs(
         if page.name in PYTHON_ELSEWHERE:
             continue
         for block in python_blocks(page):
-            if "chat.completions.create" in block:
-                block = block[: block.index("reply =")]  # the call itself: tests/client
-            exec(compile(block, f"{page.name} block", "exec"), {})  # noqa: S102
+            # The call itself needs an upstream: tests/client.
+            made = re.split(r"^.*chat\.completions\.create", block, flags=re.M)[0]
+            exec(compile(made, f"{page.name} block", "exec"), {})
     assert "gpt-4o" in capsys.readouterr().out
     for name in ELSEWHERE:
         assert name in cli.list_commands(None)  # type: ignore[arg-type]

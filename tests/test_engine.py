@@ -25,6 +25,7 @@ from turnout.errors import (
 )
 from turnout.names import RouteSpec
 from turnout.routers.base import Router
+from turnout.routers.reference import Reference
 from turnout.types import Candidate, Decision, PairRule, Pool, Prediction, Price, Query
 
 LARGE = Candidate(name="large", price=Price.per_million(5, 20), capabilities=frozenset({"vision"}))
@@ -126,8 +127,8 @@ def test_no_candidate_left_is_an_error_that_says_why_for_each() -> None:
 
 def test_an_allow_list_narrows_the_pool() -> None:
     found = engine(THREE).decide(LONG, spec(), allow=["medium", "small"])
-    assert found.model == "medium"
-    assert found.policy == "threshold"  # two are left
+    assert found.policy == "within_price"  # two are left, but the pool has three
+    assert found.model == "small"  # half of the price span between the two is saved
     assert found.excluded == {"large": "not on the allow-list"}
 
 
@@ -331,3 +332,48 @@ def test_a_pool_has_candidates_of_distinct_names_and_a_default_among_them() -> N
 def test_a_pool_of_one_is_served_by_it() -> None:
     found = engine(Pool(candidates=(LARGE,), default="large")).decide(LONG, spec())
     assert (found.model, found.code) == ("large", "only_candidate")
+
+
+class Remembering(Length):
+    """A router that knows what its outcomes cost."""
+
+    def reference(self, candidates: Sequence[Candidate]) -> Reference:
+        r, m = 40, len(candidates)
+        rng = np.random.default_rng(0)
+        quality = np.sort(rng.random((r, m)), axis=1)[:, ::-1].astype(np.float32)
+        return Reference(
+            predicted=quality,
+            score=quality,
+            input_tokens=np.full(r, 10.0, np.float32),
+            output_tokens=np.full((r, m), 5.0, np.float32),
+            cost_usd=np.tile(np.linspace(0.03, 0.01, m, dtype=np.float32), (r, 1)),
+        )
+
+
+def test_a_candidate_without_a_price_counts_at_its_recorded_cost() -> None:
+    unpriced = replace(THREE, candidates=tuple(replace(c, price=None) for c in THREE.candidates))
+    made = engine(unpriced, router=Remembering())
+    made.check()
+    found = made.decide(LONG, spec(1.0))
+    assert not found.fallback
+    assert found.model == "small"
+    assert found.expected_cost_usd["small"] == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_pool_decides_what_a_threshold_means_not_who_is_left() -> None:
+    made = engine(THREE, router=Remembering())
+    assert made.decide(LONG, spec(), allow=["medium", "small"]).policy == "hull"
+
+
+def test_operating_points_are_worked_out_once_for_all_thresholds() -> None:
+    class Counting(Remembering):
+        asked_for_reference = 0
+
+        def reference(self, candidates: Sequence[Candidate]) -> Reference:
+            type(self).asked_for_reference += 1
+            return super().reference(candidates)
+
+    made = engine(THREE, router=Counting())
+    for threshold in np.linspace(0, 1, 20):
+        made.decide(LONG, spec(float(threshold)))
+    assert Counting.asked_for_reference == 1

@@ -70,6 +70,7 @@ class Engine:
             raise UnknownNameError("candidate", pool.default, pool.names)
         self.pool, self.routers, self._new_id = pool, dict(routers), new_id
         self._policies: dict[tuple[RouteSpec, tuple[str, ...]], Policy] = {}
+        self._points: dict[tuple[str, tuple[str, ...]], tuple[OperatingPoint, ...]] = {}
         self.fallbacks = 0
         """Decisions that the default candidate served because a router failed."""
 
@@ -77,15 +78,19 @@ class Engine:
         """Raise what routing would raise later: unknown candidates, missing prices.
 
         Raises:
-            InputError: three or more candidates, among which prices decide, and one without.
+            InputError: three or more candidates, among which prices decide, and one that has
+                neither a price nor costs recorded with its outcomes.
             TurnoutError: the first router that does not fit the pool.
         """
-        for candidate in self.pool.candidates:
-            if candidate.price is None and len(self.pool.candidates) > 2:
-                remedy = "give a price for this model in the settings"
-                raise InputError("price", candidate.name, remedy)
+        candidates = self.pool.candidates
         for router in self.routers.values():
-            router.check(self.pool.candidates)
+            router.check(candidates)
+            if len(candidates) > 2:
+                recorded = recorded_cost_picousd(router, candidates)
+                for candidate, usual in zip(candidates, recorded, strict=True):
+                    if candidate.price is None and np.isnan(usual):
+                        remedy = "give a price for this model in the settings"
+                        raise InputError("price", candidate.name, remedy)
 
     def parse(self, model: str, field: str = "model") -> RouteSpec:
         """Read `router-mf-0.115` against the routers loaded here."""
@@ -190,12 +195,18 @@ class Engine:
         if not np.isfinite(prediction.quality).all():
             raise RouterError(f"router {spec.router} predicted a quality that is not a number")
         cost = expected_cost_picousd(queries, candidates, prediction)
+        if np.isnan(cost).any():
+            cost = np.where(np.isnan(cost), recorded_cost_picousd(router, candidates), cost)
         policy = self.policy(spec, candidates)
         choice = policy.choose(prediction, candidates, cost)
         return _Routed(router, prediction, cost, policy.name, choice)
 
     def policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
-        """The policy that a spec means here: a threshold for two candidates, the hull for more."""
+        """The policy that a spec means here: a threshold in a pool of two, the hull in a larger one.
+
+        The pool decides, not how many candidates constraints leave, so that a threshold keeps its
+        meaning from request to request.
+        """
         key = (spec, tuple(c.name for c in candidates))
         if key not in self._policies:
             if len(self._policies) >= _MOST_POLICIES:
@@ -204,13 +215,15 @@ class Engine:
         return self._policies[key]
 
     def _make_policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
-        if len(candidates) == 2:
+        if len(self.pool.candidates) == 2:
             return ThresholdPolicy(spec.threshold)
         router = self.routers[spec.router]
-        if isinstance(router, HasReference):
-            points = reference_points(router.reference(candidates), candidates)
-            return HullPolicy(points, spec.threshold)
-        return WithinPricePolicy(spec.threshold)
+        if not isinstance(router, HasReference):
+            return WithinPricePolicy(spec.threshold)
+        key = (spec.router, tuple(c.name for c in candidates))
+        if key not in self._points:
+            self._points[key] = reference_points(router.reference(candidates), candidates)
+        return HullPolicy(self._points[key], spec.threshold)
 
     def _chosen(
         self,
@@ -324,7 +337,7 @@ def reference_points(
     """The hull of a router for these candidates at today's prices, best quality first.
 
     Each call of the reference is priced by its tokens at the candidate's price; a candidate without
-    a price counts at the cost that was recorded with its outcomes.
+    a price counts at the mean cost that was recorded with its outcomes.
 
     Raises:
         InputError: a candidate has neither.
@@ -336,9 +349,16 @@ def reference_points(
         reference.input_tokens[:, None] * rates(candidates, "input_picousd")
         + tokens_out * rates(candidates, "output_picousd")
     ) / PICO
-    cost = np.where(np.isfinite(priced), priced, reference.cost_usd)
+    cost = np.where(np.isfinite(priced), priced, reference.mean_cost_usd())
     names = [c.name for c in candidates]
     return operating_points(reference.predicted, reference.score, cost, names)
+
+
+def recorded_cost_picousd(router: Router, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+    """(m,) mean cost recorded with the outcomes of a router's artifact; NaN where there is none."""
+    if not isinstance(router, HasReference):
+        return np.full(len(candidates), np.nan)
+    return router.reference(candidates).mean_cost_usd().astype(np.float64) * PICO
 
 
 def _whole(names: Sequence[str], cost: Sequence[float]) -> dict[str, int | None]:

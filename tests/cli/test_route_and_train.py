@@ -264,3 +264,38 @@ def test_misuse_of_the_command_line_is_explained(run: Run, args: tuple[str, ...]
     assert found.code == 2
     assert "Usage: " in found.err
     assert "Traceback" not in found.err
+
+
+def test_prices_are_taken_from_the_command_line(run: Run, artifacts: Path) -> None:
+    priced = ("--price", "large=5,20", "--price", "medium=0.5,2", "--price", "small=0.05,0.2")
+    names = ("--model", "large", "--model", "medium", "--model", "small")
+    ran = run(
+        "route", "--router", "linear", "--artifact", artifacts / "linear", *names, *priced,
+        "--threshold", "1", "--json", "Say hello to the river.",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    cost = ran.json[0]["expected_cost_usd"]
+    assert cost["large"] == pytest.approx(10 * cost["medium"])
+
+
+@pytest.mark.parametrize("price", ["huge=1,1", "large", "large=1", "large=a,b", "large=-1,1"])
+def test_an_unusable_price_says_what_to_give(run: Run, price: str) -> None:
+    ran = run("route", "--router", "random", "--strong", "large", "--price", price, "Hello.")
+    assert ran.code == 2
+    assert "MODEL=IN,OUT" in ran.err or "not negative" in ran.err
+
+
+def test_candidates_may_come_from_a_configuration(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "turnout.yaml"
+    config.write_text(
+        "providers: {up: {base_url: 'http://127.0.0.1:9/v1'}}\n"
+        "candidates:\n"
+        "  - {name: dear, price: {input_usd: 1, output_usd: 1}, context_tokens: 1000}\n"
+        "  - {name: cheap, price: {input_usd: 0, output_usd: 0}, context_tokens: 1000}\n"
+        "routers: {rules: {}}\n"
+    )
+    given = ("route", "--config", config, "--router", "rules", "--json")
+    assert run(*given, "Hi there").json[0]["model"] == "cheap"
+    ran = run("route", "--config", config, "--router", "mf", "Hi there")
+    assert ran.code == 2
+    assert "known: rules" in ran.err

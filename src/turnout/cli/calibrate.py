@@ -18,7 +18,7 @@ from turnout.calibration import (
     calibrate_saving,
     calibrate_share,
 )
-from turnout.cli.pool import make_pool, pool_options, router_options
+from turnout.cli.pool import engine_from_config, make_pool, pool_options, router_options
 from turnout.data.prompts import read_prompts
 from turnout.engine import Engine
 from turnout.errors import InputError, UnknownNameError
@@ -62,6 +62,7 @@ def calibrate(
     strong: str,
     weak: str,
     models: tuple[str, ...],
+    prices: tuple[str, ...],
     config: Path | None,
     batch: int,
     as_json: bool,
@@ -74,9 +75,9 @@ def calibrate(
         raise InputError("strong_share", strong_share, "give --strong-share or --budget-usd")
     queries = read_prompts(prompts)
     if config is not None:
-        engine = _from_config(config, artifact)
+        engine = engine_from_config(config, artifact)
     else:
-        pool = make_pool(strong=strong, weak=weak, models=models)
+        pool = make_pool(strong=strong, weak=weak, models=models, prices=prices)
         # A coin without a seed would give every run another threshold.
         options = {"seed": 0} if router == "random" else None
         opened = open_router(router, artifact=artifact, options=options)
@@ -129,15 +130,6 @@ def calibrate_engine(
         return np.asarray(cost_usd[np.arange(len(index)), index])
 
     return calibrate_saving(cost_at, budget_usd or 0.0, router=router)
-
-
-def _from_config(config: Path, artifact: Path | None) -> Engine:
-    from turnout.gateway.building import build_engine
-    from turnout.settings import load_settings
-
-    if artifact is not None:
-        raise InputError("artifact", str(artifact), "with --config, name it in the configuration")
-    return build_engine(load_settings(config))
 
 
 def _refuse_unpriced(pool: Pool, cost_usd: NDArray[np.float64]) -> None:

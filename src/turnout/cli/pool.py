@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from turnout.engine import Engine
 from turnout.errors import InputError
-from turnout.types import Candidate, Pool
+from turnout.types import Candidate, Pool, Price
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,8 +18,15 @@ STRONG, WEAK = "gpt-4o", "gpt-4o-mini"
 
 
 def pool_options(command: F) -> F:
-    """`--strong`, `--weak`, `--model` (repeated, strongest first)."""
+    """`--strong`, `--weak`, `--model` (repeated, strongest first), `--price`."""
     for option in (
+        click.option(
+            "--price",
+            "prices",
+            multiple=True,
+            metavar="MODEL=IN,OUT",
+            help="USD per million tokens of a model that the price list lacks; repeat it.",
+        ),
         click.option(
             "--model",
             "models",
@@ -46,20 +54,51 @@ def router_options(command: F) -> F:
     return command
 
 
-def make_pool(*, strong: str, weak: str, models: Sequence[str]) -> Pool:
+def make_pool(*, strong: str, weak: str, models: Sequence[str], prices: Sequence[str] = ()) -> Pool:
     """The pool that the options mean, with list prices and windows where they are known.
 
     Raises:
-        InputError: a model is named twice.
+        InputError: a model is named twice, or a price is not of a candidate or not a number.
     """
     names = list(models) if models else [strong, weak]
     for name in names:
         if names.count(name) > 1:
             raise InputError("models", name, "name each candidate once")
-    return Pool(candidates=tuple(_candidate(name) for name in names), default=names[0])
+    given = dict(_price(text, names) for text in prices)
+    return Pool(candidates=tuple(_candidate(n, given.get(n)) for n in names), default=names[0])
 
 
-def _candidate(name: str) -> Candidate:
+def engine_from_config(config: Path, artifact: Path | None) -> Engine:
+    """The engine of a turnout.yaml: its candidates, prices and routers.
+
+    Raises:
+        InputError: an artifact is given as well.
+        TurnoutError: the configuration cannot be used.
+    """
+    from turnout.gateway.building import build_engine
+    from turnout.settings import load_settings
+
+    if artifact is not None:
+        raise InputError("artifact", str(artifact), "with --config, name it in the configuration")
+    return build_engine(load_settings(config))
+
+
+def _price(text: str, names: Sequence[str]) -> tuple[str, Price]:
+    name, _, numbers = text.rpartition("=")
+    if name not in names:
+        raise InputError("price", text, f"give MODEL=IN,OUT for one of {', '.join(names)}")
+    try:
+        usd_in, usd_out = (float(number) for number in numbers.split(","))
+    except ValueError:
+        raise InputError("price", text, "give USD per million tokens as MODEL=IN,OUT") from None
+    if not (0 <= usd_in < float("inf") and 0 <= usd_out < float("inf")):
+        raise InputError("price", text, "give numbers that are not negative")
+    return name, Price.per_million(usd_in, usd_out)
+
+
+def _candidate(name: str, price: Price | None) -> Candidate:
     from turnout.pricing import list_context_tokens, list_price
 
-    return Candidate(name=name, price=list_price(name), context_tokens=list_context_tokens(name))
+    return Candidate(
+        name=name, price=price or list_price(name), context_tokens=list_context_tokens(name)
+    )

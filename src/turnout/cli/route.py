@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from turnout.artifacts.opening import open_router
-from turnout.cli.pool import make_pool, pool_options, router_options
+from turnout.cli.pool import engine_from_config, make_pool, pool_options, router_options
 from turnout.data.prompts import read_prompts
 from turnout.engine import Engine
-from turnout.errors import InputError
+from turnout.errors import InputError, UnknownNameError
 from turnout.names import RouteSpec, format_route
 from turnout.routers.base import Router
 from turnout.types import Decision, Pool, Query
@@ -35,6 +35,11 @@ from turnout.types import Decision, Pool, Query
 )
 @router_options
 @pool_options
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Take candidates, prices and routers from this turnout.yaml instead.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
 def route(
     prompts: tuple[str, ...],
@@ -46,15 +51,22 @@ def route(
     strong: str,
     weak: str,
     models: tuple[str, ...],
+    prices: tuple[str, ...],
+    config: Path | None,
     as_json: bool,
 ) -> None:
     """Decide for PROMPTS, and say why. No key, no network."""
     queries = _queries(prompts, file)
-    pool = make_pool(strong=strong, weak=weak, models=models)
-    opened = open_router(router, artifact=artifact)
-    engine = Engine(pool, {router: opened})
+    if config is not None:
+        engine = engine_from_config(config, artifact)
+    else:
+        pool = make_pool(strong=strong, weak=weak, models=models, prices=prices)
+        engine = Engine(pool, {router: open_router(router, artifact=artifact)})
+    if router not in engine.routers:
+        raise UnknownNameError("router", router, engine.routers)
     engine.check()
-    spec = RouteSpec(router, _threshold(threshold, strong_share, opened, pool))
+    opened = engine.routers[router]
+    spec = RouteSpec(router, _threshold(threshold, strong_share, opened, engine.pool))
     decisions = engine.decide_many(queries, spec)
     for query, decision in zip(queries, decisions, strict=True):
         if as_json:

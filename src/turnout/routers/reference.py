@@ -29,6 +29,10 @@ class Reference:
         """(K,) mean output tokens, NaN for a column without any."""
         return _column_means(self.output_tokens)
 
+    def mean_cost_usd(self) -> Floats:
+        """(K,) mean recorded cost of a call, NaN for a column without any."""
+        return _column_means(self.cost_usd)
+
     def mix(self, weights: Floats) -> Reference:
         """The same for candidates that mix the columns by (K, m) weights."""
         return Reference(
