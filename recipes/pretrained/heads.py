@@ -1,4 +1,9 @@
-"""Fit the heads of `linear`, `mf`, `clusters` and `knn` to the scores of tiers."""
+"""Fit the heads of `linear`, `mf`, `clusters` and `knn` to the qualities of tiers.
+
+They are fitted to what the scale of difficulties says of every tier (`targets`), not to the tiers'
+mean scores: those have holes, differ between sets by which models ran them, and their order was
+that of random on sources left out.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,18 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pretrained.difficulty import fit_difficulty, spherical_clusters
+from pretrained.difficulty import (
+    GAIN_SHIFT,
+    GAIN_SLOPE,
+    PRIOR,
+    fit_difficulty,
+    spherical_clusters,
+)
 from pretrained.material import Material
+from pretrained.tiers import CENTRES
 from turnout.artifacts.opening import head_of
-from turnout.routers.arrays import unit
+from turnout.features import FEATURES
+from turnout.routers.arrays import sigmoid, unit
 from turnout.routers.base import Head
 from turnout.routers.ensemble import Blend
 from turnout.routers.inputs import Inputs, fit_inputs
@@ -30,14 +43,28 @@ Fit = Callable[[NDArray[np.bool_]], tuple[Inputs, Head]]
 
 def fits(material: Material) -> dict[str, Fit]:
     """Router → how it is fitted."""
-    penalty = _penalty(material)
+    target = targets(material)
+    penalty = _penalty(material, target)
     return {
         "blend": lambda use: _blend(material, use),
-        "mf": _package("mf", material, penalty),
-        "linear": _package("linear", material, penalty),
-        "knn": _knn(material),
-        "clusters": _package("clusters", material, penalty),
+        "mf": _package("mf", material, target, penalty),
+        "linear": _package("linear", material, target, penalty),
+        "knn": _knn(material, target),
+        "clusters": _package("clusters", material, target, penalty),
     }
+
+
+def targets(material: Material) -> NDArray[np.float64]:
+    """(n, 6) quality of each tier at the prompt's difficulty, as `blend` orders prompts.
+
+    The weights that are not fitted (longer questions are harder) are part of the difficulty.
+    """
+    hard = material.difficulty.copy()
+    for name, weight in PRIOR.items():
+        values = material.raw.features[:, FEATURES.index(name)].astype(np.float64)
+        seen = values[material.fit]
+        hard += weight * (values - seen.mean()) / (seen.std() + 1e-9)
+    return np.asarray(sigmoid(GAIN_SLOPE * (CENTRES + GAIN_SHIFT - hard[:, None])))
 
 
 def _blend(material: Material, use: NDArray[np.bool_]) -> tuple[Inputs, Head]:
@@ -45,29 +72,29 @@ def _blend(material: Material, use: NDArray[np.bool_]) -> tuple[Inputs, Head]:
     return inputs, Blend((head,), ("difficulty",), np.ones(1, dtype=np.float32))
 
 
-def _package(name: str, material: Material, penalty: float) -> Fit:
+def _package(name: str, material: Material, target: NDArray[np.float64], penalty: float) -> Fit:
     """The package's own fit."""
 
     def fit(use: NDArray[np.bool_]) -> tuple[Inputs, Head]:
         use = material.balanced(use)
         inputs, rows = fit_inputs(material.raw.take(use), lexical=False)
-        score = material.score[use].astype(np.float32)
+        score = target[use].astype(np.float32)
         groups = np.arange(len(rows))
         return inputs, head_of(name).fit(rows, score, groups, seed=0, penalty=penalty)
 
     return fit
 
 
-def _penalty(material: Material) -> float:
+def _penalty(material: Material, target: NDArray[np.float64]) -> float:
     """Chosen once, by cross-validation that holds whole families out."""
     use = material.balanced(material.fit)
     rows = fit_inputs(material.raw.take(use), lexical=False)[1]
     _, families = np.unique(material.family[use], return_inverse=True)
-    score = material.score[use].astype(np.float32)
+    score = target[use].astype(np.float32)
     return choose_penalty(rows, score, families.astype(np.intp), seed=0)
 
 
-def _knn(material: Material) -> Fit:
+def _knn(material: Material, target: NDArray[np.float64]) -> Fit:
     """Prompts are gathered once, looking at texts alone; which of them count is up to the fit."""
     gathered = material.balanced(material.fit, MOST_OF_UNIT_KNN)
     raw = material.raw.take(gathered)
@@ -79,7 +106,7 @@ def _knn(material: Material) -> Fit:
     def fit(use: NDArray[np.bool_]) -> tuple[Inputs, Head]:
         use = use & (label >= 0)
         inputs, rows = fit_inputs(material.raw.take(use), lexical=False)
-        centres, score = prototypes(unit(rows), label[use], material.score[use])
+        centres, score = prototypes(unit(rows), label[use], target[use])
         return inputs, Knn.fit(centres, score, np.arange(len(centres)))
 
     return fit
