@@ -40,7 +40,7 @@ def _measure(benchmark: str, data: Path) -> dict[str, list[str]]:
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found = {}
     for row in json.loads(done.stdout)["rows"]:
-        if "apgr" in row["metrics"]:
+        if row["name"] in (*ROUTERS, "prompt length", "random"):
             values = row["metrics"]
             found[row["name"]] = [
                 _text(values["apgr"], "{:.3f}"),
