@@ -10,9 +10,10 @@ row a prompt and model, with `role` train or dev). Some twenty minutes on one co
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,24 +45,43 @@ difference to the rule "longer prompts to the strong model".
 """
 
 
+SECTIONS = ("transfer", "mmlu", "gsm8k", "nine", "routerbench", "timing")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Tables of docs/benchmarks.md.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks.md"))
+    parser.add_argument(
+        "--only", choices=SECTIONS, action="append", help="Make these sections again."
+    )
     args = parser.parse_args()
-    parts = [HEADER, *sections(args.data), timing()]
-    args.out.write_text("\n".join(parts), encoding="utf-8")
+    kept = split_sections(args.out.read_text("utf-8")) if args.only and args.out.exists() else {}
+    for name in args.only or SECTIONS:
+        print(f"{name} …", flush=True)
+        kept[name] = f"<!-- {name} -->\n" + make_section(name, args.data)
+    args.out.write_text("\n".join([HEADER, *(kept[n] for n in SECTIONS if n in kept)]), "utf-8")
     print(f"wrote {args.out}")
 
 
-def sections(data: Path) -> Iterator[str]:
-    """The quality sections, in order."""
-    benchmarks = {name: open_benchmark(name, data / "routellm") for name in ROUTELLM}
-    yield transfer(benchmarks)
-    yield mmlu(benchmarks["routellm-mmlu"])
-    yield gsm8k(benchmarks["routellm-gsm8k"])
-    yield nine(data / "outcomes" / "llmrouter_uiuc.parquet")
-    yield routerbench(data / "outcomes" / "routerbench.parquet")
+def split_sections(page: str) -> dict[str, str]:
+    """The sections of a page by name."""
+    parts = re.split(r"^(?=<!-- \w+ -->$)", page, flags=re.M)[1:]
+    return {part.split()[1]: part.rstrip("\n") + "\n" for part in parts}
+
+
+def make_section(name: str, data: Path) -> str:
+    """Measure one section."""
+    if name == "transfer":
+        return transfer({b: open_benchmark(b, data / "routellm") for b in ROUTELLM})
+    if name in ("mmlu", "gsm8k"):
+        section = mmlu if name == "mmlu" else gsm8k
+        return section(open_benchmark(f"routellm-{name}", data / "routellm"))
+    if name == "nine":
+        return nine(data / "outcomes" / "llmrouter_uiuc.parquet")
+    if name == "routerbench":
+        return routerbench(data / "outcomes" / "routerbench.parquet")
+    return timing()
 
 
 def transfer(benchmarks: dict[str, Benchmark]) -> str:

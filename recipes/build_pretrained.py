@@ -20,25 +20,22 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import numpy as np
 from pretrained import loso
-from pretrained.abilities import Scale, Vector, fit_scale
-from pretrained.difficulty import calibrated_levels, fit_difficulty, quality
+from pretrained.abilities import Scale, fit_scale
+from pretrained.calibration import tied_platt
 from pretrained.exclusions import evaluation_prompts, near_duplicates
 from pretrained.heads import fits
 from pretrained.material import Material
 from pretrained.outcomes import Cells, read_cells
 from pretrained.tiers import ladder, measured_positions, priors
-from pretrained.writing import Finished, Ladder, cell_weights, fingerprint, squared_errors, write
+from pretrained.writing import Finished, Ladder, cell_weights, fingerprint, write
 
 from turnout.artifacts.opening import PRETRAINED
 from turnout.encoders.opening import open_encoder
 from turnout.features import FEATURES
 from turnout.routers.inputs import RawRows
+from turnout.routers.platt import Platt
 from turnout.types import Floats
 
-TARGETS_NOTE = (
-    "fitted to the qualities that the scale of difficulties gives each tier, in the form whose "
-    "order was best with sources left out; they are too high, and not calibrated",
-)
 NAMES = ("blend", "mf", "linear", "knn", "clusters")
 
 
@@ -66,17 +63,26 @@ def main() -> None:
     for name, fit in fits(material).items():
         if name not in args.only.split(","):
             continue
-        held_out = loso.predictions(fit, material, holds)
-        result = loso.score(units, loso.by_gain(held_out))
+        raw_out = loso.predictions(fit, material, holds)
+        platt = calibration(own_family(raw_out, material), material)
+        held_out = {held: platt.apply(quality) for held, quality in raw_out.items()}
+        result = loso.score(units, loso.by_win_rate(held_out))
+        by_gain = loso.score(units, loso.by_gain(held_out))
+        uncalibrated = loso.score(units, loso.by_gain(raw_out))
         inputs, head = fit(material.fit)
         done = Finished(
             name=name,
             inputs=inputs,
             head=head,
+            platt=platt,
             predicted=own_family(held_out, material),
             result=result,
             length=length,
-            notes=_levels_note(held_out, material, units) if name == "blend" else TARGETS_NOTE,
+            notes=(
+                "qualities are calibrated on sources left out; win rates are 1 - the weak model's "
+                f"quality, APGR {result.total:.4f} with sources left out; by the gain in quality it "
+                f"would be {by_gain.total:.4f}, before calibration {uncalibrated.total:.4f}",
+            ),
         )
         size = write(done, material, rungs, facts, args.out / name)
         say(f"{name}: left out {result.total:.4f}, {size:,} bytes")
@@ -105,34 +111,15 @@ def own_family(held_out: dict[frozenset[str], Floats], material: Material) -> Fl
     return found
 
 
-def _levels_note(
-    held_out: dict[frozenset[str], Floats], material: Material, units: list[loso.Unit]
-) -> tuple[str, ...]:
-    """What calibrated levels would have given, which the shipped ones forgo for the order."""
-    _, head = fit_difficulty(material, material.fit)
-    difficulty = {h: _difficulty(q, head.level_, head.slope_) for h, q in held_out.items()}
-    own = _difficulty(own_family(held_out, material), head.level_, head.slope_)
-    use = material.fit & np.isfinite(own)
-    weight = cell_weights(material, use)
-    calibrated = calibrated_levels(head, own[use], material.score[use], weight)
-    result = loso.score(
-        units, loso.by_gain({h: quality(calibrated, d) for h, d in difficulty.items()})
-    )
-    squared, means = squared_errors(material, quality(calibrated, own), use)
-    return (
-        "levels and slope are those whose order was best with sources left out; levels calibrated "
-        f"on held-out difficulties would have squared error {squared:.4f} (tier means "
-        f"{means:.4f}) and APGR {result.total:.4f}, so qualities are less calibrated than they "
-        "could be, and better ordered",
-    )
+def calibration(predicted: Floats, material: Material) -> Platt:
+    """Levels per tier and one slope for all, on predictions with each prompt's family held out.
 
-
-def _difficulty(quality_: Floats, level: Floats, slope: float) -> Vector:
-    """(n,) back from (n, 6) qualities, at the tier where each is nearest to one half."""
-    middle = np.abs(quality_ - 0.5)
-    at = np.argmin(np.where(np.isfinite(middle), middle, 1.0), axis=1)
-    q = np.clip(quality_[np.arange(len(at)), at].astype(np.float64), 1e-9, 1 - 1e-9)
-    return np.asarray((level[at] - np.log(q / (1 - q))) / slope, dtype=np.float64)
+    Quality is what a router predicts, so it should be the quality that is observed. One slope
+    keeps the tiers' curves parallel: a slope for each would bend the order of gains, which on
+    sources left out is all that there is to know.
+    """
+    use = material.fit & np.isfinite(predicted).all(axis=1)
+    return tied_platt(predicted[use], material.score[use], cell_weights(material, use))
 
 
 def _ladder(cells: Cells, scale: Scale) -> Ladder:

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from planted import SUCCESS, planted_prompts
 from turnout.cli import cli
+from turnout.settings import MINIMAL
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
@@ -49,6 +50,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for name, column in (("gpt-4", "large"), ("mixtral", "small"))
             }
             file.write(json.dumps({"prompt": prompt, "models": good}) + "\n")
+    (home / "turnout.yaml").write_text(MINIMAL, encoding="utf-8")
     (home / "prompts.txt").write_text("\n".join(rng_free[:200]), encoding="utf-8")
     return home
 
@@ -79,6 +81,7 @@ def test_the_python_of_the_pages_runs(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(workplace)
+    monkeypatch.setenv("OPENAI_API_KEY", "none-is-used")
     for page in PAGES:
         if page.name in PYTHON_ELSEWHERE:
             continue

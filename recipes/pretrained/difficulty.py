@@ -11,7 +11,6 @@ from pretrained.abilities import Vector
 from pretrained.material import Material, unit_weights
 from pretrained.tiers import CENTRES
 from turnout.features import FEATURES
-from turnout.routers.arrays import sigmoid
 from turnout.routers.difficulty import CLIP, Difficulty
 from turnout.routers.inputs import Inputs
 from turnout.types import Floats
@@ -67,36 +66,6 @@ def gain_levels(head: Difficulty) -> Difficulty:
     """The head with the levels that keep the order chosen by leave-one-source-out."""
     level = GAIN_SLOPE * (CENTRES + GAIN_SHIFT)
     return replace(head, level_=level.astype(np.float32), slope_=GAIN_SLOPE)
-
-
-def calibrated_levels(
-    head: Difficulty, difficulty: Vector, score: Vector, weight: Vector
-) -> Difficulty:
-    """The head with levels and slope by logistic fit on held-out difficulties.
-
-    Args:
-        head: whose levels are replaced.
-        difficulty: (n,) predicted by heads that had not seen the prompt's source.
-        score: (n, 6) of tiers, NaN where missing.
-        weight: (n, 6), 0 where missing.
-    """
-    y, weight = np.nan_to_num(score), weight / weight.sum()
-    d = difficulty[:, None]
-    level, slope = np.zeros(score.shape[1]), 0.3
-    for _ in range(200):
-        p = sigmoid(level - slope * d)
-        pull, mass = weight * (y - p), weight * p * (1 - p)
-        level = level + np.clip(pull.sum(axis=0) / (mass.sum(axis=0) + 1e-9), -1, 1)
-        p = sigmoid(level - slope * d)
-        pull, mass = weight * (y - p), weight * p * (1 - p)
-        slope -= float(np.clip((pull * d).sum() / ((mass * d**2).sum() + 1e-9), -0.2, 0.2))
-    level = np.maximum.accumulate(level)
-    return replace(head, level_=level.astype(np.float32), slope_=max(slope, 0.0))
-
-
-def quality(head: Difficulty, difficulty: Vector) -> Floats:
-    """(n, 6) quality of tiers at (n,) difficulties."""
-    return np.asarray(sigmoid(head.level_ - head.slope_ * difficulty[:, None]), dtype=np.float32)
 
 
 def spherical_clusters(

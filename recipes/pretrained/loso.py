@@ -125,8 +125,23 @@ def predictions(
     return found
 
 
+def by_win_rate(predicted: Mapping[frozenset[str], Floats]) -> Order:
+    """The order of the shipped artifacts: 1 - the predicted quality of the weak model.
+
+    On sources left out the level of quality cannot be told, so that the gain q_s - q_w, which peaks
+    where quality is middling, loses to this order once qualities are calibrated.
+    """
+    columns = Columns(names=TIERS, ladder={})
+
+    def order(unit: Unit) -> Floats:
+        quality = columns.ordered(predicted[unit.held][unit.rows])
+        return np.asarray(1.0 - quality @ _weights(unit.weak), dtype=np.float32)
+
+    return order
+
+
 def by_gain(predicted: Mapping[frozenset[str], Floats]) -> Order:
-    """The order of the package: predicted quality of the strong model less that of the weak one."""
+    """The predicted quality of the strong model less that of the weak one."""
     columns = Columns(names=TIERS, ladder={})
 
     def order(unit: Unit) -> Floats:

@@ -21,10 +21,10 @@ from turnout.artifacts.folder import write_artifact
 from turnout.routers.base import Head
 from turnout.routers.columns import Columns
 from turnout.routers.inputs import Inputs
-from turnout.routers.pairs import fit_pair_rule
+from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
 from turnout.training.card import render_card
-from turnout.types import Floats, estimate_tokens
+from turnout.types import Floats, PairRule, estimate_tokens
 
 REFERENCE_OF_UNIT = 75
 """Prompts of a unit in the reference, which makes about 1,500."""
@@ -49,8 +49,9 @@ class Finished:
     name: str
     inputs: Inputs
     head: Head
+    platt: Platt
     predicted: Floats
-    """(n, 6) with each prompt's own family held out, NaN where it was in no held-out set."""
+    """(n, 6) calibrated, with each prompt's own family held out, NaN where it was in no held-out set."""
     result: Result
     length: Result
     notes: tuple[str, ...] = ()
@@ -71,7 +72,7 @@ def write(
     ordered = Columns(names=TIERS, ladder={}).ordered(done.predicted)
     use = material.fit & np.isfinite(ordered).all(axis=1)
     rows = capped(material.unit, use, REFERENCE_OF_UNIT, seed=0)
-    pair = fit_pair_rule(ordered[use], material.score[use])
+    pair = PairRule("weak_fails")  # the order that `loso.by_win_rate` measures, and says why
     reference = _reference(material, ordered, rows)
     manifest = {
         "router": done.name,
@@ -87,7 +88,7 @@ def write(
             "strong_prior": ladder.strong_prior,
             "weak_prior": ladder.weak_prior,
         },
-        "pair": {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(pair).items()},
+        "pair": asdict(pair),
         "data": facts["data"],
         "measured": measured(done, material, ordered, use),
         "recipe": {"command": facts["command"], "seed": 0, "folds": "one source family left out"},
@@ -96,6 +97,7 @@ def write(
     arrays = {
         **{f"inputs/{k}": a for k, a in done.inputs.arrays().items()},
         **{f"head/{k}": a for k, a in done.head.arrays().items()},
+        **{f"platt/{k}": a for k, a in done.platt.arrays().items()},
         **{f"reference/{k}": a for k, a in reference.arrays().items()},
     }
     card = render_card(manifest, more=sections(done.name, done.result, done.length, facts))

@@ -142,11 +142,13 @@ class PairRule:
 
     `difference`: clip(q_s - q_w, 0, 1), the share of calls that only the strong model answers well
     when the weak model's successes are among the strong model's.
+    `weak_fails`: 1 - q_w, how often the weak model's answer is not good enough (the label of
+    RouteLLM's causal LLM router).
     `strong`: q_s itself (for routers whose score is not a quality, such as random).
     `logistic`: sigmoid(a q_s + b q_w + c), fitted out of fold, so that it is a probability.
     """
 
-    kind: Literal["difference", "strong", "logistic"] = "difference"
+    kind: Literal["difference", "weak_fails", "strong", "logistic"] = "difference"
     a: float = 0.0
     b: float = 0.0
     c: float = 0.0
@@ -155,6 +157,8 @@ class PairRule:
         """Win rate in [0, 1] of the strong over the weak model; arrays of any one shape."""
         if self.kind == "strong":
             return np.asarray(np.clip(strong, 0.0, 1.0), dtype=np.float32)
+        if self.kind == "weak_fails":
+            return np.asarray(np.clip(1.0 - weak, 0.0, 1.0), dtype=np.float32)
         if self.kind == "difference":
             return np.asarray(np.clip(strong - weak, 0.0, 1.0), dtype=np.float32)
         # Beyond 80 a float32 exponential overflows, and the rate is 0 or 1 anyway.

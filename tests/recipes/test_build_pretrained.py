@@ -13,7 +13,7 @@ pytest.importorskip("pyarrow")
 import build_pretrained
 from pretrained import loso
 from pretrained.abilities import fit_scale, link
-from pretrained.difficulty import calibrated_levels
+from pretrained.calibration import tied_platt
 from pretrained.exclusions import near_duplicates, shares_runs
 from pretrained.heads import prototypes
 from pretrained.names import aliases, canonical
@@ -25,7 +25,6 @@ from turnout.artifacts.opening import open_router
 from turnout.encoders.hashing import HashingEncoder
 from turnout.routers.arrays import sigmoid
 from turnout.routers.columns import normalise
-from turnout.routers.difficulty import Difficulty
 from turnout.types import Candidate, Query
 
 ABILITY = {"small": -1.5, "middle": 0.0, "large": 1.0, "huge": 2.5}
@@ -157,27 +156,16 @@ def test_no_prototype_stands_for_one_prompt() -> None:
     assert np.nanmin(mean) >= 0.0
 
 
-def test_levels_are_recovered_and_rise() -> None:
+def test_calibration_finds_the_levels_and_the_one_slope() -> None:
     rng = np.random.default_rng(0)
-    difficulty = rng.standard_normal(4_000)
-    level = np.asarray([-1.0, 0.0, 1.0])
-    score = sigmoid(level - 0.8 * difficulty[:, None])
-    blank = np.zeros(1, dtype=np.float32)
-    head = Difficulty(
-        coef_=blank,
-        prior_=blank,
-        bias_=0.0,
-        centres_=blank[:, None],
-        count_=blank,
-        total_=blank,
-        temperature=1.0,
-        pseudo=1.0,
-        level_=blank,
-        slope_=0.0,
-    )
-    found = calibrated_levels(head, difficulty, score, np.ones_like(score))
-    np.testing.assert_allclose(found.level_, level, atol=0.02)
-    assert found.slope_ == pytest.approx(0.8, abs=0.02)
+    z = rng.uniform(-3, 3, (4000, 1)) + np.asarray([[0.0, 1.0, 2.0]])
+    level = np.asarray([-0.5, 0.1, 0.6])
+    score = sigmoid(0.4 * z + level)
+    score[:400, 1] = np.nan
+    weight = np.where(np.isnan(score), 0.0, 1.0)
+    found = tied_platt(np.asarray(sigmoid(z), dtype=np.float32), score, weight)
+    np.testing.assert_allclose(found.slope_, 0.4, atol=0.02)
+    np.testing.assert_allclose(found.bias_, level, atol=0.05)
 
 
 def test_apgr_of_the_perfect_and_of_no_order() -> None:
