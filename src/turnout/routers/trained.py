@@ -15,6 +15,20 @@ from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
 from turnout.types import Candidate, Floats, PairRule, Prediction, Query, texts
 
+_MOST_MIXES = 256
+"""Pools are few, but allow-lists could make many subsets of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mix:
+    """How some candidates follow from the columns: worked out once."""
+
+    weights: Floats
+    """(K, m)"""
+    basis: tuple[str, ...]
+    output_tokens: Floats
+    """(m,) mean of the reference, NaN where unknown."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedRouter:
@@ -30,9 +44,7 @@ class TrainedRouter:
     pair: PairRule
     known: Reference
     """Out-of-fold predictions beside outcomes, by column."""
-    _weights: dict[tuple[Candidate, ...], tuple[Floats, tuple[str, ...]]] = field(
-        default_factory=dict, repr=False
-    )
+    _mixes: dict[tuple[Candidate, ...], _Mix] = field(default_factory=dict, repr=False)
 
     def check(self, candidates: Sequence[Candidate]) -> None:
         """Every candidate must be a column, or find a place on the ladder.
@@ -44,23 +56,22 @@ class TrainedRouter:
 
     def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
         """(n, m) expected quality and output tokens."""
-        weights, basis = self._mix(candidates)
+        mix = self._mix(candidates)
         by_column = self.head.predict(self.inputs.rows(texts(queries)))
         if self.platt is not None:
             by_column = self.platt.apply(by_column)
         by_column = self.columns.ordered(by_column)
-        lengths = self.reference(candidates).mean_output_tokens()
         return Prediction(
             candidates=tuple(c.name for c in candidates),
-            quality=np.clip(by_column @ weights, 0.0, 1.0),
-            output_tokens=np.broadcast_to(lengths, (len(queries), len(candidates))),
+            quality=np.clip(by_column @ mix.weights, 0.0, 1.0),
+            output_tokens=np.broadcast_to(mix.output_tokens, (len(queries), len(candidates))),
             pair=self.pair,
-            basis=basis,
+            basis=mix.basis,
         )
 
     def reference(self, candidates: Sequence[Candidate]) -> Reference:
         """What is known of these candidates from the outcomes this router was fitted on."""
-        return self.known.mix(self._mix(candidates)[0])
+        return self.known.mix(self._mix(candidates).weights)
 
     def reference_win_rates(self, candidates: Sequence[Candidate]) -> Floats:
         """(r,) out-of-fold win rates of the first over the last of two candidates.
@@ -82,11 +93,13 @@ class TrainedRouter:
         cut = np.quantile(self.reference_win_rates(candidates), 1.0 - share)
         return float(np.format_float_positional(np.float32(cut)))
 
-    def _mix(self, candidates: Sequence[Candidate]) -> tuple[Floats, tuple[str, ...]]:
+    def _mix(self, candidates: Sequence[Candidate]) -> _Mix:
         key = tuple(candidates)
-        found = self._weights.get(key)
+        found = self._mixes.get(key)
         if found is None:
-            if len(self._weights) >= 256:  # pools are few; allow-lists could make many subsets
-                self._weights.clear()
-            found = self._weights[key] = self.columns.weights(candidates)
+            if len(self._mixes) >= _MOST_MIXES:
+                self._mixes.clear()
+            weights, basis = self.columns.weights(candidates)
+            tokens = self.known.mix(weights).mean_output_tokens()
+            found = self._mixes[key] = _Mix(weights, basis, tokens)
         return found
