@@ -11,9 +11,9 @@ import httpx2
 import pytest
 from click.testing import CliRunner
 
-from turnout.cli.serve import _warn, bound, is_loopback, serve
-from turnout.errors import SettingsError
-from turnout.settings import MINIMAL
+from turnout.cli.serve import _warn, _with_artifacts, bound, is_loopback, serve
+from turnout.errors import ArtifactError, SettingsError
+from turnout.settings import MINIMAL, parse_settings
 
 CONFIG = """
 providers:
@@ -97,3 +97,12 @@ def test_a_listener_for_everyone_is_warned_about(capsys: pytest.CaptureFixture[s
 )  # fmt: skip
 def test_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+def test_an_artifact_brings_its_router(artifacts: Path) -> None:
+    settings = parse_settings(CONFIG.replace("{random: {}}", "{linear: {}}"), {})
+    with_own = _with_artifacts(settings, [artifacts / "linear", artifacts / "mf"])
+    assert with_own.routers["linear"].artifact == artifacts / "linear"
+    assert set(with_own.routers) == {"linear", "mf"}
+    with pytest.raises(ArtifactError, match="cannot read"):
+        _with_artifacts(settings, [artifacts / "none"])

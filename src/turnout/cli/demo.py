@@ -59,8 +59,11 @@ def demo(limit: int | None) -> None:
     with _gateway() as (engine, route, url):
         click.echo("Turnout demo: a real router and a real gateway before two SIMULATED models.")
         click.echo(f"Gateway {url}/v1, asked by the official openai client for model={route!r}.\n")
-        click.echo(f"{'prompt':<44} {'quality':^13} {'win':>5}  {'sent to':<22} {'cost USD':>10}")
-        click.echo(f"{'':<44} {'4o':>6} {'mini':>6} {'rate':>5}")
+        click.echo(f"{'':<40} {'predicted quality':^15}")
+        click.echo(
+            f"{'prompt':<40} {'4o':>7} {'4o-mini':>7}  {'why: win rate':<15} "
+            f"{'sent to':<21} {'cost USD':>10}"
+        )
         rows = [_print(prompt, row) for prompt, row in _ask(engine, route, url, prompts)]
     _summary(rows, route)
 
@@ -132,12 +135,14 @@ def _cost(engine: Engine, model: str, input_tokens: int, output_tokens: int) -> 
 
 def _print(prompt: str, row: _Row) -> _Row:
     shown = " ".join(prompt.split())
-    shown = shown if len(shown) <= 43 else f"{shown[:42]}…"
+    shown = shown if len(shown) <= 39 else f"{shown[:38]}…"
     decision = row.decision
     quality = decision["quality"]
+    rate, threshold = decision["win_rate"], decision["threshold"]
+    why = f"{rate:.3f} {'>=' if rate >= threshold else '< '} {threshold:.3f}"
     click.echo(
-        f"{shown:<44} {quality[STRONG]:6.3f} {quality[WEAK]:6.3f} {decision['win_rate']:5.3f}  "
-        f"{decision['model']:<22} {row.cost_picousd / PICO:10.7f}"
+        f"{shown:<40} {quality[STRONG]:7.3f} {quality[WEAK]:7.3f}  {why:<15} "
+        f"{decision['model']:<21} {row.cost_picousd / PICO:10.7f}"
     )
     return row
 

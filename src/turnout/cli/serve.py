@@ -5,13 +5,15 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from turnout.artifacts.folder import read_artifact
 from turnout.errors import SettingsError
-from turnout.settings import MINIMAL, Settings, load_settings
+from turnout.settings import MINIMAL, RouterSettings, Settings, load_settings
 
 DRAIN_S = 30
 """Seconds that running answers may still take after a signal."""
@@ -26,12 +28,26 @@ _LEVELS = ("debug", "info", "warning", "error")
     envvar="TURNOUT_CONFIG",
     help="The settings file (YAML) [env: TURNOUT_CONFIG].",
 )
+@click.option(
+    "--artifact",
+    "artifacts",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Serve the router of this folder made by `turnout train`; repeat it.",
+)
 @click.option("--host", help="Listen here instead of the settings' host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="And on this port; 0 picks a free one.")
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
-def serve(config: Path | None, host: str | None, port: int | None, log_level: str) -> None:
+def serve(
+    config: Path | None,
+    artifacts: tuple[Path, ...],
+    host: str | None,
+    port: int | None,
+    log_level: str,
+) -> None:
     """Serve an OpenAI-compatible gateway."""
     settings = _with_listen(load_settings(_chosen(config)), host, port)
+    settings = _with_artifacts(settings, artifacts)
     _log_to_stderr(log_level)
     # The server and the routers are imported once the settings are known to be sound.
     import uvicorn
@@ -71,6 +87,14 @@ def _with_listen(settings: Settings, host: str | None, port: int | None) -> Sett
     given = {"host": host, "port": port}
     listen = settings.listen.model_copy(update={k: v for k, v in given.items() if v is not None})
     return settings.model_copy(update={"listen": listen})
+
+
+def _with_artifacts(settings: Settings, artifacts: Sequence[Path]) -> Settings:
+    """The settings with the routers of these folders, in place of those of the same name."""
+    routers = dict(settings.routers)
+    for folder in artifacts:
+        routers[str(read_artifact(folder)[0].get("router"))] = RouterSettings(artifact=folder)
+    return settings.model_copy(update={"routers": routers})
 
 
 def _log_to_stderr(level: str) -> None:
