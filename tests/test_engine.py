@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from planted import CANDIDATES, planted_prompts
 from turnout.artifacts.opening import open_router
-from turnout.engine import _MOST_POLICIES, Engine
+from turnout.engine import _MOST_KEPT, Engine
 from turnout.errors import (
     InputError,
     NoCandidateError,
@@ -303,10 +303,22 @@ def test_policies_are_kept_but_not_without_end() -> None:
     made = engine()
     policy = made.policy(spec(0.5), TWO.candidates)
     assert made.policy(spec(0.5), TWO.candidates) is policy
-    for i in range(3 * _MOST_POLICIES):
-        made.policy(spec(i / (3 * _MOST_POLICIES)), TWO.candidates)
-        assert len(made._policies) <= _MOST_POLICIES
+    for i in range(3 * _MOST_KEPT):
+        made.policy(spec(i / (3 * _MOST_KEPT)), TWO.candidates)
+        assert len(made._policies) <= _MOST_KEPT
     assert made.policy(spec(0.5), TWO.candidates) == policy
+
+
+def test_another_thread_may_clear_what_is_kept_at_any_time() -> None:
+    made = engine()
+
+    class Cleared(dict):  # type: ignore[type-arg]
+        def __setitem__(self, key: object, value: object) -> None:
+            super().__setitem__(key, value)
+            self.clear()
+
+    made._policies = Cleared()
+    assert not made.decide(LONG, spec()).fallback
 
 
 def test_unknown_routers_and_impossible_thresholds_are_refused() -> None:
@@ -358,6 +370,35 @@ def test_a_candidate_without_a_price_counts_at_its_recorded_cost() -> None:
     assert not found.fallback
     assert found.model == "small"
     assert found.expected_cost_usd["small"] == pytest.approx(0.01, rel=1e-3)
+
+
+def test_three_candidates_need_a_prompt_that_all_were_scored_on() -> None:
+    class Apart(Remembering):
+        def reference(self, candidates: Sequence[Candidate]) -> Reference:
+            found = super().reference(candidates)
+            score = found.score.copy()
+            score[::2, 0] = np.nan
+            score[1::2, 1] = np.nan
+            return replace(found, score=score)
+
+    with pytest.raises(InputError, match="score of every candidate"):
+        engine(THREE, router=Apart()).check()
+    engine(TWO, router=Apart()).check()
+
+
+def test_recorded_costs_are_worked_out_once() -> None:
+    class Counting(Remembering):
+        asked_for_reference = 0
+
+        def reference(self, candidates: Sequence[Candidate]) -> Reference:
+            type(self).asked_for_reference += 1
+            return super().reference(candidates)
+
+    pool = Pool(candidates=(Candidate(name="a"), Candidate(name="b")), default="a")
+    made = engine(pool, router=Counting())
+    costs = [made.decide(LONG, spec()).expected_cost_usd["a"] for _ in range(5)]
+    assert costs == [pytest.approx(0.03, rel=1e-3)] * 5
+    assert Counting.asked_for_reference == 1
 
 
 def test_the_pool_decides_what_a_threshold_means_not_who_is_left() -> None:

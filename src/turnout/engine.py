@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,11 @@ from turnout.types import PICO, Attempt, Candidate, Decision, Pool, Prediction, 
 
 log = logging.getLogger("turnout.engine")
 
-_MOST_POLICIES = 1024
-"""Thresholds come from requests, so what is kept per threshold is bounded."""
+_MOST_KEPT = 1024
+"""Thresholds and needs come from requests, so what is kept per threshold or subset is bounded."""
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @runtime_checkable
@@ -71,26 +75,30 @@ class Engine:
         self.pool, self.routers, self._new_id = pool, dict(routers), new_id
         self._policies: dict[tuple[RouteSpec, tuple[str, ...]], Policy] = {}
         self._points: dict[tuple[str, tuple[str, ...]], tuple[OperatingPoint, ...]] = {}
+        self._recorded: dict[tuple[str, tuple[str, ...]], NDArray[np.float64]] = {}
+        self._lock = threading.Lock()
         self.fallbacks = 0
         """Decisions that the default candidate served because a router failed."""
 
     def check(self) -> None:
-        """Raise what routing would raise later: unknown candidates, missing prices.
+        """Raise what routing would raise later: unknown candidates, missing prices or outcomes.
 
         Raises:
             InputError: three or more candidates, among which prices decide, and one that has
-                neither a price nor costs recorded with its outcomes.
+                neither a price nor costs recorded with its outcomes; or no prompt of a router's
+                reference has a score of all of them.
             TurnoutError: the first router that does not fit the pool.
         """
         candidates = self.pool.candidates
-        for router in self.routers.values():
+        for key, router in self.routers.items():
             router.check(candidates)
             if len(candidates) > 2:
-                recorded = recorded_cost_picousd(router, candidates)
+                recorded = self._recorded_picousd(key, candidates)
                 for candidate, usual in zip(candidates, recorded, strict=True):
                     if candidate.price is None and np.isnan(usual):
                         remedy = "give a price for this model in the settings"
                         raise InputError("price", candidate.name, remedy)
+                self.policy(RouteSpec(key, 0.0), candidates)
 
     def parse(self, model: str, field: str = "model") -> RouteSpec:
         """Read `router-mf-0.115` against the routers loaded here."""
@@ -169,7 +177,8 @@ class Engine:
         try:
             routed = self._route(queries, candidates, spec)
         except Exception as error:
-            self.fallbacks += len(queries)
+            with self._lock:
+                self.fallbacks += len(queries)
             log.exception("router %s failed; the default candidate serves", spec.router)
             return [
                 self._default(query, candidates, spec, why, error, start)
@@ -194,12 +203,35 @@ class Engine:
             )
         if not np.isfinite(prediction.quality).all():
             raise RouterError(f"router {spec.router} predicted a quality that is not a number")
-        cost = expected_cost_picousd(queries, candidates, prediction)
-        if np.isnan(cost).any():
-            cost = np.where(np.isnan(cost), recorded_cost_picousd(router, candidates), cost)
+        cost = self.cost_picousd(spec.router, queries, candidates, prediction)
         policy = self.policy(spec, candidates)
         choice = policy.choose(prediction, candidates, cost)
         return _Routed(router, prediction, cost, policy.name, choice)
+
+    def cost_picousd(
+        self,
+        router: str,
+        queries: Sequence[Query],
+        candidates: Sequence[Candidate],
+        prediction: Prediction,
+    ) -> NDArray[np.float64]:
+        """(n, m) expected price of each call.
+
+        A candidate without a price counts at the mean cost recorded with the outcomes of this
+        router's artifact; NaN where there is none either.
+        """
+        cost = expected_cost_picousd(queries, candidates, prediction)
+        if any(c.price is None for c in candidates):
+            cost = np.where(np.isnan(cost), self._recorded_picousd(router, candidates), cost)
+        return cost
+
+    def _recorded_picousd(
+        self, router: str, candidates: Sequence[Candidate]
+    ) -> NDArray[np.float64]:
+        key = (router, tuple(c.name for c in candidates))
+        return _kept(
+            self._recorded, key, lambda: recorded_cost_picousd(self.routers[router], candidates)
+        )
 
     def policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
         """The policy that a spec means here: a threshold in a pool of two, the hull in a larger one.
@@ -208,11 +240,7 @@ class Engine:
         meaning from request to request.
         """
         key = (spec, tuple(c.name for c in candidates))
-        if key not in self._policies:
-            if len(self._policies) >= _MOST_POLICIES:
-                self._policies.clear()
-            self._policies[key] = self._make_policy(spec, candidates)
-        return self._policies[key]
+        return _kept(self._policies, key, lambda: self._make_policy(spec, candidates))
 
     def _make_policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
         if len(self.pool.candidates) == 2:
@@ -221,9 +249,10 @@ class Engine:
         if not isinstance(router, HasReference):
             return WithinPricePolicy(spec.threshold)
         key = (spec.router, tuple(c.name for c in candidates))
-        if key not in self._points:
-            self._points[key] = reference_points(router.reference(candidates), candidates)
-        return HullPolicy(self._points[key], spec.threshold)
+        points = _kept(
+            self._points, key, lambda: reference_points(router.reference(candidates), candidates)
+        )
+        return HullPolicy(points, spec.threshold)
 
     def _chosen(
         self,
@@ -359,6 +388,20 @@ def recorded_cost_picousd(router: Router, candidates: Sequence[Candidate]) -> ND
     if not isinstance(router, HasReference):
         return np.full(len(candidates), np.nan)
     return router.reference(candidates).mean_cost_usd().astype(np.float64) * PICO
+
+
+def _kept(cache: dict[K, V], key: K, make: Callable[[], V]) -> V:
+    """What is kept under a key, made where it is not; a full cache starts again.
+
+    The value made is the one returned, so that another thread may clear the cache at any time.
+    """
+    found = cache.get(key)
+    if found is None:
+        found = make()
+        if len(cache) >= _MOST_KEPT:
+            cache.clear()
+        cache[key] = found
+    return found
 
 
 def _whole(names: Sequence[str], cost: Sequence[float]) -> dict[str, int | None]:

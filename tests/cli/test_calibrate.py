@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from turnout.engine import Engine
 from turnout.errors import InputError, UnknownNameError
 from turnout.names import parse_route
 from turnout.routers.random import RandomRouter
+from turnout.routers.reference import Reference
 from turnout.types import Candidate, Pool, Price
 
 
@@ -127,3 +129,22 @@ def test_the_engine_can_be_calibrated_from_python(prompts: Path) -> None:
     found = calibrate_engine(engine, "random", read_prompts(prompts), strong_share=0.25)
     assert isinstance(found, Calibration)
     assert found.strong == 50
+
+
+def test_a_budget_counts_recorded_costs_as_routing_does(prompts: Path) -> None:
+    class Remembering(RandomRouter):
+        def reference(self, candidates: Sequence[Candidate]) -> Reference:
+            shape = (4, len(candidates))
+            costs = np.linspace(0.03, 0.01, shape[1], dtype=np.float32)
+            return Reference(
+                predicted=np.zeros(shape, np.float32),
+                score=np.zeros(shape, np.float32),
+                input_tokens=np.ones(4, np.float32),
+                output_tokens=np.ones(shape, np.float32),
+                cost_usd=np.tile(costs, (4, 1)),
+            )
+
+    pool = Pool(candidates=(Candidate(name="big"), Candidate(name="small")), default="big")
+    engine = Engine(pool, {"random": Remembering(seed=0)})
+    found = calibrate_engine(engine, "random", read_prompts(prompts), budget_usd=0.02)
+    assert found.to_dict()["mean_cost_usd"] == pytest.approx(0.02, rel=1e-3)

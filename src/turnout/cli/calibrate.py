@@ -23,7 +23,6 @@ from turnout.data.prompts import read_prompts
 from turnout.engine import Engine
 from turnout.errors import InputError, UnknownNameError
 from turnout.names import RouteSpec
-from turnout.pricing import expected_cost_picousd
 from turnout.types import PICO, Pool, Query
 
 
@@ -112,7 +111,7 @@ def calibrate_engine(
         raise InputError("strong_share", names, "a share is between two models; give --budget-usd")
     opened.check(candidates)
     prediction = opened.predict(queries, candidates)
-    cost_picousd = expected_cost_picousd(queries, candidates, prediction)
+    cost_picousd = engine.cost_picousd(router, queries, candidates, prediction)
     cost_usd = cost_picousd / PICO
     if budget_usd is not None:
         _refuse_unpriced(engine.pool, cost_usd)
