@@ -85,6 +85,8 @@ def test_a_pool_is_taken_as_it_is(upstream: Upstream, word: WordRouter) -> None:
     assert decision_of(reply).fallback
     with pytest.raises(SettingsError, match="beside pool="):
         Controller({"word": word}, STRONG, WEAK, pool=pool)
+    with pytest.raises(SettingsError, match=r"models\['b'\]: 'price'.*in the pool"):
+        Controller({"word": word}, pool=pool, models={"b": {"price": (1, 2)}})
 
 
 def test_a_price_that_is_unknown_stays_unknown(word: WordRouter) -> None:
@@ -120,6 +122,8 @@ def test_a_router_is_asked_whether_it_knows_the_models() -> None:
         ({"strong_model": STRONG, "weak_model": STRONG}, "two different models"),
         ({"models": {"a": {"base-url": "x"}, "b": {}}}, "Did you mean 'base_url'?"),
         ({"models": {"a": {"price": "cheap"}, "b": {}}}, "price of a: 'cheap'"),
+        ({"models": {"a": {"capabilities": "vision"}, "b": {}}}, "give a list of: tools"),
+        ({"models": {"a": {"capabilities": ["sight"]}, "b": {}}}, "capabilities of a: 'sight'"),
         ({"models": {"a": {"price": (1, -1)}, "b": {}}}, "USD per million"),
         ({"models": {"a": {"price": (1, float("nan"))}, "b": {}}}, "USD per million"),
         (

@@ -10,7 +10,7 @@ from turnout.artifacts.opening import open_router
 from turnout.errors import SettingsError, suggest
 from turnout.pricing import list_context_tokens, list_price
 from turnout.routers.base import Router
-from turnout.types import Candidate, Pool, Price
+from turnout.types import CAPABILITIES, Candidate, Pool, Price
 
 MODEL_KEYS = (
     "base_url",
@@ -24,6 +24,9 @@ MODEL_KEYS = (
     "capabilities",
 )
 """What an entry of `models=` may say."""
+
+_WHERE_KEYS = ("base_url", "api_key", "headers")
+"""Those that a ready pool does not say itself."""
 
 _ROUTELLM_KEYS = (
     "checkpoint_path",
@@ -71,6 +74,10 @@ def read_pool(
         if pair:
             raise SettingsError("strong_model, weak_model", pair, "leave them out beside pool=")
         _check_names(models, pool.names)
+        for name, entry in models.items():
+            for key in entry.keys() - set(_WHERE_KEYS):
+                remedy = f"beside pool= give only {', '.join(_WHERE_KEYS)}: the rest is in the pool"
+                raise SettingsError(f"models[{name!r}]", key, remedy)
         return pool
     if len(pair) == 1 or (not pair and not models):
         remedy = "give strong_model and weak_model, or models= (strongest first), or pool="
@@ -185,6 +192,10 @@ def _check_names(models: Mapping[str, Mapping[str, Any]], names: Sequence[str]) 
 
 def _candidate(name: str, entry: Mapping[str, Any]) -> Candidate:
     able = entry.get("capabilities")
+    for capability in [able] if isinstance(able, str) else able or ():
+        if isinstance(able, str) or capability not in CAPABILITIES:
+            remedy = f"give a list of: {', '.join(CAPABILITIES)}"
+            raise SettingsError(f"capabilities of {name}", capability, remedy)
     return Candidate(
         name=name,
         upstream_model=entry.get("model") or "",
