@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from turnout.errors import InputError
 from turnout.evaluation.benchmarks import Benchmark, PublishedRow
 from turnout.evaluation.run import LENGTH, ORACLE, RANDOM, ScoreRow, evaluate_pair, score_rows
 from turnout.routers.base import Router
+from turnout.types import Candidate, PairRule, Prediction, Query
 
 
 def test_every_row_stands_beside_the_baselines(pair: Benchmark, by_length: Router) -> None:
@@ -24,7 +27,24 @@ def test_every_row_stands_beside_the_baselines(pair: Benchmark, by_length: Route
     assert (mine.difference.value, mine.difference.low, mine.difference.high) == (0, 0, 0)
     assert length.difference is None
     assert mine.kind == "transfer"
-    assert 0 <= mine.calibration["brier"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_probability"),
+    [("difference", True), ("logistic", True), ("weak_fails", False), ("strong", False)],
+)
+def test_only_a_win_rate_that_means_the_gain_is_checked_against_it(
+    pair: Benchmark, by_length: Router, rule: Any, is_probability: bool
+) -> None:
+    class Ruled:
+        name, fingerprint, check = "ruled", None, by_length.check
+
+        def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
+            found = by_length.predict(queries, candidates)
+            return dataclasses.replace(found, pair=PairRule(rule, a=1.0))
+
+    row = evaluate_pair(pair, {"mine": Ruled()}, replicates=20).row("mine")
+    assert ("brier" in row.calibration) == is_probability
 
 
 def test_intervals_hold_their_value_and_paired_ones_are_narrower(pair: Benchmark) -> None:

@@ -49,7 +49,8 @@ class ScoreRow:
     scores: Vector
     """(n,), or (r, n) for r runs that are averaged."""
     is_probability: bool = False
-    """Whether a score is meant as P(the strong model does better), so that it can be checked."""
+    """Whether a score is meant as P(the strong model does better), so that it can be checked. Not
+    so of a win rate by `weak_fails`, which shipped artifacts have, nor of a coin."""
     remark: str = ""
 
 
@@ -93,8 +94,12 @@ def router_row(
         UnknownNameError: the router does not know a model (set its `known_as`).
     """
     _, rate = predict_quality(router, benchmark.queries, benchmark.candidates, progress=progress)
+    rule = router.predict(benchmark.queries[:1], benchmark.candidates).pair.kind
     return ScoreRow(
-        name=name or router.name, kind=kind, scores=rate.astype(np.float64), is_probability=True
+        name=name or router.name,
+        kind=kind,
+        scores=rate.astype(np.float64),
+        is_probability=rule in ("difference", "logistic"),
     )
 
 
