@@ -9,6 +9,7 @@ import pytest
 
 from turnout.data.prompts import read_prompts
 from turnout.errors import DataError
+from turnout.wire.chat import read_query
 
 
 def test_text_is_one_prompt_a_line(tmp_path: Path) -> None:
@@ -30,6 +31,7 @@ def test_jsonl_holds_prompts_or_chats(tmp_path: Path) -> None:
     assert one.text == "one"
     assert (two.text, two.system, two.turns) == ("Why?", "Be brief.", 2)
     assert two.input_tokens > one.input_tokens
+    assert two == read_query({"messages": chat})  # as the gateway reads it
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,8 @@ def test_jsonl_holds_prompts_or_chats(tmp_path: Path) -> None:
         ("{}", "prompts.jsonl:1 prompt: None"),
         ('{"prompt": ""}', "prompts.jsonl:1 prompt: ''"),
         ('{"prompt": 5}', "prompts.jsonl:1 prompt: 5"),
-        ('{"messages": []}', "last user message must have text"),
+        ('{"messages": []}', "prompts.jsonl:1 messages: an empty list"),
+        ('{"messages": ["Hi"]}', r"prompts.jsonl:1 messages\[0\]: a string"),
         ('{"messages": [{"role": "user", "content": null}]}', "last user message"),
         ("prompt", "prompts.jsonl:1: .*not JSON"),
     ],

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from turnout.data.lines import at, parse_lines, text_lines
-from turnout.errors import DataError
-from turnout.types import Query, estimate_tokens
+from turnout.errors import DataError, RequestError
+from turnout.types import Query
+from turnout.wire.chat import read_query
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
@@ -16,9 +17,9 @@ def read_prompts(path: Path | str) -> list[Query]:
     """Read prompts: one each line of a text file, or each object of a JSONL file.
 
     Args:
-        path: `.jsonl`, `.ndjson` or `.json` is read as JSONL, with `prompt` (text) or `messages`
-            (as in a chat request) in each object; anything else as text. `-` is standard input, as
-            JSONL where its first line starts with `{`.
+        path: `.jsonl`, `.ndjson` or `.json` is read as JSONL, with `prompt` (text) or a chat
+            request (`messages`, and `tools` or others beside) in each object; anything else as
+            text. `-` is standard input, as JSONL where its first line starts with `{`.
 
     Returns:
         Queries in order, repeats kept: they are part of the traffic.
@@ -45,31 +46,19 @@ def _query(row: dict[str, Any], path: Path, line: int) -> Query:
     if isinstance(prompt, str) and prompt.strip():
         return Query.of(prompt)
     if prompt is None and isinstance(row.get("messages"), list):
-        return _from_messages(row["messages"], path, line)
+        return _from_request(row, path, line)
     raise DataError(
         at(path, line, "prompt"), prompt, "give the text as `prompt`, or a chat as `messages`"
     )
 
 
-def _from_messages(messages: list[Any], path: Path, line: int) -> Query:
-    said = [(m.get("role"), _text(m.get("content"))) for m in messages if isinstance(m, dict)]
-    users = [text for role, text in said if role == "user"]
-    if not users or not users[-1].strip():
-        raise DataError(
-            at(path, line, "messages"), messages, "the last user message must have text"
-        )
-    return Query(
-        text=users[-1],
-        system="\n".join(text for role, text in said if role in ("system", "developer")),
-        turns=len(users),
-        input_tokens=sum(estimate_tokens(text) for _, text in said),
-    )
-
-
-def _text(content: object) -> str:
-    """Text of a message's content: a string, or the text parts of a list."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    found = [p.get("text") for p in parts if isinstance(p, dict)]
-    return "\n".join(text for text in found if isinstance(text, str))
+def _from_request(row: dict[str, Any], path: Path, line: int) -> Query:
+    """The query of a chat request, read as the gateway reads it, so that a knob means the same."""
+    try:
+        query = read_query(row)
+    except RequestError as error:
+        raise DataError(at(path, line, error.field), error.value, error.remedy) from None
+    if not query.text.strip():
+        remedy = "the last user message must have text"
+        raise DataError(at(path, line, "messages"), row["messages"], remedy)
+    return query
