@@ -20,7 +20,7 @@ def _found(group: str) -> dict[str, EntryPoint]:
 
 
 def names(group: str) -> tuple[str, ...]:
-    """Names registered in a group (`routers`, `encoders`, `policies`, `benchmarks`), sorted."""
+    """Names registered in a group (`routers`, `benchmarks`), sorted."""
     return tuple(sorted(_found(group)))
 
 

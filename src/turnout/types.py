@@ -178,7 +178,7 @@ class Prediction:
     """(n, m) expected output tokens, where the router can tell."""
     pair: PairRule = field(default_factory=PairRule)
     basis: tuple[str, ...] = ()
-    """m short texts: what each column rests on ("trained on 1,500 outcomes", "prior: strong")."""
+    """m short texts: what each column rests on ("outcomes of gpt-4", "prior: place 1 of 2 …")."""
 
     def win_rate(self, strong: str, weak: str) -> Floats:
         """(n,) win rate of `strong` over `weak`."""

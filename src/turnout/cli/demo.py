@@ -138,8 +138,9 @@ def _print(prompt: str, row: _Row) -> _Row:
     shown = shown if len(shown) <= 39 else f"{shown[:38]}…"
     decision = row.decision
     quality = decision["quality"]
-    rate, threshold = decision["win_rate"], decision["threshold"]
-    why = f"{rate:.3f} {'>=' if rate >= threshold else '< '} {threshold:.3f}"
+    # The policy compares in 32 bits, so that its own code says which side of the threshold it is.
+    sign = ">=" if decision["code"] == "win_rate_reaches_threshold" else "< "
+    why = f"{decision['win_rate']:.3f} {sign} {decision['threshold']:.3f}"
     click.echo(
         f"{shown:<40} {quality[STRONG]:7.3f} {quality[WEAK]:7.3f}  {why:<15} "
         f"{decision['model']:<21} {row.cost_picousd / PICO:10.7f}"

@@ -1,4 +1,4 @@
-"""`blend`: the weighted average of heads, which is the default router."""
+"""`blend`, the default router: the weighted average of heads; as it ships, of one (`difficulty`)."""
 
 from __future__ import annotations
 
