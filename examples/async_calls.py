@@ -18,7 +18,7 @@ async def main() -> None:
         replies = await asyncio.gather(
             *(
                 client.chat.completions.acreate(
-                    model="router-mf-0.115", messages=[{"role": "user", "content": question}]
+                    model="router-mf-0.45", messages=[{"role": "user", "content": question}]
                 )
                 for question in QUESTIONS
             )

@@ -14,7 +14,7 @@ def main() -> None:
             "Prove that there are infinitely many primes of the form 4k + 3.",
         ):
             reply = client.chat.completions.create(
-                model="router-mf-0.115",
+                model="router-mf-0.45",
                 messages=[{"role": "user", "content": question}],
             )
             decision = decision_of(reply)  # the same as reply.turnout

@@ -10,7 +10,7 @@ from turnout.client import decision_of
 def main() -> None:
     with Controller(routers=["mf"], strong_model="gpt-4", weak_model="gpt-3.5-turbo") as client:
         stream = client.chat.completions.create(
-            model="router-mf-0.115",
+            model="router-mf-0.45",
             messages=[{"role": "user", "content": "Tell me a story of three sentences."}],
             stream=True,
         )

@@ -30,7 +30,7 @@ def main() -> None:
     messages: list[Any] = [{"role": "user", "content": "Do I need a coat in Oslo?"}]
     with Controller(routers=["mf"], strong_model="gpt-4", weak_model="gpt-3.5-turbo") as client:
         asked = client.chat.completions.create(
-            model="router-mf-0.115", messages=messages, tools=[WEATHER]
+            model="router-mf-0.45", messages=messages, tools=[WEATHER]
         )
         message = asked.choices[0].message
         messages.append(message)
@@ -41,7 +41,7 @@ def main() -> None:
             print(f"called weather: {found}")
             messages.append({"role": "tool", "tool_call_id": call.id, "content": found})
         answer = client.chat.completions.create(
-            model="router-mf-0.115", messages=messages, tools=[WEATHER]
+            model="router-mf-0.45", messages=messages, tools=[WEATHER]
         )
         print(answer.choices[0].message.content)
 

@@ -14,7 +14,7 @@ from turnout.artifacts.opening import PRETRAINED
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guides" / "controller.md"
 SAYS = {
-    "quickstart.py": "sent so far: {",
+    "quickstart.py": "sent so far: {'gpt-3.5-turbo': 1, 'gpt-4': 1}",
     "streaming.py": "[simulated answer of gpt-",
     "async_calls.py": "Who wrote Hamlet? [gpt-",
     "tools.py": "called weather: 4 degrees and rain in [simulated]",

@@ -1,7 +1,7 @@
 """`Controller`: RouteLLM's client by the same name, for any number of models.
 
     client = Controller(routers=["mf"], strong_model="gpt-4", weak_model="gpt-3.5-turbo")
-    client.chat.completions.create(model="router-mf-0.115", messages=[...])
+    client.chat.completions.create(model="router-mf-0.45", messages=[...])
 
 Building one opens routers and does nothing else: no key, no environment, no network, no SDK.
 """
