@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from turnout.cli.evaluate import evaluate
+from turnout.data.outcomes import read_outcomes
 from turnout.errors import InputError, MissingExtraError, UnknownNameError
+from turnout.training.fit import fit_router
 
 
 def run(*args: object) -> Result:
@@ -68,6 +70,19 @@ def test_two_of_three_models_can_be_compared_as_json(three: Path) -> None:
     args = ("--model", "big", "--model", "small", "--routers", "", "--replicates", 40, "--json")
     report = json.loads(run("--data", three, *args).stdout)
     assert (report["strong"], report["weak"]) == ("big", "small")
+
+
+def test_an_artifact_measured_on_what_it_was_fitted_on_is_called_so(
+    two: Path, tmp_path: Path
+) -> None:
+    table, made = read_outcomes(two), tmp_path / "made"
+    fit_router("linear", table, encoder="hashing-16", source=two.name).write(made)
+    args = ("--routers", "linear", "--artifact", made, "--replicates", 20)
+    assert "FITTED ON THESE VERY OUTCOMES" in run("--data", two, *args).output
+    rows = two.read_text(encoding="utf-8").splitlines()[:80]
+    other = tmp_path / "other.jsonl"
+    other.write_text("\n".join(rows), encoding="utf-8")
+    assert "transfer only if none of them is here" in run("--data", other, *args).output
 
 
 def test_labels_fit_on_one_part_and_report_on_the_other(two: Path) -> None:

@@ -226,6 +226,19 @@ BAD = [
         ("route", "--router", "rules", "--model", "a", "--model", "b", "--model", "c", "hi"),
         "price: 'a'.*give a price",
     ),
+    (("route", "--router", "rules", "--strong", "", "hi"), "models: ''.*name of a model"),
+    (
+        ("route", "--router", "rules", "--model", "a", "--model", "b", "--weak", "c", "hi"),
+        "weak: 'c'.*with --model",
+    ),
+    (
+        ("route", "--config", "x.yaml", "--price", "gpt-4o=1,2", "hi"),
+        "price: .*gpt-4o=1,2.*with --config",
+    ),
+    (
+        ("train", "linear", "--data", "OUTCOMES", "--out", "x", "--encoder", "hashing-99999999999"),
+        "dimension: 99999999999.*at most",
+    ),
     (("train", "linear", "--data", "nowhere.jsonl", "--out", "x"), "nowhere.jsonl"),
     (("train", "rules", "--data", "OUTCOMES", "--out", "x"), "trainable router.*linear"),
     (("train", "linear", "--data", "OUTCOMES", "--out", "OUTCOMES"), "is not an artifact"),
@@ -257,13 +270,33 @@ def test_a_trained_router_asked_for_models_it_does_not_know_says_which_it_does(
 
 
 @pytest.mark.parametrize(
-    "args", [("rout",), ("route", "--no-such-option"), ("train", "linear"), ("train",)]
+    "args",
+    [
+        ("rout",),
+        ("route", "--no-such-option"),
+        ("train", "linear"),
+        ("train",),
+        ("train", "linear", "--data", "x", "--out", "y", "--seed", "-1"),
+    ],
 )
 def test_misuse_of_the_command_line_is_explained(run: Run, args: tuple[str, ...]) -> None:
     found = run(*args)
     assert found.code == 2
     assert "Usage: " in found.err
     assert "Traceback" not in found.err
+
+
+def test_the_hint_after_training_names_the_best_model_first(run: Run, tmp_path: Path) -> None:
+    rows = (
+        {"prompt": p, "models": {"worse": 0, "better": i % 2}}
+        for i, p in enumerate(planted_table(40).prompts)
+    )
+    path = tmp_path / "outcomes.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    found = run(
+        "train", "linear", "--data", path, "--out", tmp_path / "made", "--encoder", "hashing-16"
+    )
+    assert "--strong better --weak worse PROMPT" in found.out
 
 
 def test_prices_are_taken_from_the_command_line(run: Run, artifacts: Path) -> None:

@@ -198,10 +198,11 @@ def test_a_pair_rule_recovers_a_logistic_law() -> None:
     [
         (np.full((20, 2), 0.5), np.tile([1.0, 0.0], (20, 1))),
         (np.full((200, 2), 0.5), np.tile([1.0, 0.0], (200, 1))),
+        (np.tile([1.0, 0.0], (200, 1)), np.tile([1.0, 0.0], (200, 1))),
         (np.full((200, 2), 0.5), np.ones((200, 2))),
         (np.tile([[0.2, 0.8]], (200, 1)), np.tile([[np.nan, 1.0], [1.0, np.nan]], (100, 1))),
     ],
-    ids=["few rows", "always a win", "never a win", "never both"],
+    ids=["few rows", "always a win", "always a win, as predicted", "never a win", "never both"],
 )
 def test_where_the_data_cannot_carry_it_the_plain_difference_is_used(
     predicted: np.ndarray, score: np.ndarray

@@ -67,7 +67,7 @@ def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
     text = _read(folder / MANIFEST).decode("utf-8", "replace")
     try:
         manifest = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"artifact {folder}: {MANIFEST} is not JSON: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from turnout import registry
 from turnout.artifacts.folder import read_artifact
@@ -136,14 +137,30 @@ def assemble(
         head=head.from_arrays(_part(arrays, "head/")),
         platt=Platt.from_arrays(_part(arrays, "platt/")) if "platt/slope" in arrays else None,
         columns=Columns(
-            names=tuple(columns["names"]),
+            names=_names(columns["names"]),
             ladder=columns.get("ladder"),
             strong_prior=float(columns.get("strong_prior", 0.0)),
             weak_prior=float(columns.get("weak_prior", 0.0)),
         ),
-        pair=PairRule(**manifest["pair"]),
+        pair=_pair(manifest["pair"]),
         known=known,
     )
+
+
+def _pair(stated: Mapping[str, Any]) -> PairRule:
+    rule = PairRule(**stated)
+    if rule.kind not in get_args(get_type_hints(PairRule)["kind"]):
+        raise ValueError(f"pair: {rule.kind!r} is no rule")
+    if not all(math.isfinite(number) for number in (rule.a, rule.b, rule.c)):
+        raise ValueError(f"pair: {rule} is not finite")
+    return rule
+
+
+def _names(stated: Any) -> tuple[str, ...]:
+    names = tuple(stated)
+    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise ValueError(f"columns: {stated!r} are not distinct names")
+    return names
 
 
 def _part(arrays: Arrays, prefix: str) -> Arrays:

@@ -11,7 +11,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.artifacts.folder import read_artifact
 from turnout.artifacts.opening import open_router, trainable
+from turnout.data.outcomes import read_outcomes
 from turnout.errors import InputError
 from turnout.evaluation.benchmarks import Benchmark, open_benchmark
 from turnout.evaluation.intervals import REPLICATES
@@ -111,6 +113,8 @@ def evaluate(
     opened = _open_routers(names, artifact, seed) if transfer else {}
     found = open_benchmark(benchmark, data, models).limited(limit, seed=seed)
     found = known_as(found, _aliases(aliases))
+    if artifact is not None and transfer:
+        found = replace(found, notes=(*found.notes, _seen_by(artifact, data, benchmark)))
     found, extra = in_domain(found, names, labels=labels, folds=folds, seed=seed)
     report = measure(
         found,
@@ -200,6 +204,24 @@ def _open_routers(names: Sequence[str], artifact: Path | None, seed: int) -> dic
         options = {"seed": seed} if name == "random" else None
         found[name] = open_router(name, artifact=artifact, options=options)
     return found
+
+
+def _seen_by(artifact: Path, data: Path, benchmark: str) -> str:
+    """What an artifact of the user's own means for its row: it may have seen what is reported."""
+    from turnout.training.fit import data_fingerprint  # only an artifact needs what fits
+
+    fitted_on = read_artifact(artifact)[0].get("data")
+    stated = fitted_on if isinstance(fitted_on, Mapping) else {}
+    given = data_fingerprint(read_outcomes(data)) if benchmark == "outcomes" else None
+    if given is not None and given == stated.get("fingerprint"):
+        return (
+            f"{artifact} was FITTED ON THESE VERY OUTCOMES: its row is no transfer and means "
+            "nothing; give --folds 5 instead of --artifact, or other outcomes"
+        )
+    return (
+        f"{artifact} was fitted on {stated.get('prompts', 'unknown')} prompts of "
+        f"{stated.get('source', 'unknown data')}; its row is transfer only if none of them is here"
+    )
 
 
 def _aliases(given: Sequence[str]) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from turnout.engine import Engine
 from turnout.errors import InputError
@@ -58,10 +59,15 @@ def make_pool(*, strong: str, weak: str, models: Sequence[str], prices: Sequence
     """The pool that the options mean, with list prices and windows where they are known.
 
     Raises:
-        InputError: a model is named twice, or a price is not of a candidate or not a number.
+        InputError: a model is named twice or has no name, a price is not of a candidate or not a
+            number, or an option would have no effect.
     """
+    if models:
+        _refuse_without_effect(("strong", "weak"), "with --model, name every candidate by it")
     names = list(models) if models else [strong, weak]
     for name in names:
+        if not name.strip():
+            raise InputError("models", name, "give the name of a model")
         if names.count(name) > 1:
             raise InputError("models", name, "name each candidate once")
     given = dict(_price(text, names) for text in prices)
@@ -72,7 +78,7 @@ def engine_from_config(config: Path, artifact: Path | None) -> Engine:
     """The engine of a turnout.yaml: its candidates, prices and routers.
 
     Raises:
-        InputError: an artifact is given as well.
+        InputError: an artifact, a candidate or a price is given as well.
         TurnoutError: the configuration cannot be used.
     """
     from turnout.gateway.building import build_engine
@@ -80,7 +86,20 @@ def engine_from_config(config: Path, artifact: Path | None) -> Engine:
 
     if artifact is not None:
         raise InputError("artifact", str(artifact), "with --config, name it in the configuration")
+    _refuse_without_effect(
+        ("strong", "weak", "models", "prices"), "with --config, candidates and prices stand there"
+    )
     return build_engine(load_settings(config))
+
+
+def _refuse_without_effect(options: Sequence[str], remedy: str) -> None:
+    """Refuse options that were given on the command line and would change nothing."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return
+    for name in options:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise InputError(name.removesuffix("s"), context.params[name], remedy)
 
 
 def _price(text: str, names: Sequence[str]) -> tuple[str, Price]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import numpy as np
 
 from turnout.data.outcomes import read_outcomes
+from turnout.data.table import OutcomeTable
 from turnout.encoders.opening import DEFAULT
 from turnout.training.fit import fit_router
 
@@ -23,7 +26,7 @@ from turnout.training.fit import fit_router
     "--out", required=True, type=click.Path(path_type=Path), help="The artifact folder to write."
 )
 @click.option("--encoder", default=DEFAULT, show_default=True, help="Or hashing-1024.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def train(router: str, data: Path, out: Path, encoder: str, seed: int) -> None:
     """Fit ROUTER (mf, linear, knn, clusters, blend) on your own outcomes."""
     table = read_outcomes(data)
@@ -45,10 +48,18 @@ def train(router: str, data: Path, out: Path, encoder: str, seed: int) -> None:
     for note in fitted.manifest["notes"]:
         click.echo(f"  note: {note}")
     click.echo(f"wrote {out} ({fingerprint})")
-    click.echo(f"use it: turnout route --router {router} --artifact {out} {_models(table.models)}")
+    click.echo(
+        f"use it: turnout route --router {router} --artifact {out} {_models(_strongest_first(table))}"
+    )
 
 
-def _models(models: tuple[str, ...]) -> str:
+def _strongest_first(table: OutcomeTable) -> list[str]:
+    """Models by mean score: the order in which a pool names its candidates."""
+    order = np.argsort(-np.nanmean(table.score, axis=0), kind="stable")
+    return [table.models[j] for j in order]
+
+
+def _models(models: Sequence[str]) -> str:
     if len(models) == 2:
         return f"--strong {models[0]} --weak {models[1]} PROMPT"
     return " ".join(f"--model {name}" for name in models) + " PROMPT"

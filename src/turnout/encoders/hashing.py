@@ -20,6 +20,7 @@ from turnout.types import Floats
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _VERSION = "1"
+MOST_BUCKETS = 65_536
 
 
 class HashingEncoder:
@@ -29,12 +30,14 @@ class HashingEncoder:
         dimension: number of buckets.
 
     Raises:
-        InputError: fewer than 16 buckets.
+        InputError: fewer than 16 buckets, or more than 65,536.
     """
 
     def __init__(self, dimension: int = 1024) -> None:
         if dimension < 16:
             raise InputError("dimension", dimension, "give at least 16 buckets")
+        if dimension > MOST_BUCKETS:
+            raise InputError("dimension", dimension, f"give at most {MOST_BUCKETS:,} buckets")
         self._dimension = dimension
 
     @property

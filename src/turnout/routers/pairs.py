@@ -10,6 +10,8 @@ from turnout.routers.arrays import Array, sigmoid
 from turnout.types import PairRule
 
 LEAST_ROWS = 50
+LEAST_SPREAD = 1e-3
+"""Predicted gains closer together than this cannot carry a slope."""
 STEPS = 50
 PENALTY = 1e-4
 """Ridge on the slope, as a share of the rows."""
@@ -20,8 +22,9 @@ def fit_pair_rule(predicted: Array, score: Array) -> PairRule:
 
     Platt scaling (Platt 1999) of the predicted gain, so that queries keep the order of their gain:
     sorting by P(weak fails) instead loses APGR. The label is the observed gain, clip(s_s - s_w, 0,
-    1), and each pair weighs the same. Where the data cannot carry it (fewer than 50 rows, or a
-    slope that is not positive) the plain difference is used.
+    1), and each pair weighs the same. Where the data cannot carry it (fewer than 50 rows, a slope
+    that is not positive, or one gain for all rows, which leaves slope and intercept apart from
+    each other undetermined) the plain difference is used.
 
     Args:
         predicted: (n, m) out-of-fold qualities.
@@ -39,6 +42,8 @@ def fit_pair_rule(predicted: Array, score: Array) -> PairRule:
     if sum(map(len, gains)) < LEAST_ROWS:
         return PairRule("difference")
     x, y, weight = np.concatenate(gains), np.concatenate(labels), np.concatenate(weights)
+    if np.ptp(x) < LEAST_SPREAD:
+        return PairRule("difference")
     slope, intercept = _platt(x, y, weight / weight.mean())
     if not (slope > 0.0 and np.isfinite([slope, intercept]).all()):
         return PairRule("difference")
