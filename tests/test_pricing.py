@@ -11,6 +11,7 @@ from turnout.pricing import (
     expected_output_tokens,
     list_context_tokens,
     list_price,
+    with_list_values,
 )
 from turnout.types import PICO, Candidate, Prediction, Price, Query, estimate_tokens
 
@@ -35,6 +36,17 @@ def test_a_call_costs_whole_picodollars() -> None:
     price = Price.per_million("3", 15)
     assert price.cost_picousd(input_tokens=1_000_000, output_tokens=0) == 3 * PICO
     assert price.cost_picousd(input_tokens=1, output_tokens=1) == 18_000_000
+
+
+def test_list_values_fill_what_is_missing_by_either_name() -> None:
+    deployed = with_list_values(Candidate(name="gpt-4", upstream_model="my-deployment"))
+    assert deployed.price == list_price("gpt-4")
+    assert deployed.context_tokens == list_context_tokens("gpt-4")
+    upstream = with_list_values(Candidate(name="gpt-3.5-turbo", upstream_model="gpt-4"))
+    assert upstream.price == list_price("gpt-4")
+    given_price = with_list_values(Candidate(name="gpt-4", price=CHEAP.price, context_tokens=9))
+    assert (given_price.price, given_price.context_tokens) == (CHEAP.price, 9)
+    assert with_list_values(FREE) == FREE
 
 
 @given(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,19 @@ def list_context_tokens(model: str) -> int | None:
     """
     one = _calculated(model)
     return None if one is None else one.model.context_window
+
+
+def with_list_values(candidate: Candidate) -> Candidate:
+    """The candidate with list price and context window where none was given.
+
+    The name that the upstream knows the model by is looked up, then the candidate's own; what the
+    list does not know stays None. Where both are given, the list is not read.
+    """
+    price, context_tokens = candidate.price, candidate.context_tokens
+    for name in dict.fromkeys((candidate.model, candidate.name)):
+        price = list_price(name) if price is None else price
+        context_tokens = list_context_tokens(name) if context_tokens is None else context_tokens
+    return replace(candidate, price=price, context_tokens=context_tokens)
 
 
 def _calculated(model: str) -> PriceCalculation | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from turnout.artifacts.opening import open_router
 from turnout.errors import SettingsError, suggest
-from turnout.pricing import list_context_tokens, list_price
+from turnout.pricing import with_list_values
 from turnout.routers.base import Router
 from turnout.types import CAPABILITIES, Candidate, Pool, Price
 
@@ -134,12 +134,8 @@ def open_routers(
 
 
 def completed(pool: Pool) -> Pool:
-    """The pool with list prices and context windows where none was given.
-
-    The name that the upstream knows the model by is looked up, then the candidate's own; what the
-    list does not know stays None.
-    """
-    return replace(pool, candidates=tuple(_completed(c) for c in pool.candidates))
+    """The pool with list prices and context windows where none was given."""
+    return replace(pool, candidates=tuple(with_list_values(c) for c in pool.candidates))
 
 
 def require_prices(pool: Pool) -> None:
@@ -156,15 +152,6 @@ def require_prices(pool: Pool) -> None:
                 "tokens ((0, 0) for a model that costs nothing)"
             )
             raise SettingsError("models", candidate.name, remedy)
-
-
-def _completed(candidate: Candidate) -> Candidate:
-    names = dict.fromkeys((candidate.model, candidate.name))
-    price, context_tokens = candidate.price, candidate.context_tokens
-    for name in names:
-        price = list_price(name) if price is None else price
-        context_tokens = list_context_tokens(name) if context_tokens is None else context_tokens
-    return replace(candidate, price=price, context_tokens=context_tokens)
 
 
 def _open(name: str, options: dict[str, Any]) -> Router:

@@ -6,10 +6,10 @@ from turnout.artifacts.opening import open_router
 from turnout.engine import Engine
 from turnout.errors import InputError, SettingsError, UnknownNameError
 from turnout.names import parse_route
-from turnout.pricing import list_context_tokens, list_price
+from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
 from turnout.providers.openai import OpenAIProvider
-from turnout.settings import CandidateSettings, PriceSettings, ProviderSettings, Settings
+from turnout.settings import CandidateSettings, ProviderSettings, Settings
 from turnout.types import Candidate, Pool, Price
 
 
@@ -56,24 +56,18 @@ def build_providers(settings: Settings) -> dict[str, Provider]:
 
 
 def _candidate(given: CandidateSettings) -> Candidate:
-    model = given.model or given.name
-    context = given.context_tokens
-    return Candidate(
+    price = given.price
+    candidate = Candidate(
         name=given.name,
-        upstream_model=model,
+        upstream_model=given.model or given.name,
         provider=given.provider or "",
-        price=_price(given.price, model),
-        context_tokens=list_context_tokens(model) if context is None else context,
+        price=None if price is None else Price.per_million(price.input_usd, price.output_usd),
+        context_tokens=given.context_tokens,
         max_output_tokens=given.max_output_tokens,
         capabilities=None if given.capabilities is None else frozenset(given.capabilities),
         known_as=given.known_as,
     )
-
-
-def _price(given: PriceSettings | None, model: str) -> Price | None:
-    if given is None:
-        return list_price(model)
-    return Price.per_million(given.input_usd, given.output_usd)
+    return with_list_values(candidate)
 
 
 def _provider(name: str, given: ProviderSettings) -> Provider:
