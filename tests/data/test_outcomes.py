@@ -65,6 +65,13 @@ def test_long_rows_mean_the_same(write: Write) -> None:
     assert long.score[0].tolist() == [0.75, 0.25]
 
 
+def test_a_repeat_without_its_cost_keeps_the_known_one(write: Write) -> None:
+    first = {"prompt": "a", "models": {"big": {"score": 1, "cost_usd": 0.5}, "small": 1}}
+    table = read_outcomes(write(first, {"prompt": "a", "models": {"big": 0, "small": 0}}))
+    assert table.cost_usd[0, 0] == 0.5
+    assert np.isnan(table.cost_usd[0, 1])
+
+
 def test_repeats_are_merged_and_noted(write: Write) -> None:
     table = read_outcomes(write(wide("a"), {"prompt": "a", "models": {"big": 0, "small": 0}}))
     assert table.prompts == ("a",)

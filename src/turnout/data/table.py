@@ -121,7 +121,7 @@ def build_table(
         raise DataError("outcomes", 0, "give at least one (prompt, model, score)")
     values = np.full((4, len(rows), len(columns)), np.nan, dtype=np.float32)
     for (i, j), found in cells.items():
-        values[:, i, j] = np.mean(np.asarray(found, dtype=np.float64), axis=0)
+        values[:, i, j] = _known_means(np.asarray(found, dtype=np.float64))
     repeated = sum(len(found) > 1 for found in cells.values())
     notes = (
         (f"{repeated} (prompt, model) cells given more than once: averaged",) if repeated else ()
@@ -137,6 +137,13 @@ def build_table(
         categories=tuple(categories.get(p, "") for p in rows) if categories else (),
         notes=notes,
     )
+
+
+def _known_means(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(k,) means of the known values of each column, NaN where none is known."""
+    known = np.isfinite(rows)
+    total = np.where(known, rows, 0.0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
 def _or_nan(value: float | None) -> float:
