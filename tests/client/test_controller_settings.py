@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,19 @@ def test_three_models_need_prices(word: WordRouter) -> None:
         {"word": word}, models={"gpt-4o": {}, "gpt-4o-mini": {}, "my": THREE["small"]}
     )
     assert listed.engine.pool["gpt-4o"].price
+
+
+def test_costs_recorded_with_outcomes_stand_for_prices() -> None:
+    class Recorded(RememberingRouter):
+        def reference(self, candidates: Sequence[Candidate]) -> Reference:
+            costs = np.tile(np.array([0.03, 0.02, 0.01], np.float32), (4, 1))
+            return replace(super().reference(candidates), cost_usd=costs)
+
+    own = {"large": {}, "medium": {}, "small": {}}
+    client = Controller({"word": Recorded()}, models=own)
+    assert client.route(HARD, "word", 1.0) == "small"
+    with pytest.raises(SettingsError, match="no list price is known"):
+        Controller({"word": RememberingRouter()}, models=own)
 
 
 def test_a_pool_is_taken_as_it_is(upstream: Upstream, word: WordRouter) -> None:

@@ -4,8 +4,8 @@ Prices. A decision says what each candidate is expected to cost, and leaves out 
 is too short. Both are in an offline list that takes 0.4 s to read, once. With two models prices
 only inform, the threshold decides: the list is read at the first decision, and building stays
 light. With three or more prices decide: the list is read when the controller is built, and a model
-without any price is refused then, not at the first request. Where every price and window is given,
-the list is never read.
+with neither a price nor recorded costs is refused then, not at the first request. Where every price
+and window is given, the list is never read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from turnout.client.requests import query_of
 from turnout.client.settings import completed, require_prices
 from turnout.engine import Engine
-from turnout.errors import RouteNameError, UnknownNameError
+from turnout.errors import InputError, RouteNameError, UnknownNameError
 from turnout.names import RouteSpec, is_route, parse_route
 from turnout.routers.base import Router
 from turnout.types import Decision, Pool
@@ -49,14 +49,21 @@ class Decider:
 
         Raises:
             UnknownNameError: a router does not know a candidate.
-            SettingsError: three or more candidates, and one has no price.
+            SettingsError: three or more candidates, and one has neither a price nor costs
+                recorded with a router's outcomes.
+            InputError: no prompt of a router's reference has a score of three or more candidates.
         """
         candidates = self._pool.candidates
-        if len(candidates) > 2:
-            require_prices(self.engine.pool)
-            candidates = self.engine.pool.candidates
-        for router in self._routers.values():
-            router.check(candidates)
+        if len(candidates) <= 2:
+            for router in self._routers.values():
+                router.check(candidates)
+            return
+        try:
+            self.engine.check()
+        except InputError as error:
+            if error.field == "price":
+                require_prices(self.engine.pool)
+            raise
 
     def decide(self, request: Mapping[str, Any]) -> Decision:
         """Decide for the arguments of one call, `model`, `router` and `threshold` among them.
