@@ -142,7 +142,7 @@ def mmlu(benchmark: Benchmark) -> str:
         "",
         f"{SEEDS} draws of the labelled prompts by whole groups (near-duplicates and templates on one side), the",
         f"other groups reported ({min(sizes):,} to {max(sizes):,} prompts). RouteLLM's best with as many labels,",
-        "drawn so that templates are on both sides: 0.603. One template, moral_scenarios, holds 6% of the",
+        f"drawn so that templates are on both sides: {best_published(benchmark)}. One template, moral_scenarios, holds 6% of the",
         "prompts and a fifth of the gain; draws that meet it among the labels differ from those that do not.",
         "",
         "| router | mean APGR of the draws | each draw | mean less length | widest interval of one draw |",
@@ -161,6 +161,11 @@ def mmlu(benchmark: Benchmark) -> str:
     return "\n".join([*lines, "", f"    {command} --no-transfer --routers {','.join(NAMES)}", ""])
 
 
+def best_published(benchmark: Benchmark) -> str:
+    """The best APGR that RouteLLM's authors printed."""
+    return f"{max(row.apgr for row in benchmark.published):.3f}"
+
+
 def gsm8k(benchmark: Benchmark) -> str:
     """In-domain, ten grouped folds."""
     extra = [
@@ -173,7 +178,7 @@ def gsm8k(benchmark: Benchmark) -> str:
         [
             "## In-domain: RouteLLM-GSM8K, ten grouped folds",
             "",
-            "RouteLLM's best: 0.622.",
+            f"RouteLLM's best: {best_published(benchmark)}.",
             "",
             *pair_table(report, ["prompt length", *NAMES]),
             "",
