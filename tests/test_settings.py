@@ -94,6 +94,7 @@ ERRORS: list[tuple[str, str]] = [
     ("a: 1\na: 2", "a: 'line 2' is not usable: this key is given twice; keep one"),
     (BASE + "routers: {mf: , mf: }", "mf: 'line 7' is not usable: this key is given twice"),
     (BASE + "defalt: x", "defalt: 'defalt' is not usable: no such setting. Did you mean 'de"),
+    (BASE.replace("candidates", "candidats"), "candidats: 'candidats' is not usable: no such"),
     (BASE + "listen: {prt: 1}", "listen.prt: 'prt' is not usable: no such setting. Did"),
     (BASE + "listen: {port: x}", "listen.port: 'x' is not usable: Input should be a valid integer"),
     (BASE + "listen: {port: 70000}", "listen.port: 70000 is not usable: Input should be less"),
@@ -121,7 +122,7 @@ ERRORS: list[tuple[str, str]] = [
     ),
     (
         BASE.replace("cheap", "cheap, price: {input: 1}"),
-        "candidates[1].price.input_usd: nothing is not usable: give it",
+        "candidates[1].price.input: 'input' is not usable: no such setting. Did you mean 'input_u",
     ),
     ("providers: {up: {}}\ncandidates: [{name: a}]", f"{UP}.base_url: nothing is not usable"),
     (BASE.replace("http://", "ftp://"), f"{UP}.base_url: {HIDDEN}: give a URL"),

@@ -228,8 +228,12 @@ def _filled(value: Any, environ: Mapping[str, str], at: str = "") -> Any:
 
 
 def _settings_error(error: ValidationError, raw: Any) -> SettingsError:
-    """The first problem that pydantic found, in our words and without a secret."""
-    first = error.errors(include_input=False, include_url=False)[0]
+    """One problem that pydantic found, in our words and without a secret.
+
+    A key that does not exist goes first: it may be why another one is missing.
+    """
+    found = error.errors(include_input=False, include_url=False)
+    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
     loc = first["loc"]
     field = _path(loc)
     if first["type"] == "extra_forbidden":

@@ -216,6 +216,12 @@ def test_an_upstream_that_is_not_there(word: WordRouter) -> None:
     assert caught.value.__cause__ is not None  # the transport's own reason
 
 
+def test_a_lone_surrogate_is_refused_in_our_words(client: Controller, upstream: Upstream) -> None:
+    with pytest.raises(InputError, match="messages: a lone surrogate is not usable: UTF-8"):
+        client.completion(model=ROUTE, messages=[{"role": "user", "content": "\ud800"}])
+    assert upstream.bodies == []
+
+
 def test_an_unknown_argument_is_a_type_error_as_in_the_sdk(client: Controller) -> None:
     with pytest.raises(TypeError, match="temprature"):
         client.completion(model=ROUTE, messages=EASY, temprature=0)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from turnout.client.replies import attach
 from turnout.client.settings import Upstream
-from turnout.errors import SettingsError, UpstreamError
+from turnout.errors import RequestError, SettingsError, UpstreamError
 from turnout.types import Decision
+from turnout.wire.chat import Kind
 
 if TYPE_CHECKING:
     import httpx2
@@ -147,6 +148,10 @@ def as_sdk_error(decision: Decision) -> Generator[None]:
             original.add_note(note)
         error.__cause__ = None  # else the two would hold each other, and the response, alive
         raise attach(original, decision) from original.__cause__
+    except UnicodeEncodeError:
+        raise RequestError(
+            "messages", Kind("a lone surrogate"), "UTF-8 cannot hold it; replace or remove it"
+        ) from None
 
 
 @contextmanager
