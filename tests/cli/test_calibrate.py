@@ -86,7 +86,7 @@ def test_what_cannot_be_done_is_said(prompts: Path, tmp_path: Path) -> None:
         (("--strong-share", "nan"), "strong_share: nan"),
         (("--budget-usd", 0), "above 0"),
         (("--budget-usd", 1e-9), "cheapest way costs"),
-        (("--budget-usd", 1, "--strong", "nobodys-model"), "no list price"),
+        (("--budget-usd", 1, "--strong", "nobodys-model"), "no list price.*--price MODEL=IN,OUT"),
         (("--strong-share", 0.3, "--artifact", "x"), "not trained"),
     ):
         with pytest.raises(InputError, match=says):

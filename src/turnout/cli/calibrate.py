@@ -138,7 +138,7 @@ def _refuse_unpriced(pool: Pool, cost_usd: NDArray[np.float64]) -> None:
         raise InputError(
             "price",
             name,
-            "no list price is known for this model; give its price in a turnout.yaml (--config)",
+            "no list price is known for this model; give --price MODEL=IN,OUT, or its price in a --config",
         )
 
 
