@@ -47,7 +47,7 @@ def test_a_name_may_have_dashes_of_its_own() -> None:
 
 
 MISSING_ROUTER = r"router is missing.*router-NAME-THRESHOLD.*routers here: knn, mf, mf-v2"
-NOT_A_ROUTE = r"give router-NAME-THRESHOLD, such as router-knn-0\.115; routers here: knn, mf, mf-v2"
+NOT_A_ROUTE = r"give router-NAME-THRESHOLD, such as router-knn-0\.5; routers here: knn, mf, mf-v2"
 NO_THRESHOLD = r"threshold is missing.*routers here: knn, mf, mf-v2"
 BAD_NUMBER = r"decimal number from 0 to 1, not '{}'"
 

@@ -30,7 +30,7 @@ def test_the_minimal_file_and_its_defaults() -> None:
     assert (settings.listen.host, settings.listen.port) == ("127.0.0.1", 8080)
     assert settings.default == "gpt-4.1"
     assert list(settings.routers) == ["mf", "blend"]
-    assert settings.auto == "router-blend-0.5"
+    assert settings.auto == ""  # resolved with the routers open
     assert settings.allow_passthrough
     assert settings.max_body_bytes == 32 * 1024 * 1024
     key = settings.providers["openai"].api_key
@@ -46,7 +46,7 @@ def test_the_example_is_a_settings_file() -> None:
 def test_the_only_provider_and_the_first_router_are_taken() -> None:
     settings = parse_settings(BASE + "routers: {rules: }\nlisten:\n", {})
     assert {c.provider for c in settings.candidates} == {"up"}
-    assert settings.auto == "router-rules-0.5"
+    assert settings.auto == ""
 
 
 def test_environment_variables_fill_values() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
@@ -46,6 +48,15 @@ class HasReference(Protocol):
 
     def reference(self, candidates: Sequence[Candidate]) -> Reference:
         """What is known of these candidates."""
+        ...
+
+
+@runtime_checkable
+class KnowsShares(Protocol):
+    """A router that knows how often each threshold would call the strong one of two models."""
+
+    def threshold_for_share(self, candidates: Sequence[Candidate], share: float) -> float:
+        """The threshold that calls the first of two candidates on this share of prompts."""
         ...
 
 
@@ -101,8 +112,27 @@ class Engine:
                 self.policy(RouteSpec(key, 0.0), candidates)
 
     def parse(self, model: str, field: str = "model") -> RouteSpec:
-        """Read `router-mf-0.115` against the routers loaded here."""
+        """Read `router-mf-0.45` against the routers loaded here."""
         return parse_route(model, routers=self.routers, field=field)
+
+    def route_for_share(self, router: str, share: float) -> RouteSpec:
+        """A router's knob for about this share of calls to the strongest model.
+
+        In a pool of two, a router that remembers reference prompts calls the strong model on this
+        share of them; your traffic may differ: `turnout calibrate` measures it. For other routers
+        and pools the threshold is 1 - share.
+
+        Raises:
+            UnknownNameError: no such router here.
+        """
+        if router not in self.routers:
+            raise UnknownNameError("router", router, self.routers)
+        opened = self.routers[router]
+        if len(self.pool.candidates) == 2 and isinstance(opened, KnowsShares):
+            found = opened.threshold_for_share(self.pool.candidates, share)
+            # Four decimals read well; cut down, so that the share is not below what was asked.
+            return RouteSpec(router, math.floor(found * 1e4) / 1e4)
+        return RouteSpec(router, 1.0 - share)
 
     def decide(
         self, query: Query, spec: RouteSpec, *, allow: Sequence[str] | None = None
@@ -176,10 +206,16 @@ class Engine:
             ]
         try:
             routed = self._route(queries, candidates, spec)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a router's failure must not fail the request
             with self._lock:
                 self.fallbacks += len(queries)
-            log.exception("router %s failed; the default candidate serves", spec.router)
+            # Not the message: an error that is not ours may quote the prompt.
+            log.error(
+                "router %s failed with %s; the default candidate serves\n%s",
+                spec.router,
+                type(error).__name__,
+                "".join(traceback.format_tb(error.__traceback__)),
+            )
             return [
                 self._default(query, candidates, spec, why, error, start)
                 for query, why in zip(queries, excluded, strict=True)

@@ -56,7 +56,7 @@ class InputError(TurnoutError, ValueError):
 
 
 class RouteNameError(InputError):
-    """A model name that should be a route, such as `router-mf-0.115`, but is not."""
+    """A model name that should be a route, such as `router-mf-0.45`, but is not."""
 
     code = "invalid_route"
 

@@ -1,4 +1,4 @@
-"""`"router-mf-0.115"` ⇄ `RouteSpec`: RouteLLM's model names, parsed and formatted side by side."""
+"""`"router-mf-0.45"` ⇄ `RouteSpec`: RouteLLM's model names, parsed and formatted side by side."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def parse_route(model: str, *, routers: Iterable[str], field: str = "model") -> 
     """Read a route name.
 
     Args:
-        model: such as `router-mf-0.115`.
+        model: such as `router-mf-0.45`.
         routers: names that exist, for the check and for the message.
         field: what to call the value in errors.
 
@@ -50,7 +50,7 @@ def parse_route(model: str, *, routers: Iterable[str], field: str = "model") -> 
         UnknownNameError: no such router.
     """
     known = sorted(routers)
-    form = f"give router-NAME-THRESHOLD, such as {PREFIX}{known[0] if known else 'mf'}-0.115"
+    form = f"give router-NAME-THRESHOLD, such as {PREFIX}{known[0] if known else 'mf'}-0.5"
     listed = f"routers here: {', '.join(known) or 'none'}"
     if not isinstance(model, str) or not is_route(model):
         raise RouteNameError(field, model, f"{form}; {listed}")

@@ -129,7 +129,8 @@ class Settings(_Tree):
         default_factory=lambda: {"mf": RouterSettings(), "blend": RouterSettings()}, min_length=1
     )
     auto: str = ""
-    """The route that model `auto` means."""
+    """The route that model `auto` means; where none is named, `blend` (or else the first router) at
+    about half of the calls to the strong model."""
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
@@ -288,17 +289,15 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
 
 
 def _with_defaults(settings: Settings) -> Settings:
-    """What follows from the rest: the only provider, the strongest model, the route of `auto`."""
+    """What follows from the rest: the only provider, and the strongest model."""
     only = next(iter(settings.providers)) if len(settings.providers) == 1 else None
     candidates = tuple(
         c if c.provider else c.model_copy(update={"provider": only}) for c in settings.candidates
     )
-    router = "blend" if "blend" in settings.routers else next(iter(settings.routers))
     return settings.model_copy(
         update={
             "candidates": candidates,
             "default": settings.default or candidates[0].name,
-            "auto": settings.auto or f"router-{router}-0.5",
         }
     )
 

@@ -153,6 +153,12 @@ class PairRule:
     b: float = 0.0
     c: float = 0.0
 
+    def sentence(self, rate: float, strong: str, weak: str) -> str:
+        """What a win rate says, in words."""
+        if self.kind == "weak_fails":
+            return f"{weak} is expected to fall short at a rate of {rate:.3f}"
+        return f"{strong} wins over {weak} at a rate of {rate:.3f}"
+
     def win_rate(self, strong: Floats, weak: Floats) -> Floats:
         """Win rate in [0, 1] of the strong over the weak model; arrays of any one shape."""
         if self.kind == "strong":

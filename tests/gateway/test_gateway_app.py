@@ -7,14 +7,23 @@ import httpx2
 import pytest
 from gateway_fakes import Deployment, LengthRouter, UnfitRouter, make_engine, make_settings, serving
 
+from turnout.artifacts.opening import open_router
 from turnout.engine import Engine
 from turnout.errors import InputError, SettingsError, UnknownNameError
 from turnout.gateway import app as app_module
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_engine, build_pool, build_providers, check_auto
+from turnout.gateway.building import (
+    auto_route,
+    build_engine,
+    build_pool,
+    build_providers,
+    check_auto,
+)
 from turnout.gateway.headers import REASON_CAP, decision_headers, header_safe, picousd_decimal
+from turnout.routers.random import RandomRouter
+from turnout.routers.trained import TrainedRouter
 from turnout.settings import RouterSettings, Settings
-from turnout.types import Attempt, Decision, Price, Query
+from turnout.types import Attempt, Candidate, Decision, Pool, Price, Query
 
 ASK: Any = [{"role": "user", "content": "Hello"}]
 
@@ -130,6 +139,21 @@ def test_an_app_opens_its_own_routers() -> None:
 def test_auto_must_be_a_route_over_the_routers_here(auto: str) -> None:
     with pytest.raises(SettingsError, match="auto: "):
         check_auto(make_settings("http://127.0.0.1:9", auto=auto))
+
+
+def test_auto_is_half_strong_calls_where_none_is_named() -> None:
+    settings = make_settings("http://127.0.0.1:9", auto="")
+    pair = Pool(
+        candidates=(Candidate(name="gpt-4o"), Candidate(name="gpt-4o-mini")), default="gpt-4o"
+    )
+    router = open_router("blend")
+    assert isinstance(router, TrainedRouter)
+    engine = Engine(pair, {"random": RandomRouter(), "blend": router})
+    spec = engine.parse(auto_route(settings, engine))
+    assert spec.router == "blend"
+    rates = router.reference_win_rates(pair.candidates)
+    assert (rates >= spec.threshold).mean() == pytest.approx(0.5, abs=0.02)
+    assert auto_route(settings, Engine(pair, {"random": RandomRouter()})) == "router-random-0.5"
 
 
 def decision(**changes: Any) -> Decision:

@@ -15,7 +15,7 @@ from turnout.cli.local import serving
 from turnout.engine import Engine
 from turnout.gateway.app import create_app
 from turnout.gateway.building import build_engine
-from turnout.names import RouteSpec, format_route
+from turnout.names import format_route
 from turnout.providers.fake import FakeUpstream
 from turnout.settings import parse_settings
 from turnout.types import PICO, Query
@@ -37,7 +37,6 @@ candidates:
   - {{name: {strong_name}, provider: strong, known_as: gpt-4o, price: {strong_price}}}
   - {{name: {weak_name}, provider: weak, known_as: gpt-4o-mini, price: {weak_price}}}
 routers: {{blend: {{}}, mf: {{}}}}
-auto: {route}
 """
 
 
@@ -81,13 +80,10 @@ def _gateway() -> Iterator[tuple[Engine, str, str]]:
             weak_name=WEAK,
             strong_price=prices[STRONG],
             weak_price=prices[WEAK],
-            route=f"router-{ROUTER}-0.5",
         )
         settings = parse_settings(text, {})
         engine = build_engine(settings)
-        router = engine.routers[ROUTER]
-        threshold = getattr(router, "threshold_for_share")(engine.pool.candidates, SHARE)  # noqa: B009
-        route = format_route(RouteSpec(ROUTER, round(threshold, 4)))
+        route = format_route(engine.route_for_share(ROUTER, SHARE))
         yield engine, route, stack.enter_context(serving(create_app(settings, engine=engine)))
 
 

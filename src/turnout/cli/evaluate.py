@@ -120,6 +120,7 @@ def evaluate(
         found,
         opened,
         extra=extra,
+        kind="transfer" if artifact is None else "given",
         replicates=replicates,
         seed=seed,
         progress=_progress if sys.stderr.isatty() else None,

@@ -12,11 +12,11 @@ import click
 from turnout.artifacts.opening import open_router
 from turnout.cli.pool import engine_from_config, make_pool, pool_options, router_options
 from turnout.data.prompts import read_prompts
-from turnout.engine import Engine
+from turnout.engine import Engine, KnowsShares
 from turnout.errors import InputError, UnknownNameError
 from turnout.names import RouteSpec, format_route
-from turnout.routers.base import Router
-from turnout.types import Decision, Pool, Query
+from turnout.types import Decision, Query
+from turnout.wire.chat import query_of_prompt
 
 
 @click.command()
@@ -65,8 +65,7 @@ def route(
     if router not in engine.routers:
         raise UnknownNameError("router", router, engine.routers)
     engine.check()
-    opened = engine.routers[router]
-    spec = RouteSpec(router, _threshold(threshold, strong_share, opened, engine.pool))
+    spec = _spec(router, threshold, strong_share, engine)
     decisions = engine.decide_many(queries, spec)
     for query, decision in zip(queries, decisions, strict=True):
         if as_json:
@@ -87,34 +86,31 @@ def _queries(prompts: Sequence[str], file: Path | None) -> list[Query]:
         empty = [p for p in prompts if not p.strip()]
         if empty:
             raise InputError("prompt", empty[0], "give a text to route")
-        return [Query.of(p) for p in prompts]
+        return [query_of_prompt(p) for p in prompts]
     return read_prompts(file or Path("-"))
 
 
-def _threshold(threshold: float | None, share: float | None, router: Router, pool: Pool) -> float:
+def _spec(router: str, threshold: float | None, share: float | None, engine: Engine) -> RouteSpec:
+    """The knob that the options mean; without any, about half of the calls to the strong model."""
     if threshold is not None and share is not None:
         raise InputError("strong_share", share, "give --threshold or --strong-share, not both")
+    for field, value in (("threshold", threshold), ("strong_share", share)):
+        if value is not None and not 0.0 <= value <= 1.0:
+            raise InputError(field, value, "give a number from 0 to 1")
     if threshold is not None:
-        if not 0.0 <= threshold <= 1.0:
-            raise InputError("threshold", threshold, "give a number from 0 to 1")
-        return threshold
-    if share is not None and not 0.0 <= share <= 1.0:
-        raise InputError("strong_share", share, "give a number from 0 to 1")
-    if len(pool.candidates) != 2:
-        if share is not None:
-            raise InputError("strong_share", share, "with three or more models give --threshold")
-        return 0.5
-    find = getattr(router, "threshold_for_share", None)
-    if find is not None:
-        return float(find(pool.candidates, 0.5 if share is None else share))
-    if share is not None:
+        return RouteSpec(router, threshold)
+    if share is None:
+        return engine.route_for_share(router, 0.5)
+    if len(engine.pool.candidates) != 2:
+        raise InputError("strong_share", share, "with three or more models give --threshold")
+    if not isinstance(engine.routers[router], KnowsShares):
         raise InputError(
             "strong_share",
             share,
-            f"router {router.name} has no reference prompts; set the knob from yours with "
+            f"router {router} has no reference prompts; set the knob from yours with "
             "`turnout calibrate`, or give --threshold",
         )
-    return 0.5
+    return engine.route_for_share(router, share)
 
 
 def _explain(query: Query, decision: Decision) -> str:

@@ -53,11 +53,11 @@ def serve(
     import uvicorn
 
     from turnout.gateway.app import create_app
-    from turnout.gateway.building import build_engine
+    from turnout.gateway.building import auto_route, build_engine
     from turnout.gateway.models import Catalog
 
     engine = build_engine(settings)
-    catalog = Catalog(engine, settings.auto, settings.allow_passthrough)
+    catalog = Catalog(engine, auto_route(settings, engine), settings.allow_passthrough)
     app = create_app(settings, engine=engine)
     with bound(settings.listen.host, settings.listen.port) as listener:
         click.echo(_banner(settings, listener, catalog.names()))

@@ -41,7 +41,7 @@ class ChatCompletions:
     """`client.chat.completions`.
 
     Every method takes the SDK's arguments and passes them on as they are, except three: `model` is
-    a route (`router-mf-0.115`) or a candidate's name; `router` and `threshold` may stand in its
+    a route (`router-mf-0.45`) or a candidate's name; `router` and `threshold` may stand in its
     place. Nothing is added. Replies are the SDK's own and carry the decision as `.turnout`.
 
     Errors of an upstream are the SDK's own exceptions and carry the decision as well. Ours are

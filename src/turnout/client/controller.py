@@ -18,14 +18,14 @@ import numpy as np
 
 from turnout.client.completions import ChatCompletions, Targets
 from turnout.client.deciding import Decider
-from turnout.client.requests import query_of_prompt, settled
+from turnout.client.requests import settled
 from turnout.client.sdk import Clients
 from turnout.client.settings import Upstream, open_routers, read_pool, read_upstreams
 from turnout.engine import Engine
 from turnout.errors import InputError, TurnoutError, UnknownNameError
 from turnout.routers.base import Router
 from turnout.types import Decision, Pool
-from turnout.wire.chat import kind
+from turnout.wire.chat import kind, query_of_prompt
 
 if TYPE_CHECKING:
     import httpx2
@@ -147,7 +147,7 @@ class Controller:
         Args:
             messages: a conversation, or one prompt.
             prompt: one user message, in place of `messages`.
-            model: a route such as `router-mf-0.115`, or a candidate's name.
+            model: a route such as `router-mf-0.45`, or a candidate's name.
             router: in place of `model`, together with `threshold`.
             threshold: from 0 to 1. With two models the strong one serves where the win rate is at
                 least this; with more it is the share of the possible saving to take.

@@ -96,7 +96,7 @@ class Decider:
 
 def _spec(router: str | None, threshold: float | None) -> RouteSpec:
     if router is None or threshold is None:
-        remedy = "give model='router-mf-0.115', or both router= and threshold="
+        remedy = "give model='router-mf-0.45', or both router= and threshold="
         raise RouteNameError("model", None, remedy)
     try:
         return RouteSpec(router, float(threshold))

@@ -30,11 +30,6 @@ def query_of(request: Mapping[str, Any]) -> Query:
     return read_query({k: _plain(v) for k, v in fields.items() if not _is_absent(v)})
 
 
-def query_of_prompt(prompt: str) -> Query:
-    """The query of one user message."""
-    return query_of({"messages": [{"role": "user", "content": prompt}]})
-
-
 def _plain(value: Any) -> Any:
     """JSON of a value: pydantic models become mappings, a class stands for its JSON schema."""
     if inspect.isclass(value):

@@ -8,7 +8,7 @@ from typing import Any
 from turnout.data.lines import at, parse_lines, text_lines
 from turnout.errors import DataError, RequestError
 from turnout.types import Query
-from turnout.wire.chat import read_query
+from turnout.wire.chat import query_of_prompt, read_query
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
@@ -35,7 +35,7 @@ def read_prompts(path: Path | str) -> list[Query]:
     if as_json:
         queries = [_query(row, path, number) for number, row in parse_lines(lines, path)]
     else:
-        queries = [Query.of(line) for _, line in lines]
+        queries = [query_of_prompt(line) for _, line in lines]
     if not queries:
         raise DataError("file", str(path), "it holds no prompt; give one a line")
     return queries
@@ -44,7 +44,7 @@ def read_prompts(path: Path | str) -> list[Query]:
 def _query(row: dict[str, Any], path: Path, line: int) -> Query:
     prompt = row.get("prompt")
     if isinstance(prompt, str) and prompt.strip():
-        return Query.of(prompt)
+        return query_of_prompt(prompt)
     if prompt is None and isinstance(row.get("messages"), list):
         return _from_request(row, path, line)
     raise DataError(

@@ -12,7 +12,7 @@ from turnout.evaluation.intervals import REPLICATES
 from turnout.evaluation.plots import draw
 from turnout.evaluation.pool import QualityRow, evaluate_pool
 from turnout.evaluation.pool_report import PoolReport
-from turnout.evaluation.report import EvaluationReport
+from turnout.evaluation.report import EvaluationReport, RowKind
 from turnout.evaluation.run import Progress, ScoreRow, evaluate_pair
 from turnout.routers.base import Router
 
@@ -22,6 +22,7 @@ def measure(
     routers: Mapping[str, Router],
     *,
     extra: Sequence[ScoreRow | QualityRow] = (),
+    kind: RowKind = "transfer",
     replicates: int = REPLICATES,
     seed: int = 0,
     progress: Progress | None = None,
@@ -32,6 +33,7 @@ def measure(
         benchmark: of two models (scores over a threshold) or more (one choice a prompt).
         routers: by the name to print; empty prints the baselines alone.
         extra: `ScoreRow`s for two models, `QualityRow`s for more; other rows are refused.
+        kind: of the routers' rows: `given` for an artifact that may have seen these prompts.
         replicates: bootstrap replicates.
         seed: of everything random.
         progress: told of predictions as they are made.
@@ -49,6 +51,7 @@ def measure(
             benchmark,
             routers,
             extra=[row for row in extra if isinstance(row, ScoreRow)],
+            kind=kind,
             replicates=replicates,
             seed=seed,
             progress=progress,
@@ -57,6 +60,7 @@ def measure(
         benchmark,
         routers,
         extra=[row for row in extra if isinstance(row, QualityRow)],
+        kind=kind,
         replicates=replicates,
         seed=seed,
         progress=progress,

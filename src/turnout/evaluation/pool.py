@@ -47,6 +47,7 @@ def evaluate_pool(
     routers: Mapping[str, Router],
     *,
     extra: Sequence[QualityRow] = (),
+    kind: RowKind = "transfer",
     replicates: int = REPLICATES,
     seed: int = 0,
     progress: Progress | None = None,
@@ -57,6 +58,7 @@ def evaluate_pool(
         benchmark: with two or more models.
         routers: by the name to print.
         extra: predictions made elsewhere (in-domain fits, say) on the same prompts.
+        kind: of the routers' rows: `given` for an artifact that may have seen these prompts.
         replicates: bootstrap replicates.
         seed: of the bootstrap and of the folds.
         progress: told of predictions as they are made.
@@ -67,9 +69,9 @@ def evaluate_pool(
         quality, _ = predict_quality(
             router, benchmark.queries, benchmark.candidates, progress=progress
         )
-        row = QualityRow(name=name, kind="transfer", quality=quality)
+        row = QualityRow(name=name, kind=kind, quality=quality)
         rows += meter.routed(row) + meter.with_hull(row)
-        rows += meter.operating_points(name, router, quality)
+        rows += meter.operating_points(row, router)
     for row in extra:
         rows += meter.routed(row) + meter.with_hull(row)
     return PoolReport(
@@ -195,9 +197,7 @@ class _Meter:
         best = self._chosen(f"{row.name} + hull", "in-domain", choices[0], remark)
         return [replace(best, aiq=swept, log_aiq=log_swept, points=_pairs(points))]
 
-    def operating_points(
-        self, name: str, router: Router, predicted: NDArray[np.floating]
-    ) -> list[PoolRow]:
+    def operating_points(self, row: QualityRow, router: Router) -> list[PoolRow]:
         """What a router that knows its operating points (with constant models) would have given."""
         if not (self._priced and isinstance(router, HasReference)):
             return []
@@ -210,7 +210,7 @@ class _Meter:
         found = []
         for point in offered:
             if point.constant is None:
-                choice = self._by_value(predicted, point.usd_per_quality)
+                choice = self._by_value(row.quality, point.usd_per_quality)
             else:
                 choice = np.full(self._benchmark.n, names.index(point.constant), dtype=np.intp)
             found.append(self._point(choice))
@@ -219,8 +219,8 @@ class _Meter:
         swept, log_swept = self._aiqs(points[:, 0], points[:, 1])
         return [
             PoolRow(
-                name=f"{name}, operating points",
-                kind="transfer",
+                name=f"{row.name}, operating points",
+                kind=row.kind,
                 quality=Estimate(float(points[top, 1])),
                 cost_usd=float(points[top, 0]),
                 aiq=swept,

@@ -11,11 +11,12 @@ from typing import Any, Literal
 from turnout.evaluation.intervals import Estimate
 from turnout.evaluation.metrics import Vector
 
-RowKind = Literal["baseline", "transfer", "in-domain", "published"]
+RowKind = Literal["baseline", "transfer", "given", "in-domain", "published"]
 
 KINDS: Mapping[RowKind, str] = {
     "baseline": "no learning",
     "transfer": "saw no label of this benchmark",
+    "given": "an artifact of your own: transfer only if it saw none of these prompts",
     "in-domain": "fitted on other prompts of this benchmark",
     "published": "as printed by its authors, not run here",
 }
@@ -162,7 +163,8 @@ class EvaluationReport:
         return [*cells, _cell(row.difference, signed=True)]
 
     def _legend(self) -> list[str]:
-        kinds = [f"  {kind}: {text}" for kind, text in KINDS.items()]
+        here = {row.kind for row in self.rows}
+        kinds = [f"  {kind}: {text}" for kind, text in KINDS.items() if kind in here]
         return [
             "CPT50, CPT80: percent of strong calls that recovers 50%, 80% of the quality gap.",
             "APGR: mean part of the gap recovered over all shares; 0.5 is a random mix.",

@@ -122,6 +122,7 @@ def evaluate_pair(
     routers: Mapping[str, Router],
     *,
     extra: Sequence[ScoreRow] = (),
+    kind: RowKind = "transfer",
     replicates: int = REPLICATES,
     seed: int = 0,
     progress: Progress | None = None,
@@ -132,6 +133,7 @@ def evaluate_pair(
         benchmark: with two models.
         routers: by the name to print.
         extra: rows made elsewhere (in-domain fits, say) on the same prompts.
+        kind: of the routers' rows: `given` for an artifact that may have seen these prompts.
         replicates: bootstrap replicates.
         seed: of the bootstrap and of the random row.
         progress: told of predictions as they are made.
@@ -140,7 +142,7 @@ def evaluate_pair(
     taken = {row.name for row in rows}
     for name, router in routers.items():
         shown = f"{name} router" if name in taken else name
-        rows.append(router_row(benchmark, router, name=shown, progress=progress))
+        rows.append(router_row(benchmark, router, name=shown, kind=kind, progress=progress))
     return score_rows(benchmark, [*rows, *extra], replicates=replicates, seed=seed)
 
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from turnout.engine import Engine
 from turnout.errors import TurnoutError
-from turnout.gateway.building import build_engine, build_providers, check_auto
+from turnout.gateway.building import auto_route, build_engine, build_providers, check_auto
 from turnout.gateway.chat import Chat
 from turnout.gateway.headers import new_request_id, refusal_headers
 from turnout.gateway.models import Catalog
@@ -54,7 +54,7 @@ class _Gateway:
             self.chat = Chat(
                 engine,
                 providers,
-                Catalog(engine, self.settings.auto, self.settings.allow_passthrough),
+                Catalog(engine, auto_route(self.settings, engine), self.settings.allow_passthrough),
                 self.settings.max_body_bytes,
             )
             self.problem = _problem(engine)

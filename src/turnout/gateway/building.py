@@ -5,7 +5,7 @@ from __future__ import annotations
 from turnout.artifacts.opening import open_router
 from turnout.engine import Engine
 from turnout.errors import InputError, SettingsError, UnknownNameError
-from turnout.names import parse_route
+from turnout.names import format_route, parse_route
 from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
 from turnout.providers.openai import OpenAIProvider
@@ -36,12 +36,22 @@ def build_engine(settings: Settings) -> Engine:
     return engine
 
 
+def auto_route(settings: Settings, engine: Engine) -> str:
+    """The route that model `auto` means: the one that is named, or half strong calls by `blend`."""
+    if settings.auto:
+        return settings.auto
+    router = "blend" if "blend" in engine.routers else next(iter(engine.routers))
+    return format_route(engine.route_for_share(router, 0.5))
+
+
 def check_auto(settings: Settings) -> None:
-    """Raise where `auto` does not name a route over the configured routers.
+    """Raise where `auto` is given and does not name a route over the configured routers.
 
     Raises:
         SettingsError: names the value and the way out.
     """
+    if not settings.auto:
+        return
     try:
         parse_route(settings.auto, routers=settings.routers, field="auto")
     except InputError as error:

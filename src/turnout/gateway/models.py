@@ -11,8 +11,8 @@ from turnout.names import RouteSpec, format_route, is_route
 from turnout.settings import AUTO
 from turnout.types import Candidate
 
-LISTED_THRESHOLDS = (0.25, 0.5, 0.75)
-"""Every threshold from 0 to 1 works; these are listed."""
+LISTED_SHARES = (0.75, 0.5, 0.25)
+"""Every threshold from 0 to 1 works; listed are those of about these shares of strong calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Catalog:
     def names(self) -> list[str]:
         """The names listed by `GET /v1/models`, `auto` first."""
         routes = [
-            format_route(RouteSpec(router, threshold))
+            format_route(self.engine.route_for_share(router, share))
             for router in self.engine.routers
-            for threshold in LISTED_THRESHOLDS
+            for share in LISTED_SHARES
         ]
         candidates = self.engine.pool.names if self.allow_passthrough else ()
         return [AUTO, *routes, *candidates]

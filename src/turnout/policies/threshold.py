@@ -47,13 +47,9 @@ class ThresholdPolicy:
             index=np.where(to_strong, 0, 1).astype(np.intp),
             code=tuple(codes[int(s)] for s in to_strong),
             reason=tuple(
-                self._sentence(float(rate), bool(s), strong, weak)
+                f"{prediction.pair.sentence(float(rate), strong, weak)}"
+                f"{', at least ' if s else ' only, below '}{self.threshold:g}"
                 for rate, s in zip(win_rate, to_strong, strict=True)
             ),
             win_rate=win_rate,
         )
-
-    def _sentence(self, rate: float, to_strong: bool, strong: str, weak: str) -> str:
-        if to_strong:
-            return f"{strong} wins over {weak} at a rate of {rate:.3f}, at least {self.threshold:g}"
-        return f"{strong} wins over {weak} at a rate of {rate:.3f} only, below {self.threshold:g}"

@@ -60,6 +60,11 @@ def kind(value: object) -> Kind:
     return Kind("a list")
 
 
+def query_of_prompt(prompt: str) -> Query:
+    """The query of one user message, read as a chat request is: cut where it is long, and noted."""
+    return read_query({"messages": [{"role": "user", "content": prompt}]})
+
+
 def read_query(body: Mapping[str, Any]) -> Query:
     """Read what routers and policies need of a chat request.
 
