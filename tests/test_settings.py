@@ -212,3 +212,10 @@ def test_the_guides_examples_are_settings() -> None:
     read = [parse_settings(example, ENV) for example in examples]
     assert [len(s.candidates) for s in read] == [2, 2]
     assert read[1].max_body_bytes == MAX_BODY_BYTES
+
+
+@pytest.mark.parametrize("name", ["two\\nlines", "a\\tb", "bell\\a"])
+def test_a_candidate_has_no_control_characters_in_its_name(name: str) -> None:
+    text = f'providers: {{up: {{base_url: "http://x/v1"}}}}\ncandidates: [{{name: "{name}"}}]\n'
+    with pytest.raises(SettingsError, match=r"candidates\[0\]\.name"):
+        parse_settings(text, {})

@@ -107,7 +107,7 @@ class Engine:
                 recorded = self._recorded_picousd(key, candidates)
                 for candidate, usual in zip(candidates, recorded, strict=True):
                     if candidate.price is None and np.isnan(usual):
-                        remedy = "give a price for this model in the settings"
+                        remedy = "give a price for this model, in the settings or with --price"
                         raise InputError("price", candidate.name, remedy)
                 self.policy(RouteSpec(key, 0.0), candidates)
 

@@ -90,7 +90,7 @@ class PriceSettings(_Tree):
 class CandidateSettings(_Tree):
     """A model that requests may be sent to."""
 
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
     model: str | None = None
     provider: str | None = None
     price: PriceSettings | None = None

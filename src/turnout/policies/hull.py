@@ -56,7 +56,9 @@ def operating_points(
     """
     if np.isnan(cost_usd).any():
         unknown = [n for n, bad in zip(names, np.isnan(cost_usd).any(axis=0), strict=True) if bad]
-        raise InputError("price", unknown[0], "give a price for this model in the settings")
+        raise InputError(
+            "price", unknown[0], "give a price for this model, in the settings or with --price"
+        )
     complete = ~np.isnan(score).any(axis=1)
     if not complete.any():
         raise InputError("outcomes", 0, "no prompt has a score of every candidate")
@@ -173,7 +175,9 @@ class HullPolicy:
         names = [c.name for c in candidates]
         if np.isnan(cost_picousd).any():
             bad = names[int(np.argmax(np.isnan(cost_picousd).any(axis=0)))]
-            raise InputError("price", bad, "give a price for this model in the settings")
+            raise InputError(
+                "price", bad, "give a price for this model, in the settings or with --price"
+            )
         point, n = self.point, len(prediction.quality)
         if point.constant in names:
             index = np.full(n, names.index(point.constant), dtype=np.intp)

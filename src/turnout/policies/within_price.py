@@ -45,7 +45,7 @@ class WithinPricePolicy:
             raise InputError(
                 "price",
                 names[int(unpriced.argmax())],
-                "give a price for this model in the settings",
+                "give a price for this model, in the settings or with --price",
             )
         cost = np.where(np.isnan(cost_picousd), np.inf, cost_picousd)
         quality = prediction.quality.astype(np.float64)
