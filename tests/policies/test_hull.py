@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from turnout.errors import InputError
 from turnout.policies.base import Choice
 from turnout.policies.hull import (
+    SWEEP,
     HullPolicy,
     OperatingPoint,
     best_value,
     operating_points,
+    trade_offs,
     upper_hull,
 )
 from turnout.types import Candidate, Prediction
@@ -234,3 +236,12 @@ def test_a_hull_policy_needs_points_and_a_share() -> None:
     for bad in (-0.1, 1.1, float("nan")):
         with pytest.raises(InputError, match="from 0 to 1"):
             HullPolicy(HULL, bad)
+
+
+@pytest.mark.parametrize("span", [0.0, 1e-9, 0.01, 3.0])
+def test_trade_offs_rise_and_end_with_quality_alone(span: float) -> None:
+    found = trade_offs(span)
+    assert found == sorted(found)
+    assert found[-1] == float("inf")
+    assert all(worth > 0 for worth in found)
+    assert len(found) == (1 if span == 0 else SWEEP + 1)

@@ -10,7 +10,6 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.artifacts.opening import open_router
 from turnout.calibration import (
     Calibration,
     PriceCalibration,
@@ -18,7 +17,7 @@ from turnout.calibration import (
     calibrate_saving,
     calibrate_share,
 )
-from turnout.cli.pool import engine_from_config, make_pool, pool_options, router_options
+from turnout.cli.pool import engine_from_options, pool_options, router_options
 from turnout.data.prompts import read_prompts
 from turnout.engine import Engine
 from turnout.errors import InputError, UnknownNameError
@@ -39,11 +38,6 @@ from turnout.types import PICO, Pool, Query
 @click.option("--budget-usd", type=float, help="Most USD a request on average, such as 0.002.")
 @router_options
 @pool_options
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="Take candidates, prices and routers from this turnout.yaml instead.",
-)
 @click.option(
     "--batch",
     type=click.IntRange(min=1, max=100_000),
@@ -73,14 +67,17 @@ def calibrate(
     if (strong_share is None) == (budget_usd is None):
         raise InputError("strong_share", strong_share, "give --strong-share or --budget-usd")
     queries = read_prompts(prompts)
-    if config is not None:
-        engine = engine_from_config(config, artifact)
-    else:
-        pool = make_pool(strong=strong, weak=weak, models=models, prices=prices)
+    engine = engine_from_options(
+        router=router,
+        artifact=artifact,
+        strong=strong,
+        weak=weak,
+        models=models,
+        prices=prices,
+        config=config,
         # A coin without a seed would give every run another threshold.
-        options = {"seed": 0} if router == "random" else None
-        opened = open_router(router, artifact=artifact, options=options)
-        engine = Engine(pool, {router: opened})
+        router_options={"seed": 0} if router == "random" else None,
+    )
     found = calibrate_engine(
         engine, router, queries, strong_share=strong_share, budget_usd=budget_usd, batch=batch
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from turnout.artifacts.opening import open_router
 from turnout.engine import Engine
-from turnout.errors import InputError
+from turnout.errors import InputError, UnknownNameError
+from turnout.pricing import with_list_values
 from turnout.types import Candidate, Pool, Price
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -19,8 +21,13 @@ STRONG, WEAK = "gpt-4o", "gpt-4o-mini"
 
 
 def pool_options(command: F) -> F:
-    """`--strong`, `--weak`, `--model` (repeated, strongest first), `--price`."""
+    """`--strong`, `--weak`, `--model` (repeated, strongest first), `--price`, or `--config`."""
     for option in (
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            help="Take candidates, prices and routers from this turnout.yaml instead.",
+        ),
         click.option(
             "--price",
             "prices",
@@ -74,7 +81,35 @@ def make_pool(*, strong: str, weak: str, models: Sequence[str], prices: Sequence
     return Pool(candidates=tuple(_candidate(n, given.get(n)) for n in names), default=names[0])
 
 
-def engine_from_config(config: Path, artifact: Path | None) -> Engine:
+def engine_from_options(
+    *,
+    router: str,
+    artifact: Path | None,
+    strong: str,
+    weak: str,
+    models: Sequence[str],
+    prices: Sequence[str],
+    config: Path | None,
+    router_options: Mapping[str, Any] | None = None,
+) -> Engine:
+    """The engine that `router_options` and `pool_options` of a command mean.
+
+    Raises:
+        UnknownNameError: no such router, or the configuration does not have it.
+        TurnoutError: an option cannot be used.
+    """
+    if config is not None:
+        engine = _from_config(config, artifact)
+    else:
+        pool = make_pool(strong=strong, weak=weak, models=models, prices=prices)
+        opened = open_router(router, artifact=artifact, options=router_options)
+        engine = Engine(pool, {router: opened})
+    if router not in engine.routers:
+        raise UnknownNameError("router", router, engine.routers)
+    return engine
+
+
+def _from_config(config: Path, artifact: Path | None) -> Engine:
     """The engine of a turnout.yaml: its candidates, prices and routers.
 
     Raises:
@@ -116,8 +151,4 @@ def _price(text: str, names: Sequence[str]) -> tuple[str, Price]:
 
 
 def _candidate(name: str, price: Price | None) -> Candidate:
-    from turnout.pricing import list_context_tokens, list_price
-
-    return Candidate(
-        name=name, price=price or list_price(name), context_tokens=list_context_tokens(name)
-    )
+    return with_list_values(Candidate(name=name, price=price))

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import click
 
-from turnout.artifacts.opening import open_router
-from turnout.cli.pool import engine_from_config, make_pool, pool_options, router_options
+from turnout.cli.pool import engine_from_options, pool_options, router_options
 from turnout.data.prompts import read_prompts
 from turnout.engine import Engine, KnowsShares
-from turnout.errors import InputError, UnknownNameError
+from turnout.errors import InputError
 from turnout.names import RouteSpec, format_route
 from turnout.types import Decision, Query
 from turnout.wire.chat import query_of_prompt
@@ -35,11 +34,6 @@ from turnout.wire.chat import query_of_prompt
 )
 @router_options
 @pool_options
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="Take candidates, prices and routers from this turnout.yaml instead.",
-)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
 def route(
     prompts: tuple[str, ...],
@@ -57,13 +51,15 @@ def route(
 ) -> None:
     """Decide for PROMPTS, and say why. No key, no network."""
     queries = _queries(prompts, file)
-    if config is not None:
-        engine = engine_from_config(config, artifact)
-    else:
-        pool = make_pool(strong=strong, weak=weak, models=models, prices=prices)
-        engine = Engine(pool, {router: open_router(router, artifact=artifact)})
-    if router not in engine.routers:
-        raise UnknownNameError("router", router, engine.routers)
+    engine = engine_from_options(
+        router=router,
+        artifact=artifact,
+        strong=strong,
+        weak=weak,
+        models=models,
+        prices=prices,
+        config=config,
+    )
     engine.check()
     spec = _spec(router, threshold, strong_share, engine)
     decisions = engine.decide_many(queries, spec)

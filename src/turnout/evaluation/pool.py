@@ -18,15 +18,13 @@ from turnout.evaluation.intervals import REPLICATES, Estimate, Resampler, percen
 from turnout.evaluation.pool_report import ALWAYS, CategoryRow, PoolReport, PoolRow
 from turnout.evaluation.report import RowKind
 from turnout.evaluation.run import Progress, predict_quality
-from turnout.policies.hull import HullPolicy, best_value, operating_points
+from turnout.policies.hull import HullPolicy, best_value, operating_points, trade_offs
 from turnout.routers.base import Router
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 BEST_SINGLE = "best single"
-SWEEP = 64
-"""Trade-offs between quality and cost that a router is swept over."""
 FOLDS = 5
 KNOBS = (*(i / 20 for i in range(20)), 0.96, 0.97, 0.98, 0.99, 0.995, 0.998, 1.0)
 """Settings of the hull's knob that are measured; cheap models crowd near 1."""
@@ -66,10 +64,10 @@ def evaluate_pool(
     meter = _Meter(benchmark, replicates, seed)
     rows = meter.singles() + meter.baselines()
     for name, router in routers.items():
-        quality, _ = predict_quality(
+        found, _ = predict_quality(
             router, benchmark.queries, benchmark.candidates, progress=progress
         )
-        row = QualityRow(name=name, kind=kind, quality=quality)
+        row = QualityRow(name=name, kind=kind, quality=found.quality)
         rows += meter.routed(row) + meter.with_hull(row)
         rows += meter.operating_points(row, router)
     for row in extra:
@@ -301,8 +299,7 @@ class _Meter:
 
     def _worths(self) -> list[float]:
         """Trade-offs from cost alone to quality alone, in USD for one unit of quality."""
-        top = self._span[1] - self._span[0]
-        return [0.0, *np.geomspace(top * 1e-2, top * 1e4, SWEEP).tolist(), math.inf]
+        return [0.0, *trade_offs(self._span[1] - self._span[0])]
 
     def _point(self, choice: Index) -> tuple[float, float]:
         rows = np.arange(self._benchmark.n)

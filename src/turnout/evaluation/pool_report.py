@@ -9,7 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from turnout.evaluation.intervals import Estimate
-from turnout.evaluation.report import RowKind, align, json_estimate, json_number, scaled
+from turnout.evaluation.report import (
+    RowKind,
+    align,
+    json_estimate,
+    json_interval,
+    json_number,
+    scaled,
+)
 
 ALWAYS = "always "
 """How the row of a single model begins."""
@@ -96,12 +103,7 @@ class PoolReport:
             "groups": self.groups,
             "models": list(self.models),
             "scale": self.scale,
-            "interval": {
-                "level": 0.95,
-                "method": "percentile bootstrap over groups, paired",
-                "replicates": self.replicates,
-                "seed": self.seed,
-            },
+            "interval": json_interval(self.replicates, self.seed),
             "rows": [row.to_dict() for row in self.rows],
             "categories": [asdict(row) for row in self.categories],
             "notes": list(self.notes),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from turnout.evaluation.intervals import Estimate
+from turnout.evaluation.intervals import LEVEL, Estimate
 from turnout.evaluation.metrics import Vector
 
 RowKind = Literal["baseline", "transfer", "given", "in-domain", "published"]
@@ -121,12 +121,7 @@ class EvaluationReport:
             "cost_usd": None
             if self.cost_usd is None
             else {"strong": self.cost_usd[0], "weak": self.cost_usd[1]},
-            "interval": {
-                "level": 0.95,
-                "method": "percentile bootstrap over groups, paired",
-                "replicates": self.replicates,
-                "seed": self.seed,
-            },
+            "interval": json_interval(self.replicates, self.seed),
             "rows": [row.to_dict() for row in self.rows],
             "notes": list(self.notes),
         }
@@ -210,6 +205,16 @@ def _cell(estimate: Estimate | None, *, percent: bool = False, signed: bool = Fa
     return (
         f"{value} [{estimate.low * unit:{sign}.{digits}f} {estimate.high * unit:{sign}.{digits}f}]"
     )
+
+
+def json_interval(replicates: int, seed: int) -> dict[str, Any]:
+    """How the intervals of a report were made."""
+    return {
+        "level": LEVEL,
+        "method": "percentile bootstrap over groups, paired",
+        "replicates": replicates,
+        "seed": seed,
+    }
 
 
 def json_number(value: float) -> float | None:

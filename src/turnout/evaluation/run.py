@@ -22,7 +22,7 @@ from turnout.evaluation.intervals import (
 from turnout.evaluation.metrics import Vector, brier, brier_skill, ece
 from turnout.evaluation.report import Band, EvaluationReport, ReportRow, RowKind
 from turnout.routers.base import Router
-from turnout.types import Candidate, Query
+from turnout.types import Candidate, Prediction, Query
 
 RANDOM_SEEDS = 10
 """Runs that the random row averages, as in RouteLLM."""
@@ -60,24 +60,25 @@ def predict_quality(
     candidates: Sequence[Candidate],
     *,
     progress: Progress | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[Prediction, NDArray[np.float32]]:
     """Predict in batches.
 
     Returns:
-        (n, m) quality, and (n,) win rate of the first over the last candidate.
+        The prediction of all n queries (qualities alone), and (n,) win rates of the first over
+        the last candidate.
 
     Raises:
         UnknownNameError: the router does not know a candidate.
     """
     router.check(candidates)
-    quality, rate = [], []
+    parts = []
     for start in range(0, len(queries), BATCH):
-        part = router.predict(queries[start : start + BATCH], candidates)
-        quality.append(part.quality)
-        rate.append(part.win_rate(candidates[0].name, candidates[-1].name))
+        parts.append(router.predict(queries[start : start + BATCH], candidates))
         if progress is not None:
             progress(router.name, min(start + BATCH, len(queries)), len(queries))
-    return np.concatenate(quality), np.concatenate(rate)
+    quality = np.concatenate([part.quality for part in parts])
+    whole = replace(parts[0], quality=quality, output_tokens=None)
+    return whole, whole.win_rate(candidates[0].name, candidates[-1].name)
 
 
 def router_row(
@@ -93,13 +94,14 @@ def router_row(
     Raises:
         UnknownNameError: the router does not know a model (set its `known_as`).
     """
-    _, rate = predict_quality(router, benchmark.queries, benchmark.candidates, progress=progress)
-    rule = router.predict(benchmark.queries[:1], benchmark.candidates).pair.kind
+    found, rate = predict_quality(
+        router, benchmark.queries, benchmark.candidates, progress=progress
+    )
     return ScoreRow(
         name=name or router.name,
         kind=kind,
         scores=rate.astype(np.float64),
-        is_probability=rule in ("difference", "logistic"),
+        is_probability=found.pair.kind in ("difference", "logistic"),
     )
 
 

@@ -73,7 +73,7 @@ def operating_points(
         for j, name in enumerate(names)
     ]
     rows = np.arange(len(score))
-    for worth in _worths(cost):
+    for worth in trade_offs(float(np.ptp(cost, axis=1).max())):
         pick = best_value(predicted, cost, worth)
         found.append(
             OperatingPoint(
@@ -123,13 +123,15 @@ def _below(a: OperatingPoint, b: OperatingPoint, c: OperatingPoint) -> bool:
     return across <= (b.cost_usd - a.cost_usd) * (c.quality - a.quality)
 
 
-def _worths(cost_usd: NDArray[np.floating]) -> list[float]:
-    """Trade-offs from "a cent more is too much" to "quality alone", on a log scale."""
-    gaps = cost_usd.max(axis=1) - cost_usd.min(axis=1)
-    top = float(gaps.max())
-    if top <= 0.0:
+def trade_offs(span_usd: float) -> list[float]:
+    """What a unit of quality may be worth, from "a cent more is too much" to quality alone.
+
+    Args:
+        span_usd: largest difference in price between candidates; without any, quality decides.
+    """
+    if span_usd <= 0.0:
         return [float("inf")]
-    return [*np.geomspace(top * 1e-2, top * 1e4, SWEEP), float("inf")]
+    return [*np.geomspace(span_usd * 1e-2, span_usd * 1e4, SWEEP).tolist(), float("inf")]
 
 
 @dataclass(frozen=True, slots=True)
