@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -22,7 +22,7 @@ from turnout.errors import (
     RouterError,
     UnknownNameError,
 )
-from turnout.names import RouteSpec, parse_route
+from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.base import Choice, Policy
 from turnout.policies.constraints import exclusions
 from turnout.policies.hull import HullPolicy, OperatingPoint, operating_points
@@ -66,6 +66,8 @@ class Engine:
     Args:
         pool: the candidates, strongest first.
         routers: by name.
+        fallbacks: router name → the route that decides where that router fails; without one, and
+            where it fails too, the pool's default candidate serves.
         new_id: makes decision ids; passed in by tests.
     """
 
@@ -74,6 +76,7 @@ class Engine:
         pool: Pool,
         routers: Mapping[str, Router],
         *,
+        fallbacks: Mapping[str, RouteSpec] | None = None,
         new_id: Callable[[], str] = lambda: f"dec_{secrets.token_hex(8)}",
     ) -> None:
         if not pool.candidates:
@@ -84,12 +87,20 @@ class Engine:
         if pool.default not in pool.names:
             raise UnknownNameError("candidate", pool.default, pool.names)
         self.pool, self.routers, self._new_id = pool, dict(routers), new_id
+        self._fallback_routes = dict(fallbacks or {})
+        for name, spec in self._fallback_routes.items():
+            for known in (name, spec.router):
+                if known not in self.routers:
+                    raise UnknownNameError("router", known, self.routers)
+            if spec.router in self._fallback_routes:
+                remedy = "name a router that has no fallback of its own, such as rules"
+                raise InputError(f"fallback of {name}", spec.router, remedy)
         self._policies: dict[tuple[RouteSpec, tuple[str, ...]], Policy] = {}
         self._points: dict[tuple[str, tuple[str, ...]], tuple[OperatingPoint, ...]] = {}
         self._recorded: dict[tuple[str, tuple[str, ...]], NDArray[np.float64]] = {}
         self._lock = threading.Lock()
         self.fallbacks = 0
-        """Decisions that the default candidate served because a router failed."""
+        """Decisions in which a router failed, and a fallback route or the default decided."""
 
     def check(self) -> None:
         """Raise what routing would raise later: unknown candidates, missing prices or outcomes.
@@ -133,6 +144,14 @@ class Engine:
             # Four decimals read well; cut down, so that the share is not below what was asked.
             return RouteSpec(router, math.floor(found * 1e4) / 1e4)
         return RouteSpec(router, 1.0 - share)
+
+    def waits(self, router: str) -> bool:
+        """Whether a router's decisions take long or call something: run them off an event loop."""
+        names = [router]
+        if router in self._fallback_routes:
+            names.append(self._fallback_routes[router].router)
+        found = (self.routers.get(name) for name in names)
+        return any(getattr(opened, "waits", False) for opened in found)
 
     def decide(
         self, query: Query, spec: RouteSpec, *, allow: Sequence[str] | None = None
@@ -210,12 +229,18 @@ class Engine:
             with self._lock:
                 self.fallbacks += len(queries)
             # Not the message: an error that is not ours may quote the prompt.
+            stand_in = self._fallback_routes.get(spec.router)
             log.error(
-                "router %s failed with %s; the default candidate serves\n%s",
+                "router %s failed with %s; %s\n%s",
                 spec.router,
                 type(error).__name__,
+                "the default candidate serves"
+                if stand_in is None
+                else f"{format_route(stand_in)} decides",
                 "".join(traceback.format_tb(error.__traceback__)),
             )
+            if stand_in is not None:
+                return self._stand_in(queries, candidates, spec, stand_in, excluded, error)
             return [
                 self._default(query, candidates, spec, why, error, start)
                 for query, why in zip(queries, excluded, strict=True)
@@ -225,6 +250,20 @@ class Engine:
             self._chosen(i, query, routed, spec, why, elapsed_us)
             for i, (query, why) in enumerate(zip(queries, excluded, strict=True))
         ]
+
+    def _stand_in(
+        self,
+        queries: Sequence[Query],
+        candidates: Sequence[Candidate],
+        failed: RouteSpec,
+        spec: RouteSpec,
+        excluded: Sequence[Mapping[str, str]],
+        error: Exception,
+    ) -> list[Decision]:
+        """The decisions of the fallback route, which say what failed and who decided instead."""
+        note = f"router {failed.router} failed, {format_route(spec)} decided: {error}"
+        made = self._decide_group(queries, candidates, spec, excluded)
+        return [replace(d, fallback=True, notes=(*d.notes, note)) for d in made]
 
     def _route(
         self, queries: Sequence[Query], candidates: Sequence[Candidate], spec: RouteSpec

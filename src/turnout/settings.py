@@ -106,6 +106,9 @@ class RouterSettings(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
     artifact: Path | None = None
+    fallback: str = ""
+    """The route that decides where this router fails, such as `router-rules-0.5`; without one, the
+    default candidate serves."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -378,4 +381,4 @@ def _router(router: RouterSettings, folder: Path) -> RouterSettings:
     if isinstance(extra.get("file"), str):
         extra["file"] = str(folder / extra["file"])
     artifact = None if router.artifact is None else folder / router.artifact
-    return RouterSettings(artifact=artifact, **extra)
+    return RouterSettings(artifact=artifact, fallback=router.fallback, **extra)

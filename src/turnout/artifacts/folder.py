@@ -24,15 +24,21 @@ MANIFEST, ARRAYS, CARD = "manifest.json", "arrays.safetensors", "card.md"
 
 
 def write_artifact(
-    folder: Path, manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], card: str
+    folder: Path,
+    manifest: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    card: str,
+    *,
+    files: Mapping[str, bytes] | None = None,
 ) -> str:
     """Write an artifact folder, replacing one that is there; returns its fingerprint.
 
     Args:
         folder: where to; its parent is made.
-        manifest: JSON-ready; `format` and `arrays_sha256` are added.
+        manifest: JSON-ready; `format`, `arrays_sha256` and `files_sha256` are added.
         arrays: by name.
         card: Markdown for people.
+        files: what else belongs to it, by plain file name: an ONNX model, a tokenizer.
 
     Raises:
         ArtifactError: `folder` exists and is not an artifact, so it is left alone; or it cannot
@@ -44,12 +50,15 @@ def write_artifact(
         raise ArtifactError(f"{folder} exists and is not an artifact; choose another place for it")
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     digest = hashlib.sha256(data).hexdigest()
-    text = json.dumps(
-        {"format": FORMAT, **manifest, "arrays_sha256": digest}, indent=2, ensure_ascii=False
-    )
-    files = {ARRAYS: data, MANIFEST: f"{text}\n".encode(), CARD: card.encode()}
+    more = dict(files or {})
+    stated: dict[str, Any] = {"format": FORMAT, **manifest, "arrays_sha256": digest}
+    if more:
+        stated["files_sha256"] = {n: hashlib.sha256(c).hexdigest() for n, c in more.items()}
+    text = json.dumps(stated, indent=2, ensure_ascii=False)
     try:
-        _replace(folder, files)
+        _replace(
+            folder, {**more, ARRAYS: data, MANIFEST: f"{text}\n".encode(), CARD: card.encode()}
+        )
     except OSError as error:
         raise ArtifactError(f"cannot write {folder}: {error.strerror}; choose another") from error
     return _fingerprint(f"{text}\n")
@@ -85,6 +94,25 @@ def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
     except SafetensorError as error:
         raise ArtifactError(f"artifact {folder}: {ARRAYS}: {error}") from error
     return manifest, arrays, _fingerprint(text)
+
+
+def read_file(folder: Path, manifest: Mapping[str, Any], name: str) -> bytes:
+    """One of an artifact's further files, verified against its manifest.
+
+    Raises:
+        ArtifactError: the manifest does not list it, or it is missing or corrupt.
+    """
+    stated = manifest.get("files_sha256")
+    wanted = stated.get(name) if isinstance(stated, dict) else None
+    if wanted is None:
+        raise ArtifactError(f"artifact {folder}: its manifest lists no {name}; train it again")
+    data = _read(folder / name)
+    if hashlib.sha256(data).hexdigest() != wanted:
+        raise ArtifactError(
+            f"artifact {folder} is corrupt: {name} does not match its manifest; "
+            "copy or train it again"
+        )
+    return data
 
 
 def _replace(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from turnout import registry
-from turnout.artifacts.folder import read_artifact
+from turnout.artifacts.folder import read_artifact, read_file
+from turnout.encoders.base import Encoder
 from turnout.encoders.opening import open_encoder
-from turnout.errors import ArtifactError, InputError, UnknownNameError, suggest
+from turnout.errors import ArtifactError, InputError, TurnoutError, UnknownNameError, suggest
 from turnout.routers.arrays import Arrays
-from turnout.routers.base import FittedHead, Head, Router
+from turnout.routers.base import FittedHead, Head, OpenedArtifact, Router
 from turnout.routers.columns import Columns
 from turnout.routers.inputs import Inputs
 from turnout.routers.platt import Platt
@@ -46,7 +47,13 @@ def open_router(
         artifact = given.pop("artifact", None)
     if is_head(kind):
         _refuse_unknown(name, given, ("artifact",))
-        return _open_trained(name, kind, Path(artifact) if artifact else PRETRAINED / name)
+        opened = _read(name, Path(artifact) if artifact else shipped(name))
+        return _made(opened, lambda: assemble(name, kind, opened))
+    if opens_artifacts(kind):
+        takes = tuple(inspect.signature(kind.from_artifact).parameters)[1:]
+        _refuse_unknown(name, given, (*takes, "artifact"))
+        opened = _read(name, Path(artifact) if artifact else shipped(name))
+        return _made(opened, lambda: kind.from_artifact(opened, **given))
     if artifact is not None:
         raise InputError("artifact", str(artifact), f"router {name!r} is not trained: leave it out")
     _refuse_unknown(name, given, tuple(inspect.signature(kind).parameters))
@@ -54,13 +61,51 @@ def open_router(
     return router
 
 
+def shipped(name: str) -> Path:
+    """The folder of the artifact that ships for a router, in this package or in another one.
+
+    A distribution with a large artifact names its folder by an entry point of the group
+    `turnout.artifacts`: a `pathlib.Path`.
+    """
+    if name in registry.names("artifacts"):
+        return Path(registry.load("artifacts", name))
+    return PRETRAINED / name
+
+
 def is_head(kind: Any) -> bool:
     """Whether what is registered is the head of a trained router."""
     return isinstance(kind, type) and hasattr(kind, "from_arrays")
 
 
+def opens_artifacts(kind: Any) -> bool:
+    """Whether what is registered is a router that opens an artifact of its own layout."""
+    return isinstance(kind, type) and hasattr(kind, "from_artifact")
+
+
+def open_parts(
+    name: str,
+    manifest: Mapping[str, Any],
+    arrays: Arrays,
+    files: Mapping[str, bytes] | None = None,
+) -> Router:
+    """The router of an artifact that is not written yet."""
+    kind = registry.load("routers", name)
+    opened = OpenedArtifact(
+        where=f"router {name}",
+        manifest=manifest,
+        arrays=arrays,
+        fingerprint=None,
+        encoder=_encoder(name, manifest),
+        read=lambda file: (files or {})[file],
+    )
+    if is_head(kind):
+        return assemble(name, kind, opened)
+    router: Router = kind.from_artifact(opened)
+    return router
+
+
 def trainable() -> tuple[str, ...]:
-    """Names of the routers that `turnout train` can fit."""
+    """Names of the routers that are made of a head: rows in, quality out."""
     return tuple(name for name, kind in registry.items("routers") if is_head(kind))
 
 
@@ -86,43 +131,68 @@ def _refuse_unknown(name: str, given: Mapping[str, Any], known: tuple[str, ...])
             )
 
 
-def _open_trained(name: str, head: type[Head], folder: Path) -> TrainedRouter:
+def _read(name: str, folder: Path) -> OpenedArtifact:
     manifest, arrays, fingerprint = read_artifact(folder)
     if manifest.get("router") != name:
         raise ArtifactError(
             f"artifact {folder} is of router {manifest.get('router')!r}, not {name!r}; "
             f"open it as {manifest.get('router')!r} or train {name!r}"
         )
+    where = f"artifact {folder}"
     try:
-        return assemble(name, head, manifest, arrays, fingerprint)
+        encoder = _encoder(name, manifest)
+    except (KeyError, TypeError) as error:
+        raise _misfit(where, error) from error
+    return OpenedArtifact(
+        where=where,
+        manifest=manifest,
+        arrays=arrays,
+        fingerprint=fingerprint,
+        encoder=encoder,
+        read=lambda file: read_file(folder, manifest, file),
+    )
+
+
+def _made(opened: OpenedArtifact, make: Callable[[], Router]) -> Router:
+    try:
+        return make()
     except (LookupError, TypeError, ValueError) as error:
-        if isinstance(error, UnknownNameError):  # an encoder; it lists those that exist
+        if isinstance(error, TurnoutError):  # says better what is wrong
             raise
-        raise ArtifactError(
-            f"artifact {folder}: its manifest or arrays do not fit ({error!r}); train it again"
-        ) from error
+        raise _misfit(opened.where, error) from error
 
 
-def assemble(
-    name: str,
-    head: type[Head],
-    manifest: Mapping[str, Any],
-    arrays: Arrays,
-    fingerprint: str | None,
-) -> TrainedRouter:
-    """The router that a manifest and its arrays describe.
+def _misfit(where: str, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{where}: its manifest or arrays do not fit ({error!r}); train it again")
+
+
+def _encoder(name: str, manifest: Mapping[str, Any]) -> Encoder | None:
+    """The encoder that a manifest states; None where it states none.
 
     Raises:
-        ArtifactError: it was fitted with another encoder than the one installed, or its columns
-            are not those of its arrays.
+        ArtifactError: the one installed is another than the router was fitted with.
     """
-    stated = manifest["encoder"]
+    stated = manifest.get("encoder")
+    if stated is None:
+        return None
     encoder = open_encoder(stated["name"])
     if encoder.fingerprint != stated["fingerprint"]:
         raise ArtifactError(
             f"router {name}: fitted with encoder {stated['name']} {stated['fingerprint'][:12]}…, "
             f"but {encoder.fingerprint[:12]}… is installed; train it again"
         )
+    return encoder
+
+
+def assemble(name: str, head: type[Head], opened: OpenedArtifact) -> TrainedRouter:
+    """The router around a head that an artifact describes.
+
+    Raises:
+        ArtifactError: its columns are not those of its arrays.
+    """
+    manifest, arrays = opened.manifest, opened.arrays
+    if opened.encoder is None:
+        raise KeyError("encoder")
     columns = manifest["columns"]
     known = Reference.from_arrays(_part(arrays, "reference/"))
     if len(columns["names"]) != known.predicted.shape[1]:
@@ -132,8 +202,8 @@ def assemble(
         )
     return TrainedRouter(
         name=name,
-        fingerprint=fingerprint,
-        inputs=Inputs.from_arrays(encoder, _part(arrays, "inputs/")),
+        fingerprint=opened.fingerprint,
+        inputs=Inputs.from_arrays(opened.encoder, _part(arrays, "inputs/")),
         head=head.from_arrays(_part(arrays, "head/")),
         platt=Platt.from_arrays(_part(arrays, "platt/")) if "platt/slope" in arrays else None,
         columns=Columns(
@@ -142,12 +212,17 @@ def assemble(
             strong_prior=float(columns.get("strong_prior", 0.0)),
             weak_prior=float(columns.get("weak_prior", 0.0)),
         ),
-        pair=_pair(manifest["pair"]),
+        pair=read_pair(manifest["pair"]),
         known=known,
     )
 
 
-def _pair(stated: Mapping[str, Any]) -> PairRule:
+def read_pair(stated: Mapping[str, Any]) -> PairRule:
+    """The pair rule of a manifest.
+
+    Raises:
+        ValueError: no such rule, or numbers that are not finite.
+    """
     rule = PairRule(**stated)
     if rule.kind not in get_args(get_type_hints(PairRule)["kind"]):
         raise ValueError(f"pair: {rule.kind!r} is no rule")

@@ -11,7 +11,8 @@ import numpy as np
 from turnout.data.outcomes import read_outcomes
 from turnout.data.table import OutcomeTable
 from turnout.encoders.opening import DEFAULT
-from turnout.training.fit import fit_router
+from turnout.errors import InputError
+from turnout.training import trainers
 
 
 @click.command()
@@ -27,16 +28,27 @@ from turnout.training.fit import fit_router
 )
 @click.option("--encoder", default=DEFAULT, show_default=True, help="Or hashing-1024.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-def train(router: str, data: Path, out: Path, encoder: str, seed: int) -> None:
-    """Fit ROUTER (mf, linear, knn, clusters, blend) on your own outcomes."""
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of this router's training; repeat it.",
+)
+def train(
+    router: str, data: Path, out: Path, encoder: str, seed: int, options: Sequence[str]
+) -> None:
+    """Fit ROUTER on your own outcomes (blend, clusters, knn, linear, mf, or a plug-in's)."""
+    given = dict(_option(text) for text in options)
     table = read_outcomes(data)
-    fitted = fit_router(
+    fitted = trainers.train(
         router,
         table,
         encoder=encoder,
         seed=seed,
         source=data.name,
         progress=lambda text: click.echo(f"  {text}", err=True),
+        options=given,
     )
     fingerprint = fitted.write(out)
     measured = fitted.manifest["measured"]
@@ -51,6 +63,13 @@ def train(router: str, data: Path, out: Path, encoder: str, seed: int) -> None:
     click.echo(
         f"use it: turnout route --router {router} --artifact {out} {_models(_strongest_first(table))}"
     )
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise InputError("option", text, "give NAME=VALUE")
+    return name, value
 
 
 def _strongest_first(table: OutcomeTable) -> list[str]:

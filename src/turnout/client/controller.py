@@ -20,7 +20,13 @@ from turnout.client.completions import ChatCompletions, Targets
 from turnout.client.deciding import Decider
 from turnout.client.requests import settled
 from turnout.client.sdk import Clients
-from turnout.client.settings import Upstream, open_routers, read_pool, read_upstreams
+from turnout.client.settings import (
+    Upstream,
+    open_routers,
+    read_fallbacks,
+    read_pool,
+    read_upstreams,
+)
 from turnout.engine import Engine
 from turnout.errors import InputError, TurnoutError, UnknownNameError
 from turnout.routers.base import Router
@@ -100,7 +106,8 @@ class Controller:
         self._lock = threading.Lock()
         self._pool = read_pool(strong_model, weak_model, models, pool)
         self.routers = open_routers(routers, config or {})
-        self._decider = Decider(self._pool, self.routers)
+        fallbacks = read_fallbacks(self.routers, config or {})
+        self._decider = Decider(self._pool, self.routers, fallbacks)
         self._decider.check()
         self.model_counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         """Requests sent so far, per router and model: `client.model_counts["mf"]["gpt-4"]`."""

@@ -29,10 +29,17 @@ class Decider:
     Args:
         pool: the candidates; prices and windows may be missing.
         routers: by name.
+        fallbacks: router → the route that decides where it fails.
     """
 
-    def __init__(self, pool: Pool, routers: Mapping[str, Router]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        routers: Mapping[str, Router],
+        fallbacks: Mapping[str, RouteSpec] | None = None,
+    ) -> None:
         self._pool, self._routers = pool, routers
+        self._fallbacks = dict(fallbacks or {})
         self._lock = threading.Lock()
         self._engine: Engine | None = None
 
@@ -41,7 +48,9 @@ class Decider:
         """What decides on routes, with what the list knows of its candidates."""
         with self._lock:
             if self._engine is None:
-                self._engine = Engine(completed(self._pool), self._routers)
+                self._engine = Engine(
+                    completed(self._pool), self._routers, fallbacks=self._fallbacks
+                )
             return self._engine
 
     def check(self) -> None:

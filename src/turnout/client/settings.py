@@ -8,6 +8,7 @@ from typing import Any
 
 from turnout.artifacts.opening import open_router
 from turnout.errors import SettingsError, suggest
+from turnout.names import RouteSpec, parse_route
 from turnout.pricing import with_list_values
 from turnout.routers.base import Router
 from turnout.types import CAPABILITIES, Candidate, Pool, Price
@@ -133,6 +134,23 @@ def open_routers(
     return {name: _open(name, dict(config.get(name) or {})) for name in routers}
 
 
+def read_fallbacks(
+    routers: Mapping[str, Router], config: Mapping[str, Mapping[str, Any]]
+) -> dict[str, RouteSpec]:
+    """Router → the route that decides where it fails: `config={"causal_llm": {"fallback": …}}`.
+
+    Raises:
+        RouteNameError, UnknownNameError: one that is not a route over these routers.
+    """
+    return {
+        name: parse_route(
+            str(config[name]["fallback"]), routers=routers, field=f"config[{name!r}]['fallback']"
+        )
+        for name in routers
+        if (config.get(name) or {}).get("fallback")
+    }
+
+
 def completed(pool: Pool) -> Pool:
     """The pool with list prices and context windows where none was given."""
     return replace(pool, candidates=tuple(with_list_values(c) for c in pool.candidates))
@@ -162,6 +180,7 @@ def _open(name: str, options: dict[str, Any]) -> Router:
             "ships in the package, or give 'artifact': a folder made by `turnout train`"
         )
         raise SettingsError(f"config[{name!r}]", foreign[0], remedy)
+    options.pop("fallback", None)
     artifact = options.pop("artifact", None)
     return open_router(name, artifact=artifact, options=options or None)
 

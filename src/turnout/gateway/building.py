@@ -5,7 +5,7 @@ from __future__ import annotations
 from turnout.artifacts.opening import open_router
 from turnout.engine import Engine
 from turnout.errors import InputError, SettingsError, UnknownNameError
-from turnout.names import format_route, parse_route
+from turnout.names import RouteSpec, format_route, parse_route
 from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
 from turnout.providers.openai import OpenAIProvider
@@ -31,9 +31,31 @@ def build_engine(settings: Settings) -> Engine:
         for name, router in settings.routers.items()
     }
     check_auto(settings)
-    engine = Engine(build_pool(settings), routers)
+    engine = Engine(build_pool(settings), routers, fallbacks=_fallbacks(settings))
     engine.check()
     return engine
+
+
+def _fallbacks(settings: Settings) -> dict[str, RouteSpec]:
+    """Router → the route that stands in for it.
+
+    Raises:
+        SettingsError: a fallback that is not a route over the configured routers.
+    """
+    found = {}
+    for name, router in settings.routers.items():
+        if router.fallback:
+            found[name] = _own_route(settings, f"routers.{name}.fallback", router.fallback)
+    return found
+
+
+def _own_route(settings: Settings, field: str, route: str) -> RouteSpec:
+    try:
+        return parse_route(route, routers=settings.routers, field=field)
+    except InputError as error:
+        raise SettingsError(field, route, error.remedy) from error
+    except UnknownNameError as error:
+        raise SettingsError(field, route, str(error)) from error
 
 
 def auto_route(settings: Settings, engine: Engine) -> str:
@@ -50,14 +72,8 @@ def check_auto(settings: Settings) -> None:
     Raises:
         SettingsError: names the value and the way out.
     """
-    if not settings.auto:
-        return
-    try:
-        parse_route(settings.auto, routers=settings.routers, field="auto")
-    except InputError as error:
-        raise SettingsError("auto", settings.auto, error.remedy) from error
-    except UnknownNameError as error:
-        raise SettingsError("auto", settings.auto, str(error)) from error
+    if settings.auto:
+        _own_route(settings, "auto", settings.auto)
 
 
 def build_providers(settings: Settings) -> dict[str, Provider]:

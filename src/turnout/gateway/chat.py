@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -39,7 +40,7 @@ class Chat:
     async def complete(self, request: Request) -> Response:
         """Answer with the upstream's own bytes, and headers that explain the decision."""
         body = read_body(await read_bytes(request, self.max_body_bytes))
-        decision = self.decide(body)
+        decision = await self.decide(body)
         explained = decision_headers(decision)
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
         try:
@@ -66,7 +67,7 @@ class Chat:
     async def route(self, request: Request) -> Response:
         """The decision alone; nothing is called."""
         body = read_body(await read_bytes(request, self.max_body_bytes))
-        decision = self.decide(body)
+        decision = await self.decide(body)
         headers = {
             "content-type": "application/json",
             "x-request-id": new_request_id(),
@@ -74,8 +75,8 @@ class Chat:
         }
         return Response(json_bytes(decision.to_dict()), headers=headers)
 
-    def decide(self, body: Body) -> Decision:
-        """Which candidates to try for a request.
+    async def decide(self, body: Body) -> Decision:
+        """Which candidates to try for a request; a router that waits does so off the event loop.
 
         Raises:
             RequestError: not a chat request.
@@ -88,6 +89,8 @@ class Chat:
         target = self.catalog.resolve(model)
         if isinstance(target, Candidate):
             return self.engine.by_name(query, target.name)
+        if self.engine.waits(target.router):
+            return await run_in_threadpool(self.engine.decide, query, target)
         return self.engine.decide(query, target)
 
     def _caller(self, body: Body, headers: Mapping[str, str]) -> _Caller:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, Self, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.encoders.base import Encoder
 from turnout.routers.arrays import Array, Arrays
 from turnout.types import Candidate, Floats, Prediction, Query
 
@@ -48,6 +50,43 @@ class Router(Protocol):
         Raises:
             RouterError: it cannot predict now (a remote encoder is gone, say).
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedArtifact:
+    """An artifact that was read and verified; routers do no I/O to open it."""
+
+    where: str
+    """How messages call it."""
+    manifest: Mapping[str, Any]
+    arrays: Arrays
+    fingerprint: str | None
+    encoder: Encoder | None
+    """The encoder that the manifest states, opened and checked; None where it states none."""
+    read: Callable[[str], bytes]
+    """Further files by name, verified."""
+
+
+class ArtifactRouter(Router, Protocol):
+    """A router with an artifact of its own layout (a head has the common one)."""
+
+    @classmethod
+    def from_artifact(cls, opened: OpenedArtifact) -> Self:
+        """The router that an artifact describes; it may take options as further keywords.
+
+        Raises:
+            ArtifactError, LookupError, TypeError, ValueError: the artifact does not fit.
+        """
+        ...
+
+
+class Waits(Protocol):
+    """What a router has besides if its prediction takes long: servers run it off their loop."""
+
+    @property
+    def waits(self) -> bool:
+        """True where `predict` may take more than a few milliseconds, or calls something."""
         ...
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,18 @@ from numpy.typing import NDArray
 
 from turnout import __version__
 from turnout.artifacts.folder import write_artifact
-from turnout.artifacts.opening import assemble, head_of
+from turnout.artifacts.opening import head_of, open_parts
 from turnout.data.groups import group_folds, near_duplicate_groups
 from turnout.data.table import OutcomeTable
 from turnout.encoders.opening import DEFAULT, open_encoder
 from turnout.errors import DataError
 from turnout.routers.arrays import Arrays, column_means
-from turnout.routers.base import FittedHead
+from turnout.routers.base import FittedHead, Router
 from turnout.routers.inputs import Inputs, RawRows, fit_inputs
 from turnout.routers.pairs import fit_pair_rule
 from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
 from turnout.routers.ridge import choose_penalty
-from turnout.routers.trained import TrainedRouter
 from turnout.training.card import render_card
 from turnout.types import Floats, estimate_tokens
 
@@ -49,14 +48,16 @@ class Fitted:
     manifest: dict[str, Any]
     arrays: Arrays
     card: str
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What else the artifact holds, by plain file name."""
 
-    def open(self) -> TrainedRouter:
+    def open(self) -> Router:
         """The router itself, in memory."""
-        return assemble(self.name, head_of(self.name), self.manifest, self.arrays, None)
+        return open_parts(self.name, self.manifest, self.arrays, self.files)
 
     def write(self, folder: Path) -> str:
         """Write the artifact folder; returns its fingerprint."""
-        return write_artifact(folder, self.manifest, self.arrays, self.card)
+        return write_artifact(folder, self.manifest, self.arrays, self.card, files=self.files)
 
 
 def fit_router(
