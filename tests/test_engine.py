@@ -419,3 +419,60 @@ def test_operating_points_are_worked_out_once_for_all_thresholds() -> None:
     for threshold in np.linspace(0, 1, 20):
         made.decide(LONG, spec(float(threshold)))
     assert Counting.asked_for_reference == 1
+
+
+@dataclass
+class Slow(Length):
+    """Says that it takes long."""
+
+    name: str = "slow"
+    waits: bool = True
+
+
+def test_a_fallback_route_decides_where_its_router_fails(caplog: pytest.LogCaptureFixture) -> None:
+    judge, spare = Length(name="judge"), Length(name="spare", fingerprint="fp_spare")
+    spec = RouteSpec("spare", 0.9)
+    engine = Engine(TWO, {"judge": judge, "spare": spare}, fallbacks={"judge": spec})
+    spare_predict = spare.predict
+    judge.error = RouterError
+
+    def unbroken(queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
+        return spare_predict([replace(q, text="short") for q in queries], candidates)
+
+    spare.predict = unbroken  # type: ignore[method-assign]
+    with caplog.at_level(logging.ERROR, logger="turnout.engine"):
+        made = engine.decide(Query.of("broken"), RouteSpec("judge", 0.1))
+    assert (made.router, made.threshold, made.model) == ("spare", 0.9, "small")
+    assert made.fallback
+    assert made.artifact == "fp_spare"
+    assert made.notes == ("router judge failed, router-spare-0.9 decided: the encoder is gone",)
+    assert engine.fallbacks == 1
+    assert "router-spare-0.9 decides" in caplog.text
+
+
+def test_where_the_fallback_fails_too_the_default_serves() -> None:
+    both = {"judge": Length(name="judge"), "spare": Length(name="spare")}
+    engine = Engine(TWO, both, fallbacks={"judge": RouteSpec("spare", 0.5)})
+    made = engine.decide(Query.of("broken"), RouteSpec("judge", 0.1))
+    assert (made.model, made.code, made.fallback) == ("large", "router_failed", True)
+    assert any("router judge failed" in note for note in made.notes)
+
+
+def test_a_fallback_must_exist_and_have_none_of_its_own() -> None:
+    both = {"judge": Length(name="judge"), "spare": Length(name="spare")}
+    with pytest.raises(UnknownNameError, match="gone"):
+        Engine(TWO, both, fallbacks={"judge": RouteSpec("gone", 0.5)})
+    with pytest.raises(InputError, match=r"fallback of judge.*no fallback of its own"):
+        Engine(TWO, both, fallbacks={"judge": RouteSpec("judge", 0.5)})
+    each = {"judge": RouteSpec("spare", 0.5), "spare": RouteSpec("judge", 0.5)}
+    with pytest.raises(InputError, match="fallback of judge"):
+        Engine(TWO, both, fallbacks=each)
+
+
+def test_a_route_waits_where_its_router_or_its_fallback_does() -> None:
+    routers: dict[str, Router] = {"quick": Length(), "slow": Slow(), "other": Length()}
+    engine = Engine(TWO, routers, fallbacks={"quick": RouteSpec("slow", 0.5)})
+    assert engine.waits("slow")
+    assert engine.waits("quick")
+    assert not engine.waits("other")
+    assert not engine.waits("nobody")

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turnout.artifacts.folder import ARRAYS, CARD, MANIFEST, read_artifact, write_artifact
+from turnout.artifacts.folder import (
+    ARRAYS,
+    CARD,
+    MANIFEST,
+    read_artifact,
+    read_file,
+    write_artifact,
+)
 from turnout.errors import ArtifactError
 
 VALUES = {
@@ -166,3 +173,18 @@ def test_a_missing_file_is_named_with_the_way_out(tmp_path: Path, missing: str) 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="nowhere"):
         read_artifact(tmp_path / "nowhere")
+
+
+def test_further_files_are_kept_and_verified(tmp_path: Path) -> None:
+    files = {"model.onnx": b"graph", "tokenizer.json": b"{}"}
+    write_artifact(tmp_path / "it", {"router": "bert"}, VALUES, "# card\n", files=files)
+    manifest = read_artifact(tmp_path / "it")[0]
+    assert {name: read_file(tmp_path / "it", manifest, name) for name in files} == files
+    with pytest.raises(ArtifactError, match=r"lists no other\.bin"):
+        read_file(tmp_path / "it", manifest, "other.bin")
+    (tmp_path / "it" / "model.onnx").write_bytes(b"grape")
+    with pytest.raises(ArtifactError, match=r"corrupt: model\.onnx"):
+        read_file(tmp_path / "it", manifest, "model.onnx")
+    (tmp_path / "it" / "model.onnx").unlink()
+    with pytest.raises(ArtifactError, match=r"cannot read model\.onnx"):
+        read_file(tmp_path / "it", manifest, "model.onnx")
