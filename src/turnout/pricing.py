@@ -95,6 +95,9 @@ def expected_cost_picousd(
     """(n, m) expected price of each call in picodollars; NaN for a candidate without a price."""
     tokens_in = np.asarray([q.input_tokens for q in queries], dtype=np.float64)[:, None]
     tokens_out = expected_output_tokens(queries, prediction, len(candidates))
+    own = np.asarray([q.max_output_tokens is not None for q in queries], dtype=bool)[:, None]
+    arms = np.asarray([c.arm_output_tokens or np.inf for c in candidates], dtype=np.float64)
+    tokens_out = np.where(own, tokens_out, np.minimum(tokens_out, arms[None, :]))
     cost: NDArray[np.float64] = tokens_in * rates(candidates, "input_picousd") + tokens_out * rates(
         candidates, "output_picousd"
     )

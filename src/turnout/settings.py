@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from turnout.errors import SettingsError, suggest
-from turnout.types import Capability
+from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Longest request body that is read: about the largest that OpenAI's own API takes with images."""
@@ -98,6 +98,10 @@ class CandidateSettings(_Tree):
     max_output_tokens: int | None = Field(default=None, gt=0)
     capabilities: tuple[Capability, ...] | None = None
     known_as: str | None = None
+    effort: Effort | None = None
+    """Reasoning effort to ask for; where none is given, the one in a name such as o3-mini@high."""
+    arm_output_tokens: int | None = Field(default=None, gt=0)
+    """Output limit to ask for (`max_completion_tokens`) unless the request sets one."""
 
 
 class RouterSettings(BaseModel):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,22 @@ Capability: TypeAlias = Literal["tools", "json_schema", "vision", "audio", "file
 """What a request may need of a model beyond text."""
 
 CAPABILITIES: tuple[Capability, ...] = ("tools", "json_schema", "vision", "audio", "files")
+
+Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+"""How long a reasoning model may think: OpenAI's `reasoning_effort`."""
+
+EFFORTS: tuple[str, ...] = get_args(Effort)
+"""Least first; `o3-mini@high` is one arm of the model `o3-mini`."""
+
+
+def split_arm(name: str) -> tuple[str, str | None]:
+    """A candidate's name as model and effort: `o3-mini@high` → `("o3-mini", "high")`.
+
+    What follows the last `@` counts as an effort only where it is one of `EFFORTS`.
+    """
+    model, at, effort = name.rpartition("@")
+    return (model, effort) if at and model and effort in EFFORTS else (name, None)
+
 
 BYTES_PER_TOKEN = 4
 """Rule of thumb for English text in current vocabularies; used where no count is given."""
@@ -106,11 +122,20 @@ class Candidate:
     """None is unknown and excludes nothing."""
     known_as: str | None = None
     """Name under which a router's artifact knows this model, where it differs from `name`."""
+    effort: str | None = None
+    """Reasoning effort that this arm asks for (one of `EFFORTS`); None: by its name's `@effort`."""
+    arm_output_tokens: int | None = None
+    """Output limit that this arm asks for; None asks for none. Not the model's own longest."""
 
     @property
     def model(self) -> str:
         """The model name to put in the upstream request."""
-        return self.upstream_model or self.name
+        return self.upstream_model or split_arm(self.name)[0]
+
+    @property
+    def arm_effort(self) -> str | None:
+        """The reasoning effort to ask for: the one given, else the one in the name."""
+        return self.effort or split_arm(self.name)[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +208,8 @@ class Prediction:
     output_tokens: Floats | None = None
     """(n, m) expected output tokens, where the router can tell."""
     pair: PairRule = field(default_factory=PairRule)
+    spread: Floats | None = None
+    """(n, m) standard deviation of `quality` for want of outcomes, where the router can tell."""
     basis: tuple[str, ...] = ()
     """m short texts: what each column rests on ("outcomes of gpt-4", "prior: place 1 of 2 …")."""
 

@@ -399,3 +399,31 @@ def test_an_unknown_model_is_named_with_what_exists(client: Controller) -> None:
     said = str(caught.value)
     assert said.startswith("no model named 'gpt-4o'; known: gpt-3.5-turbo, gpt-4.")
     assert "router-word-THRESHOLD" in said
+
+
+def test_an_arms_effort_and_limit_are_sent_unless_the_caller_sets_them(
+    upstream: Upstream, word: WordRouter
+) -> None:
+    models: dict[str, Any] = {STRONG: {"effort": "high", "arm_output_tokens": 700}, WEAK: {}}
+    with Controller(
+        {"word": word}, models=models, api_base=upstream.url, api_key="k1"
+    ) as controller:
+        controller.completion(model=ROUTE, messages=HARD)
+        controller.completion(model=ROUTE, messages=HARD, reasoning_effort="low", max_tokens=5)
+        controller.completion(model=ROUTE, messages=EASY)
+        asyncio.run(controller.acompletion(model=ROUTE, messages=HARD))
+    arm = {"reasoning_effort": "high", "max_completion_tokens": 700}
+    own = {"reasoning_effort": "low", "max_tokens": 5}
+    said = [
+        {k: v for k, v in body.items() if k not in ("model", "messages")}
+        for body in upstream.bodies
+    ]
+    assert said == [arm, own, {}, arm]
+
+
+@pytest.mark.parametrize(("key", "value"), [("effort", "extreme"), ("arm_output_tokens", 0)])
+def test_an_arm_that_means_nothing_is_refused(
+    upstream: Upstream, word: WordRouter, key: str, value: object
+) -> None:
+    with pytest.raises(SettingsError, match=f"{key} of {STRONG}"):
+        Controller({"word": word}, models={STRONG: {key: value}, WEAK: {}}, api_base=upstream.url)

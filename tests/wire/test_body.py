@@ -82,3 +82,16 @@ def test_reading_gives_what_json_gives_or_an_error(raw: bytes) -> None:
     except RequestError:
         return
     assert body.fields == json.loads(raw)
+
+
+def test_fields_are_replaced_and_added_and_the_rest_stays() -> None:
+    raw = b' { "n": 1.0e0, "model" : "x","reasoning_effort": null, "b": [1, 2] }\n'
+    sent = read_body(raw).with_fields(
+        {"model": "longer-name", "reasoning_effort": "high", "max_completion_tokens": 50}
+    )
+    assert sent == (
+        b' {"max_completion_tokens": 50,  "n": 1.0e0, "model" : "longer-name",'
+        b'"reasoning_effort": "high", "b": [1, 2] }\n'
+    )
+    assert read_body(b"{}").with_fields({"a": 1}) == b'{"a": 1}'
+    assert read_body(raw).with_fields({"model": "x"}) == raw

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from turnout.client.replies import attach
-from turnout.client.requests import settled
+from turnout.client.requests import given_fields, settled
 from turnout.client.sdk import Clients, as_sdk_error, as_upstream_error
 from turnout.client.settings import Upstream
 from turnout.execution import arun, run
 from turnout.types import Attempt, Decision, Pool
+from turnout.wire.arms import arm_fields
 
 if TYPE_CHECKING:
     from openai import AsyncStream, Stream
@@ -42,7 +43,8 @@ class ChatCompletions:
 
     Every method takes the SDK's arguments and passes them on as they are, except three: `model` is
     a route (`router-mf-0.45`) or a candidate's name; `router` and `threshold` may stand in its
-    place. Nothing is added. Replies are the SDK's own and carry the decision as `.turnout`.
+    place. Nothing is added but an arm's effort and output limit, where the call says none. Replies
+    are the SDK's own and carry the decision as `.turnout`.
 
     Errors of an upstream are the SDK's own exceptions and carry the decision as well. Ours are
     raised before any call: RouteNameError, UnknownNameError, RequestError, NoCandidateError, and
@@ -150,7 +152,7 @@ class ChatCompletions:
         def call(attempt: Attempt) -> Any:
             client = self._targets.clients.blocking(*self._upstream(attempt))
             with as_upstream_error(attempt.candidate):
-                return ask(client.chat.completions, arguments | self._model(attempt))
+                return ask(client.chat.completions, arguments | self._model(attempt, arguments))
 
         with as_sdk_error(decision):
             return attach(run(decision, call), decision)
@@ -161,7 +163,9 @@ class ChatCompletions:
         async def call(attempt: Attempt) -> Any:
             client = self._targets.clients.awaited(*self._upstream(attempt))
             with as_upstream_error(attempt.candidate):
-                return await ask(client.chat.completions, arguments | self._model(attempt))
+                return await ask(
+                    client.chat.completions, arguments | self._model(attempt, arguments)
+                )
 
         with as_sdk_error(decision):
             return attach(await arun(decision, call), decision)
@@ -174,8 +178,10 @@ class ChatCompletions:
     def _upstream(self, attempt: Attempt) -> tuple[Upstream, str]:
         return self._targets.upstreams[attempt.candidate], attempt.candidate
 
-    def _model(self, attempt: Attempt) -> dict[str, Any]:
-        return {"model": self._targets.pool[attempt.candidate].model}
+    def _model(self, attempt: Attempt, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The candidate's model, and what its arm asks for where the caller says nothing."""
+        candidate = self._targets.pool[attempt.candidate]
+        return {"model": candidate.model, **arm_fields(candidate, given_fields(arguments))}
 
 
 Ask: TypeAlias = Callable[[Any, dict[str, Any]], Any]

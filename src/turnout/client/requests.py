@@ -26,8 +26,13 @@ def query_of(request: Mapping[str, Any]) -> Query:
     Raises:
         RequestError: messages that no upstream could serve.
     """
+    return read_query({k: _plain(v) for k, v in given_fields(request).items()})
+
+
+def given_fields(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the body that a call's arguments say, `extra_body` among them."""
     fields = {**request, **(request.get("extra_body") or {})}
-    return read_query({k: _plain(v) for k, v in fields.items() if not _is_absent(v)})
+    return {k: v for k, v in fields.items() if not _is_absent(v)}
 
 
 def _plain(value: Any) -> Any:

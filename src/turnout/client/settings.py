@@ -11,7 +11,7 @@ from turnout.errors import SettingsError, suggest
 from turnout.names import RouteSpec, parse_route
 from turnout.pricing import with_list_values
 from turnout.routers.base import Router
-from turnout.types import CAPABILITIES, Candidate, Pool, Price
+from turnout.types import CAPABILITIES, EFFORTS, Candidate, Pool, Price
 
 MODEL_KEYS = (
     "base_url",
@@ -23,6 +23,8 @@ MODEL_KEYS = (
     "context_tokens",
     "max_output_tokens",
     "capabilities",
+    "effort",
+    "arm_output_tokens",
 )
 """What an entry of `models=` may say."""
 
@@ -202,6 +204,12 @@ def _candidate(name: str, entry: Mapping[str, Any]) -> Candidate:
         if isinstance(able, str) or capability not in CAPABILITIES:
             remedy = f"give a list of: {', '.join(CAPABILITIES)}"
             raise SettingsError(f"capabilities of {name}", capability, remedy)
+    effort, limit = entry.get("effort"), entry.get("arm_output_tokens")
+    if effort is not None and effort not in EFFORTS:
+        raise SettingsError(f"effort of {name}", effort, f"give one of: {', '.join(EFFORTS)}")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        remedy = "give a whole number of tokens above 0, or leave it out"
+        raise SettingsError(f"arm_output_tokens of {name}", limit, remedy)
     return Candidate(
         name=name,
         upstream_model=entry.get("model") or "",
@@ -210,6 +218,8 @@ def _candidate(name: str, entry: Mapping[str, Any]) -> Candidate:
         context_tokens=entry.get("context_tokens"),
         max_output_tokens=entry.get("max_output_tokens"),
         capabilities=None if able is None else frozenset(able),
+        effort=effort,
+        arm_output_tokens=limit,
     )
 
 

@@ -85,13 +85,15 @@ def _candidate(given: CandidateSettings) -> Candidate:
     price = given.price
     candidate = Candidate(
         name=given.name,
-        upstream_model=given.model or given.name,
+        upstream_model=given.model or "",
         provider=given.provider or "",
         price=None if price is None else Price.per_million(price.input_usd, price.output_usd),
         context_tokens=given.context_tokens,
         max_output_tokens=given.max_output_tokens,
         capabilities=None if given.capabilities is None else frozenset(given.capabilities),
         known_as=given.known_as,
+        effort=given.effort,
+        arm_output_tokens=given.arm_output_tokens,
     )
     return with_list_values(candidate)
 

@@ -19,6 +19,7 @@ from turnout.gateway.models import Catalog
 from turnout.gateway.relay import StreamRelay, is_stream, json_bytes, unless_gone, whole_body
 from turnout.providers.base import Provider, Reply
 from turnout.types import Attempt, Candidate, Decision
+from turnout.wire.arms import arm_fields
 from turnout.wire.body import Body, read_body
 from turnout.wire.chat import Kind, kind, read_query
 from turnout.wire.errors import error_body, error_status
@@ -109,7 +110,9 @@ class _Caller:
     async def __call__(self, attempt: Attempt) -> tuple[str, Reply]:
         candidate = self.engine.pool[attempt.candidate]
         reply = await self.providers[candidate.provider].chat(
-            self.body.with_field("model", candidate.model),
+            self.body.with_fields(
+                {"model": candidate.model, **arm_fields(candidate, self.body.fields)}
+            ),
             candidate=candidate.name,
             headers=self.headers,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -31,6 +31,21 @@ class Body:
         """
         start, end = self.spans[name]
         return (self.text[:start] + json.dumps(value) + self.text[end:]).encode()
+
+    def with_fields(self, values: Mapping[str, Any]) -> bytes:
+        """The body with fields replaced, or added at its start, all else byte for byte as sent."""
+        text = self.text
+        there = sorted(
+            ((self.spans[n], v) for n, v in values.items() if n in self.spans), key=lambda at: at[0]
+        )
+        for (start, end), value in reversed(there):
+            text = text[:start] + json.dumps(value) + text[end:]
+        new = {name: value for name, value in values.items() if name not in self.spans}
+        if new:
+            at = text.index("{") + 1
+            comma = ", " if self.spans else ""
+            text = text[:at] + json.dumps(new)[1:-1] + comma + text[at:]
+        return text.encode()
 
 
 def read_body(raw: bytes) -> Body:
