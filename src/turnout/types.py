@@ -171,9 +171,11 @@ class PairRule:
     RouteLLM's causal LLM router).
     `strong`: q_s itself (for routers whose score is not a quality, such as random).
     `logistic`: sigmoid(a q_s + b q_w + c), fitted out of fold, so that it is a probability.
+    `odds`: sigmoid(logit q_s - logit q_w), Bradley-Terry, for qualities that are strengths: win
+    rates over one common opponent.
     """
 
-    kind: Literal["difference", "weak_fails", "strong", "logistic"] = "difference"
+    kind: Literal["difference", "weak_fails", "strong", "logistic", "odds"] = "difference"
     a: float = 0.0
     b: float = 0.0
     c: float = 0.0
@@ -192,6 +194,10 @@ class PairRule:
             return np.asarray(np.clip(1.0 - weak, 0.0, 1.0), dtype=np.float32)
         if self.kind == "difference":
             return np.asarray(np.clip(strong - weak, 0.0, 1.0), dtype=np.float32)
+        if self.kind == "odds":
+            s, w = (np.clip(q.astype(np.float64), 1e-7, 1.0 - 1e-7) for q in (strong, weak))
+            wins = s * (1.0 - w)
+            return np.asarray(wins / (wins + w * (1.0 - s)), dtype=np.float32)
         # Beyond 80 a float32 exponential overflows, and the rate is 0 or 1 anyway.
         logit = np.clip(self.a * strong + self.b * weak + self.c, -80.0, 80.0)
         return np.asarray(1.0 / (1.0 + np.exp(-logit)), dtype=np.float32)

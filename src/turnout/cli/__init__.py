@@ -13,6 +13,7 @@ from turnout.errors import TurnoutError
 
 _COMMANDS = {
     "calibrate": "Set the knob from your prompts: a share of strong calls, or a budget.",
+    "convert": "Make an artifact of another project's checkpoint.",
     "demo": "Route the bundled prompts through a gateway with two simulated models.",
     "evaluate": "Measure routers on a benchmark or on your own outcomes.",
     "route": "Decide for prompts, and say why. No key, no network.",

@@ -178,8 +178,10 @@ def _open(name: str, options: dict[str, Any]) -> Router:
     foreign = [key for key in _ROUTELLM_KEYS if key in options]
     if foreign:
         remedy = (
-            "RouteLLM's checkpoints and datasets are not read. Leave it out for the router that "
-            "ships in the package, or give 'artifact': a folder made by `turnout train`"
+            "RouteLLM's checkpoints and datasets are not read here. Leave it out for the router "
+            "that ships in the package, or give 'artifact': a folder made by `turnout train`. An mf "
+            "checkpoint becomes an artifact of the router 'routellm_mf' by `turnout convert "
+            "routellm-mf FILE --out DIR`"
         )
         raise SettingsError(f"config[{name!r}]", foreign[0], remedy)
     options.pop("fallback", None)

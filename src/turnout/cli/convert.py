@@ -1,0 +1,31 @@
+"""`turnout convert`: make an artifact of another project's checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from turnout.artifacts.routellm import ENCODER, convert_mf
+
+
+@click.group()
+def convert() -> None:
+    """Make an artifact of another project's checkpoint."""
+
+
+@convert.command("routellm-mf")
+@click.argument("source", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The artifact folder to write."
+)
+@click.option(
+    "--encoder",
+    default=ENCODER,
+    show_default=True,
+    help="The encoder whose vectors the checkpoint was fitted on.",
+)
+def routellm_mf(source: Path, out: Path, encoder: str) -> None:
+    """Convert RouteLLM's matrix factorization checkpoint (safetensors)."""
+    fingerprint = convert_mf(source, out, encoder=encoder)
+    click.echo(f"wrote {out} ({fingerprint}); open it as the router routellm_mf")
