@@ -218,6 +218,8 @@ class Prediction:
     """(n, m) standard deviation of `quality` for want of outcomes, where the router can tell."""
     basis: tuple[str, ...] = ()
     """m short texts: what each column rests on ("outcomes of gpt-4", "prior: place 1 of 2 …")."""
+    notes: tuple[str, ...] = ()
+    """n short texts, what was found of each query ("route billing: match 0.81"); or none."""
 
     def win_rate(self, strong: str, weak: str) -> Floats:
         """(n,) win rate of `strong` over `weak`."""
@@ -259,6 +261,9 @@ class Decision:
     """True where the router failed and the default candidate serves."""
     artifact: str | None = None
     """Fingerprint of the artifact that predicted."""
+    propensity: float | None = None
+    """The chance with which exploring chose this candidate; None where nothing explores, so that
+    the choice was certain."""
     notes: tuple[str, ...] = ()
     elapsed_us: int = 0
 
@@ -290,6 +295,7 @@ class Decision:
             "excluded": dict(self.excluded),
             "fallback": self.fallback,
             "artifact": self.artifact,
+            "propensity": self.propensity,
             "notes": list(self.notes),
             "elapsed_us": self.elapsed_us,
         }

@@ -1,0 +1,86 @@
+"""What the vector space sees of a query: a few factors of its text, and its expected length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from turnout.routers.arrays import Arrays, unit
+from turnout.routers.inputs import Inputs
+from turnout.types import Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factors:
+    """(n, d) rows of `Inputs` → (n, K) factors: a linear part, and a soft vote of prototypes.
+
+    A prototype is the centre of at least three prompts; what it adds is learned, so that no
+    factor of a single prompt is kept. Arrays in 16 bits at rest.
+    """
+
+    project_: Floats
+    """(d, K - 1)"""
+    shift_: Floats
+    """(K - 1,)"""
+    centres_: Floats
+    """(p, d) of length 1; p may be 0."""
+    votes_: Floats
+    """(p, K - 1) what each prototype adds."""
+    sharpness_: Floats
+    """() of the vote: softmax over this times the cosine."""
+    length_: Floats
+    """(d + 1,) weights and constant of the log of output tokens."""
+
+    def of_rows(self, rows: Floats) -> Floats:
+        """(n, K) factors; the first is 1."""
+        made = rows @ self.project_ + self.shift_
+        if len(self.centres_):
+            made = made + self.vote(rows) @ self.votes_
+        ones = np.ones((len(rows), 1), dtype=np.float32)
+        return np.concatenate([ones, made], axis=1).astype(np.float32)
+
+    def vote(self, rows: Floats) -> Floats:
+        """(n, p) shares of the prototypes, each row summing to 1."""
+        return soft_shares(rows, self.centres_, float(self.sharpness_))
+
+    def log_tokens(self, rows: Floats) -> Floats:
+        """(n,) log of the output tokens that a model of offset 0 would write."""
+        return np.asarray(rows @ self.length_[:-1] + self.length_[-1], dtype=np.float32)
+
+    def arrays(self) -> Arrays:
+        """What was learned, by name."""
+        return {
+            f.name.removesuffix("_"): np.asarray(getattr(self, f.name), dtype=np.float16)
+            for f in fields(self)
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Factors:
+        """The factors that `arrays` came from."""
+        return cls(
+            **{
+                f.name: np.asarray(arrays[f.name.removesuffix("_")], dtype=np.float32)
+                for f in fields(cls)
+            }
+        )
+
+
+def soft_shares(rows: Floats, centres: Floats, sharpness: float) -> Floats:
+    """(n, p) softmax of `sharpness` times the cosine of (n, d) rows to (p, d) unit centres."""
+    power = (unit(rows) @ centres.T) * sharpness
+    power = np.exp(power - power.max(axis=1, keepdims=True))
+    return np.asarray(power / power.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFactors:
+    """Texts → rows → factors."""
+
+    inputs: Inputs
+    factors: Factors
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """(n, K) factors of texts; each row depends on its own text alone."""
+        return self.factors.of_rows(self.inputs.rows(texts))

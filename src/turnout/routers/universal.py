@@ -1,0 +1,258 @@
+"""One predictor for hundreds of models: query factors times model vectors (see `space`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+
+from turnout.errors import ArtifactError, InputError
+from turnout.routers.arrays import Arrays, sigmoid
+from turnout.routers.base import OpenedArtifact
+from turnout.routers.columns import _forms
+from turnout.routers.factors import Factors, TextFactors
+from turnout.routers.inputs import Inputs
+from turnout.routers.reference import Reference
+from turnout.routers.space import ModelSpace
+from turnout.types import Candidate, Floats, PairRule, Prediction, Query, texts
+
+LEAST_COMPLETE = 100
+"""Reference prompts with a score of every candidate, below which predictions fill the holes."""
+_NO_SCORE = 255
+_LONGEST = 12.0
+"""exp of this is more output than any model writes."""
+_MOST_MIXES = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """r prompts of the fit as factors and numbers, without their texts."""
+
+    factors: Floats
+    """(r, K) made by a fit that had not seen the prompt."""
+    predicted: Floats
+    """(r, M) quality by that fit's own vectors; NaN where that fit did not know the model."""
+    score: Floats
+    """(r, M) as observed, NaN where a model was not run."""
+    input_tokens: Floats
+    """(r,)"""
+    log_tokens: Floats
+    """(r,) expected log of output tokens of a model of offset 0."""
+
+    def arrays(self) -> Arrays:
+        """By name, small: scores in 8 bits, the rest in 16."""
+        score = np.where(np.isfinite(self.score), np.nan_to_num(self.score) * 200, _NO_SCORE)
+        return {
+            "factors": self.factors.astype(np.float16),
+            "predicted": self.predicted.astype(np.float16),
+            "score": np.rint(score).astype(np.uint8),
+            "input_tokens": self.input_tokens.astype(np.float32),
+            "log_tokens": self.log_tokens.astype(np.float16),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Remembered:
+        """What `arrays` came from."""
+        whole = arrays["score"].astype(np.float32)
+        return cls(
+            factors=arrays["factors"].astype(np.float32),
+            predicted=arrays["predicted"].astype(np.float32),
+            score=np.where(whole == _NO_SCORE, np.nan, whole / 200).astype(np.float32),
+            input_tokens=arrays["input_tokens"].astype(np.float32),
+            log_tokens=arrays["log_tokens"].astype(np.float32),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Mix:
+    """The candidates' vectors: looked up once."""
+
+    index: tuple[int | None, ...]
+    """Place in the space; None is the prior."""
+    vectors: Floats
+    """(m, K)"""
+    spread: Floats
+    """(m, K)"""
+    tokens: Floats
+    """(m,) log offsets, NaN where unknown."""
+    basis: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Universal:
+    """Predicts any known model's quality, its spread, and its output tokens.
+
+    A candidate that the space does not know stands at the prior, and the decision's `basis` says
+    "prior: …". The spread is that of a vector's posterior, by the delta method: it says how little
+    is known of a model, not how uncertain one answer is.
+    """
+
+    name: str
+    fingerprint: str | None
+    text: TextFactors
+    space: ModelSpace
+    aliases: Mapping[str, str]
+    """Other normalised names → key in the space."""
+    pair: PairRule
+    known: Remembered
+    _mixes: dict[tuple[Candidate, ...], _Mix] = field(default_factory=dict, repr=False)
+
+    def check(self, candidates: Sequence[Candidate]) -> None:
+        """Every candidate has a place, be it the prior."""
+        self._mix(candidates)
+
+    def find(self, candidate: Candidate) -> str | None:
+        """The key of a candidate in the space; None where it is not known."""
+        for name in (candidate.known_as, candidate.name, candidate.model):
+            for form in _forms(name) if name else ():
+                key = self.aliases.get(form, form)
+                if key in self.space.names:
+                    return key
+        return None
+
+    def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
+        """(n, m) expected quality, its spread, and expected output tokens."""
+        mix = self._mix(candidates)
+        rows = self.text.inputs.rows(texts(queries))
+        factors = self.text.factors.of_rows(rows)
+        quality = sigmoid(factors @ mix.vectors.T)
+        deviation = np.sqrt((factors**2) @ (mix.spread**2).T)
+        length = self.text.factors.log_tokens(rows)[:, None] + mix.tokens
+        return Prediction(
+            candidates=tuple(c.name for c in candidates),
+            quality=quality.astype(np.float32),
+            output_tokens=np.exp(np.minimum(length, _LONGEST)).astype(np.float32),
+            pair=self.pair,
+            basis=mix.basis,
+            spread=(quality * (1.0 - quality) * deviation).astype(np.float32),
+        )
+
+    def reference(self, candidates: Sequence[Candidate]) -> Reference:
+        """Predictions out of fold on remembered prompts, beside scores.
+
+        Where at least 100 prompts have a score of every candidate, only those. Else all prompts,
+        and a score that is missing is the predicted one: models of different sources were seldom
+        run on the same prompts, so that operating points among them rest on predictions. A model
+        at the prior, or added since the fit, is predicted from its vector.
+        """
+        mix, known = self._mix(candidates), self.known
+        predicted = sigmoid(known.factors @ mix.vectors.T).astype(np.float32)
+        score = np.full(predicted.shape, np.nan, dtype=np.float32)
+        for j, at in enumerate(mix.index):
+            if at is not None and at < known.score.shape[1]:
+                held_out = known.predicted[:, at]
+                predicted[:, j] = np.where(np.isfinite(held_out), held_out, predicted[:, j])
+                score[:, j] = known.score[:, at]
+        rows = np.isfinite(score).all(axis=1)
+        if rows.sum() < LEAST_COMPLETE:
+            rows = np.ones(len(score), dtype=np.bool_)
+            score = np.where(np.isfinite(score), score, predicted)
+        length = np.minimum(known.log_tokens[:, None] + mix.tokens, _LONGEST)
+        return Reference(
+            predicted=predicted[rows],
+            score=score[rows],
+            input_tokens=known.input_tokens[rows],
+            output_tokens=np.exp(length)[rows].astype(np.float32),
+            cost_usd=np.full(score.shape, np.nan, dtype=np.float32)[rows],
+        )
+
+    def threshold_for_share(self, candidates: Sequence[Candidate], share: float) -> float:
+        """The threshold that calls the first of two candidates on this share of the reference.
+
+        Raises:
+            InputError: not exactly two candidates.
+        """
+        if len(candidates) != 2:
+            names = [c.name for c in candidates]
+            raise InputError("candidates", names, "a win rate is between two models")
+        found = self.reference(candidates).predicted
+        rates = self.pair.win_rate(found[:, 0], found[:, 1])
+        return float(np.format_float_positional(np.float32(np.quantile(rates, 1.0 - share))))
+
+    def with_space(self, space: ModelSpace) -> Self:
+        """The same router over another space of the same factors: models added or refitted.
+
+        The first models must be those of the space that was fitted, in their order, for what is
+        remembered of them to hold; of a model that was moved or added nothing is remembered.
+        """
+        order = {name: i for i, name in enumerate(self.space.names)}
+        at = [order.get(name) for name in space.names]
+        same = [
+            i is not None and np.array_equal(self.space.vectors_[i], space.vectors_[j])
+            for j, i in enumerate(at)
+        ]
+
+        def moved(values: Floats) -> Floats:
+            out = np.full((len(values), len(at)), np.nan, dtype=np.float32)
+            for j, i in enumerate(at):
+                if i is not None and same[j] and i < values.shape[1]:
+                    out[:, j] = values[:, i]
+            return out
+
+        known = replace(
+            self.known, predicted=moved(self.known.predicted), score=moved(self.known.score)
+        )
+        return replace(self, space=space, known=known, _mixes={})
+
+    def _mix(self, candidates: Sequence[Candidate]) -> _Mix:
+        key = tuple(candidates)
+        found = self._mixes.get(key)
+        if found is None:
+            if len(self._mixes) >= _MOST_MIXES:
+                self._mixes.clear()
+            found = self._mixes[key] = self._look_up(key)
+        return found
+
+    def _look_up(self, candidates: Sequence[Candidate]) -> _Mix:
+        space = self.space
+        keys = [self.find(c) for c in candidates]
+        index = tuple(None if k is None else space.names.index(k) for k in keys)
+        usual = float(np.nanmedian(space.tokens_)) if np.isfinite(space.tokens_).any() else np.nan
+        tokens = [usual if i is None else float(space.tokens_[i]) for i in index]
+        return _Mix(
+            index=index,
+            vectors=np.stack(
+                [space.prior_mean_ if i is None else space.vectors_[i] for i in index]
+            ),
+            spread=np.stack([space.prior_spread if i is None else space.spread_[i] for i in index]),
+            tokens=np.asarray(tokens, dtype=np.float32),
+            basis=tuple(
+                "prior: the mean of all known models" if i is None else space.basis[i]
+                for i in index
+            ),
+        )
+
+    @classmethod
+    def from_artifact(cls, opened: OpenedArtifact) -> Self:
+        """The router that an artifact describes.
+
+        Raises:
+            ArtifactError: it states no encoder, or arrays do not fit its models.
+        """
+        manifest, arrays = opened.manifest, opened.arrays
+        if opened.encoder is None:
+            raise ArtifactError(f"{opened.where} states no encoder; train it again")
+        models = manifest["models"]
+        space = ModelSpace.from_arrays(models["names"], models["basis"], part(arrays, "space/"))
+        known = Remembered.from_arrays(part(arrays, "reference/"))
+        if known.score.shape[1] != len(space.names):
+            raise ArtifactError(f"{opened.where}: its reference is of other models; train it again")
+        return cls(
+            name=manifest["router"],
+            fingerprint=opened.fingerprint,
+            text=TextFactors(
+                inputs=Inputs.from_arrays(opened.encoder, part(arrays, "inputs/")),
+                factors=Factors.from_arrays(part(arrays, "factors/")),
+            ),
+            space=space,
+            aliases=dict(models["aliases"]),
+            pair=PairRule(**manifest["pair"]),
+            known=known,
+        )
+
+
+def part(arrays: Arrays, prefix: str) -> Arrays:
+    """The arrays below a prefix, without it."""
+    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
