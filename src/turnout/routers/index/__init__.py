@@ -1,0 +1,1 @@
+"""Vector indexes: ids and vectors in, nearest ids out. One protocol, four stores."""
