@@ -27,6 +27,7 @@ from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
 from turnout.routers.ridge import choose_penalty
 from turnout.training.card import render_card
+from turnout.training.resume import keep_fold, kept_fold
 from turnout.types import Floats, estimate_tokens
 
 LEAST_PROMPTS = 20
@@ -34,6 +35,8 @@ LEAST_PROMPTS = 20
 ADVISED_PROMPTS = 300
 """Below this many labels nothing reliably beats prompt length."""
 FOLDS = 5
+STEPS = FOLDS + 4
+"""How often `fit_router` tells its progress: encoding, inputs, folds, the last fit, the end."""
 MOST_REFERENCE = 2_000
 """Prompts kept as reference: enough for a share within 2 points, and small."""
 
@@ -68,6 +71,7 @@ def fit_router(
     seed: int = 0,
     source: str = "the caller's outcomes",
     progress: Progress = lambda _: None,
+    checkpoint: Path | None = None,
 ) -> Fitted:
     """Fit a trainable router on a table of outcomes, on one CPU in seconds to minutes.
 
@@ -81,6 +85,8 @@ def fit_router(
         seed: for folds and heads.
         source: one line for the card: where the outcomes come from, and their licence.
         progress: told what is being done.
+        checkpoint: folder for the predictions of finished folds, of this fit alone; those found
+            there are taken over.
 
     Raises:
         UnknownNameError: no such trainable router or encoder.
@@ -92,7 +98,9 @@ def fit_router(
     progress(f"encoding {len(table.prompts)} prompts")
     opened = open_encoder(encoder)
     raw, groups = RawRows.of(opened, table.prompts), _groups(table)
-    parts = fit_parts(name, raw, table.score, groups, seed=seed, progress=progress)
+    parts = fit_parts(
+        name, raw, table.score, groups, seed=seed, progress=progress, checkpoint=checkpoint
+    )
     predicted = parts.predicted
     pair = fit_pair_rule(predicted, table.score)
     reference = _reference(table, predicted, seed)
@@ -151,6 +159,7 @@ def fit_parts(
     *,
     seed: int = 0,
     progress: Progress = lambda _: None,
+    checkpoint: Path | None = None,
 ) -> FittedParts:
     """Fit the inputs, the head, and the calibration of a router.
 
@@ -164,6 +173,7 @@ def fit_parts(
         groups: (n,) group of each prompt.
         seed: for inputs, folds and heads.
         progress: told what is being done.
+        checkpoint: folder for the predictions of finished folds.
     """
     head = head_of(name)
     progress("fitting the inputs")
@@ -174,9 +184,17 @@ def fit_parts(
     for f in range(FOLDS) if fold is not None else ():
         held = np.asarray(fold == f)
         if held.any():
-            progress(f"fold {f + 1} of {FOLDS}")
-            part = head.fit(rows[~held], score[~held], groups[~held], seed=seed, penalty=penalty)
-            predicted[held] = part.predict(rows[held])
+            kept = kept_fold(checkpoint, f, (int(held.sum()), score.shape[1]))
+            progress(
+                f"fold {f + 1} of {FOLDS}" + (", kept from before" if kept is not None else "")
+            )
+            if kept is None:
+                part = head.fit(
+                    rows[~held], score[~held], groups[~held], seed=seed, penalty=penalty
+                )
+                kept = part.predict(rows[held])
+                keep_fold(checkpoint, f, kept)
+            predicted[held] = kept
     progress("fitting on all prompts")
     platt = Platt.fit(predicted, score)
     return FittedParts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from turnout import registry
@@ -11,7 +12,7 @@ from turnout.artifacts.opening import trainable
 from turnout.data.table import OutcomeTable
 from turnout.encoders.opening import DEFAULT
 from turnout.errors import InputError, UnknownNameError, suggest
-from turnout.training.fit import Fitted, Progress, fit_router
+from turnout.training.fit import STEPS, Fitted, Progress, fit_router
 
 
 class Trainer(Protocol):
@@ -19,6 +20,11 @@ class Trainer(Protocol):
 
     Keywords beyond these are the router's own options (`--option NAME=VALUE`); their defaults and
     annotations (int, float, str, bool) say what they take.
+
+    A trainer that declares `checkpoint: Path | None = None` is given a folder of its own, not made
+    yet, in which it may keep finished parts: a second run of the same command finds them there, a
+    run of other data or options another folder. It goes once the artifact is written. Write parts
+    whole (beside, then `replace`), since a run may be killed at any time.
     """
 
     def __call__(
@@ -39,7 +45,7 @@ class Trainer(Protocol):
         ...
 
 
-_COMMON = ("table", "encoder", "seed", "source", "progress")
+_COMMON = ("table", "encoder", "seed", "source", "progress", "checkpoint")
 
 
 def names() -> tuple[str, ...]:
@@ -56,6 +62,7 @@ def train(
     source: str = "the caller's outcomes",
     progress: Progress = lambda _: None,
     options: Mapping[str, Any] | None = None,
+    checkpoint: Path | None = None,
 ) -> Fitted:
     """Fit a router by name. See `Trainer`.
 
@@ -67,6 +74,7 @@ def train(
         source: one line for the card.
         progress: told what is being done.
         options: of that router; text values are read as their annotation says.
+        checkpoint: folder for finished parts, for those that keep any; see `Trainer`.
 
     Raises:
         UnknownNameError: no such router.
@@ -77,12 +85,33 @@ def train(
         if name not in trainable():
             raise UnknownNameError("trainable router", name, names())
         _refuse(name, options or {}, {})
-        return fit_router(name, table, encoder=encoder, seed=seed, source=source, progress=progress)
+        return fit_router(
+            name,
+            table,
+            encoder=encoder,
+            seed=seed,
+            source=source,
+            progress=progress,
+            checkpoint=checkpoint,
+        )
     trainer: Trainer = registry.load("trainers", name)
     own = own_options(name)
     _refuse(name, options or {}, own)
     typed = {key: read_option(key, value, own[key]) for key, value in (options or {}).items()}
+    if "checkpoint" in inspect.signature(trainer).parameters:
+        typed["checkpoint"] = checkpoint
     return trainer(table, encoder=encoder, seed=seed, source=source, progress=progress, **typed)
+
+
+def steps(name: str) -> int | None:
+    """How often the training of a router tells its progress; None where only it knows.
+
+    A trainer of its own may say so by an attribute `steps`.
+    """
+    if name not in registry.names("trainers"):
+        return STEPS
+    stated = getattr(registry.load("trainers", name), "steps", None)
+    return stated if isinstance(stated, int) else None
 
 
 def own_options(name: str) -> dict[str, inspect.Parameter]:
