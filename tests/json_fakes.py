@@ -101,3 +101,12 @@ def _chat(places: list[dict[str, Any]]) -> dict[str, Any]:
         "finish_reason": "stop",
     }
     return {"choices": [choice], "usage": {"prompt_tokens": 90, "completion_tokens": 1}}
+
+
+def embed(body: dict[str, Any], dimension: int = 64) -> dict[str, Any]:
+    """Vectors of the hashing encoder, three times as long, in another order than asked."""
+    from turnout.encoders.hashing import HashingEncoder
+
+    vectors = 3 * HashingEncoder(dimension).encode(body["input"])
+    rows = [{"index": i, "embedding": v.tolist()} for i, v in enumerate(vectors)]
+    return {"object": "list", "model": body["model"], "data": rows[::-1]}

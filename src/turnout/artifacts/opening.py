@@ -12,6 +12,7 @@ from turnout import registry
 from turnout.artifacts.folder import read_artifact, read_file
 from turnout.encoders.base import Encoder
 from turnout.encoders.opening import open_encoder
+from turnout.encoders.remote import PREFIX
 from turnout.errors import ArtifactError, InputError, TurnoutError, UnknownNameError, suggest
 from turnout.routers.arrays import Arrays
 from turnout.routers.base import FittedHead, Head, OpenedArtifact, Router
@@ -34,7 +35,8 @@ def open_router(
     Args:
         name: `mf`, `linear`, `knn`, `clusters`, `blend`, `rules`, `random`, or a plug-in's.
         artifact: a folder made by `turnout train`; default: the artifact that ships in the package.
-        options: keyword arguments of that router (`rules` takes `file`, `random` takes `seed`).
+        options: keyword arguments of that router (`rules` takes `file`, `random` takes `seed`);
+            `encoder` of a trained one: where its remote encoder is served.
 
     Raises:
         UnknownNameError: no such router.
@@ -45,14 +47,15 @@ def open_router(
     given = dict(options or {})
     if artifact is None:
         artifact = given.pop("artifact", None)
+    encoder = given.pop("encoder", None) if is_head(kind) or opens_artifacts(kind) else None
     if is_head(kind):
-        _refuse_unknown(name, given, ("artifact",))
-        opened = _read(name, Path(artifact) if artifact else shipped(name))
+        _refuse_unknown(name, given, ("artifact", "encoder"))
+        opened = _read(name, Path(artifact) if artifact else shipped(name), encoder=encoder)
         return _made(opened, lambda: assemble(name, kind, opened))
     if opens_artifacts(kind):
         takes = tuple(inspect.signature(kind.from_artifact).parameters)[1:]
-        _refuse_unknown(name, given, (*takes, "artifact"))
-        opened = _read(name, Path(artifact) if artifact else shipped(name))
+        _refuse_unknown(name, given, (*takes, "artifact", "encoder"))
+        opened = _read(name, Path(artifact) if artifact else shipped(name), encoder=encoder)
         return _made(opened, lambda: kind.from_artifact(opened, **given))
     if artifact is not None:
         raise InputError("artifact", str(artifact), f"router {name!r} is not trained: leave it out")
@@ -131,7 +134,7 @@ def _refuse_unknown(name: str, given: Mapping[str, Any], known: tuple[str, ...])
             )
 
 
-def _read(name: str, folder: Path) -> OpenedArtifact:
+def _read(name: str, folder: Path, *, encoder: Any = None) -> OpenedArtifact:
     manifest, arrays, fingerprint = read_artifact(folder)
     if manifest.get("router") != name:
         raise ArtifactError(
@@ -140,7 +143,7 @@ def _read(name: str, folder: Path) -> OpenedArtifact:
         )
     where = f"artifact {folder}"
     try:
-        encoder = _encoder(name, manifest)
+        opened_encoder = _encoder(name, manifest, encoder)
     except (KeyError, TypeError) as error:
         raise _misfit(where, error) from error
     return OpenedArtifact(
@@ -148,7 +151,7 @@ def _read(name: str, folder: Path) -> OpenedArtifact:
         manifest=manifest,
         arrays=arrays,
         fingerprint=fingerprint,
-        encoder=encoder,
+        encoder=opened_encoder,
         read=lambda file: read_file(folder, manifest, file),
     )
 
@@ -166,16 +169,24 @@ def _misfit(where: str, error: Exception) -> ArtifactError:
     return ArtifactError(f"{where}: its manifest or arrays do not fit ({error!r}); train it again")
 
 
-def _encoder(name: str, manifest: Mapping[str, Any]) -> Encoder | None:
-    """The encoder that a manifest states; None where it states none.
+def _encoder(
+    name: str, manifest: Mapping[str, Any], options: Any = None
+) -> Encoder | None:
+    """The encoder that a manifest states, with the caller's options; None where it states none.
 
     Raises:
+        InputError: options that are no mapping, or that this encoder does not take.
         ArtifactError: the one installed is another than the router was fitted with.
     """
     stated = manifest.get("encoder")
     if stated is None:
         return None
-    encoder = open_encoder(stated["name"])
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"encoder of router {name}", options, "give a mapping, such as base_url")
+    given = dict(options or {})
+    if stated["name"].startswith(PREFIX):
+        given.setdefault("dimension", stated["dimension"])  # so that opening calls nothing
+    encoder = open_encoder(stated["name"], given)
     if encoder.fingerprint != stated["fingerprint"]:
         raise ArtifactError(
             f"router {name}: fitted with encoder {stated['name']} {stated['fingerprint'][:12]}…, "

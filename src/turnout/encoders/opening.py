@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from turnout.encoders.base import Encoder
 from turnout.encoders.hashing import HashingEncoder
+from turnout.encoders.remote import PREFIX, open_remote
 from turnout.encoders.static import open_static
-from turnout.errors import UnknownNameError
+from turnout.errors import InputError, UnknownNameError
 
 DEFAULT = "static-256"
 
 
-@cache
-def open_encoder(name: str = DEFAULT) -> Encoder:
-    """The encoder of that name; opened once a process, since it is never changed.
+def open_encoder(name: str = DEFAULT, options: Mapping[str, Any] | None = None) -> Encoder:
+    """The encoder of that name; a local one is opened once a process, since it is never changed.
 
     Args:
-        name: `static-256`, or `hashing-D` with D buckets.
+        name: `static-256`, or `hashing-D` with D buckets, or `remote:MODEL`.
+        options: of a remote encoder; see `encoders.remote.open_remote`.
 
     Raises:
         UnknownNameError: no such encoder.
+        InputError: options for a local encoder, or ones that a remote one cannot use.
         ArtifactError: its files are missing or corrupt.
     """
+    if name.startswith(PREFIX):
+        return open_remote(name.removeprefix(PREFIX), options or {})
+    if options:
+        raise InputError(f"options of encoder {name}", list(options), "a local encoder takes none")
+    return _local(name)
+
+
+@cache
+def _local(name: str) -> Encoder:
     if name == DEFAULT:
         return open_static()
     kind, _, size = name.partition("-")
     if kind == "hashing" and size.isdecimal():
         return HashingEncoder(int(size))
-    raise UnknownNameError("encoder", name, [DEFAULT, "hashing-1024"])
+    raise UnknownNameError("encoder", name, [DEFAULT, "hashing-1024"], f" Or {PREFIX}MODEL.")

@@ -82,7 +82,7 @@ class CausalLlmRouter:
         rates = np.asarray(self._rates([q.text for q in queries]), dtype=np.float32)
         return Prediction(
             candidates=tuple(c.name for c in candidates),
-            quality=1.0 - rates[:, None] * (1.0 - strength),
+            quality=np.asarray(1.0 - rates[:, None] * (1.0 - strength), dtype=np.float32),
             pair=PairRule("difference"),
             basis=(f"judge {self._body['model']} ({self._prompt.version})",) * m,
         )

@@ -46,6 +46,11 @@ class TrainedRouter:
     """Out-of-fold predictions beside outcomes, by column."""
     _mixes: dict[tuple[Candidate, ...], _Mix] = field(default_factory=dict, repr=False)
 
+    @property
+    def waits(self) -> bool:
+        """Whether the encoder calls something, or takes long."""
+        return bool(getattr(self.inputs.encoder, "waits", False))
+
     def check(self, candidates: Sequence[Candidate]) -> None:
         """Every candidate must be a column, or find a place on the ladder.
 
