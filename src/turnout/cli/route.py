@@ -33,6 +33,13 @@ from turnout.wire.chat import query_of_prompt
     help="Set the knob to this share of strong calls on the router's reference prompts [0.5].",
 )
 @router_options
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the router, such as file=routes.yaml; repeat it.",
+)
 @pool_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
 def route(
@@ -42,6 +49,7 @@ def route(
     strong_share: float | None,
     router: str,
     artifact: Path | None,
+    options: tuple[str, ...],
     strong: str,
     weak: str,
     models: tuple[str, ...],
@@ -59,6 +67,7 @@ def route(
         models=models,
         prices=prices,
         config=config,
+        router_options=_options(options, config),
     )
     engine.check()
     spec = _spec(router, threshold, strong_share, engine)
@@ -71,6 +80,19 @@ def route(
             text = _explain(query, decision)
         # A lone surrogate, which UTF-8 cannot hold, is written as the escape that JSON has for it.
         click.echo(text.encode("utf-8", "backslashreplace"))
+
+
+def _options(given: Sequence[str], config: Path | None) -> dict[str, str]:
+    """The options of the router, as text."""
+    if given and config is not None:
+        raise InputError("option", given[0], "with --config, options stand there")
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise InputError("option", text, "give NAME=VALUE")
+        found[name] = value
+    return found
 
 
 def _queries(prompts: Sequence[str], file: Path | None) -> list[Query]:
