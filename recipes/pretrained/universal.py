@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from random import Random
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,28 +23,43 @@ from turnout.artifacts.folder import write_artifact
 from turnout.data.groups import group_folds
 from turnout.encoders.lexical import fit_lexical
 from turnout.encoders.opening import open_encoder
+from turnout.pricing import list_price
 from turnout.routers.arrays import logit, sigmoid, unit
 from turnout.routers.columns import normalise
 from turnout.routers.factors import Factors, soft_shares
 from turnout.routers.inputs import Inputs, RawRows, fit_inputs
 from turnout.routers.pairs import fit_pair_rule
+from turnout.routers.priors import LEAST_PRICED, PricePrior
 from turnout.routers.space import ModelSpace, fit_vector
 from turnout.routers.universal import Remembered
 from turnout.training.card import render_card
 from turnout.types import Floats, estimate_tokens
 
-WORDS = 64
-"""Dimensions of the lexical vector: 256 would make the artifact 17 MB."""
+WORDS = 40
+"""Dimensions of the lexical vector: 256 would make it 17 MB."""
 PROTOTYPES = 512
 SHARPNESS = 20.0
 VOTE = 2.0
 """Weight of the prototypes' shares beside the rows."""
 FOLDS = 5
-REFERENCE_OF_UNIT = 60
+REFERENCE_OF_UNIT = 40
 LEAST_OUTCOMES = 25
 SURE_OUTCOMES = 100
 """Entries of at least so many outcomes make the prior."""
 LENGTH_PENALTY = 30.0
+TYPOS = 0.03
+POLITE = (
+    "Please ",
+    "Hi! I have a question. ",
+    "Could you please answer this for me? ",
+    "Hello, I would be grateful for your help with this:\n",
+    "Thanks in advance! ",
+    "Hey there, quick one for you: ",
+    "I hope you are well. Kindly consider the following task.\n\n",
+)
+"""Openings that say nothing of the task."""
+_ARM = re.compile(r"^(o\d(?:-mini|-preview)?|grok-3-mini)-(low|medium|high)$")
+"""Not any name: mistral-medium is a model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +79,8 @@ class Rows:
     inputs: Inputs
     rows: Floats
     """(n, d)"""
+    altered: tuple[Floats, ...]
+    """(n, d) each, of the same prompts written otherwise."""
 
 
 def keyed(cells: Cells, sound: NDArray[np.bool_]) -> Keyed:
@@ -70,8 +91,8 @@ def keyed(cells: Cells, sound: NDArray[np.bool_]) -> Keyed:
         mine = np.flatnonzero(cells.entry_name == name)
         good = mine[sound[mine]] if sound[mine].any() else mine
         if count[good].sum() >= LEAST_OUTCOMES:
-            names.append(normalise(name))
-            basis.append(f"measured outcomes of {normalise(name)}")
+            names.append(key_of(name))
+            basis.append(f"measured outcomes of {key_of(name)}")
             entries.append(good)
         for place in np.unique(cells.entry_set[mine]).tolist() if len(mine) > 1 else ():
             part = mine[cells.entry_set[mine] == place]
@@ -85,6 +106,11 @@ def keyed(cells: Cells, sound: NDArray[np.bool_]) -> Keyed:
         basis=tuple(b for b, _ in kept.values()),
         entries=tuple(e for _, e in kept.values()),
     )
+
+
+def key_of(name: str) -> str:
+    """The key of a model; a name that ends in a reasoning effort is an arm: `o1-high` → `o1@high`."""
+    return _ARM.sub(r"\1@\2", normalise(name))
 
 
 def fit_rows(raw: RawRows, use: NDArray[np.bool_]) -> Rows:
@@ -103,16 +129,48 @@ def fit_rows(raw: RawRows, use: NDArray[np.bool_]) -> Rows:
         scale=np.concatenate([plain.scale[:d], scale, plain.scale[d:]]).astype(np.float32),
     )
     rows = inputs.transform([raw.vectors, words.encode(raw.texts), raw.features])
-    return Rows(inputs=inputs, rows=rows)
+    return Rows(
+        inputs=inputs,
+        rows=rows,
+        altered=tuple(inputs.rows([change(t) for t in raw.texts]) for change in ALTERED),
+    )
 
 
-def fit_factors(rows: Floats, score: Floats, use: NDArray[np.bool_], seed: int = 0) -> Factors:
+def polite(text: str) -> str:
+    """The text after a polite opening, the same one for the same text."""
+    return POLITE[crc32(text.encode("utf-8", "surrogatepass")) % len(POLITE)] + text
+
+
+def misspelt(text: str) -> str:
+    """The text with about 3 in a hundred letters exchanged with the next or left out."""
+    rng = Random(crc32(text.encode("utf-8", "surrogatepass")))
+    out = list(text)
+    for i in range(len(out) - 1):
+        if rng.random() < TYPOS and out[i].isalpha() and out[i + 1].isalpha():
+            swap = rng.random() < 0.5
+            out[i], out[i + 1] = (out[i + 1], out[i]) if swap else ("", out[i + 1])
+    return "".join(out)
+
+
+ALTERED = (polite, misspelt)
+
+
+def fit_factors(
+    rows: Floats,
+    score: Floats,
+    use: NDArray[np.bool_],
+    *,
+    altered: Sequence[Floats] = (),
+    seed: int = 0,
+) -> Factors:
     """The map from rows to factors, from the prompts in use.
 
     Args:
         rows: (n, d)
         score: (n, e) by entry, NaN where missing.
         use: (n,)
+        altered: (n, d) rows of the same prompts written otherwise, so that the map does not turn
+            on a polite prefix or a typo.
         seed: of the fit.
     """
     at = np.flatnonzero(use)
@@ -120,8 +178,11 @@ def fit_factors(rows: Floats, score: Floats, use: NDArray[np.bool_], seed: int =
     _, label = spherical_clusters(mine, min(PROTOTYPES, len(at) // 6), seed=0, rounds=10)
     nothing = np.zeros((len(at), 1))
     centres = np.asarray(prototypes(mine, label, nothing)[0], dtype=np.float16).astype(np.float32)
-    x = np.concatenate([rows, VOTE * soft_shares(rows, centres, SHARPNESS)], axis=1)
-    found = fit_low_rank([x], score, at, seed=seed)
+    copies = [
+        np.concatenate([r, VOTE * soft_shares(r, centres, SHARPNESS)], axis=1)
+        for r in (rows, *altered)
+    ]
+    found = fit_low_rank(copies, score, at, seed=seed)
     d = rows.shape[1]
     return Factors(
         project_=found.map[:d],
@@ -151,9 +212,8 @@ def fit_space(factors: Floats, score: Floats, use: NDArray[np.bool_], keys: Keye
     that it gives to entries of many outcomes.
     """
     k = factors.shape[1]
-    means = np.nanmean(np.where(use[:, None], score, np.nan), axis=1)
     mean = np.zeros(k)
-    mean[0] = float(logit(np.asarray([np.nanmean(means)]))[0])
+    mean[0] = float(logit(np.asarray([np.nanmean(score[use])]))[0])
     cov = np.eye(k)
     sizes = np.isfinite(score[use]).sum(axis=0)
     sure = [e for e in range(score.shape[1]) if sizes[e] >= min(SURE_OUTCOMES, sizes.max())]
@@ -228,7 +288,7 @@ def build(cells: Cells, sound: NDArray[np.bool_], facts: dict[str, Any], folder:
     raw = RawRows.of(open_encoder(), cells.prompts)
     keys, score = keyed(cells, sound), entry_scores(cells)
     made = fit_rows(raw, cells.train)
-    factors = _stored(fit_factors(made.rows, score, cells.train))
+    factors = _stored(fit_factors(made.rows, score, cells.train, altered=made.altered))
     space = fit_space(factors.of_rows(made.rows), score, cells.train, keys)
     length, tokens = fit_lengths(
         made.rows, entry_scores(cells, cells.output_tokens), cells.train, keys
@@ -238,6 +298,7 @@ def build(cells: Cells, sound: NDArray[np.bool_], facts: dict[str, Any], folder:
     wide = [j for j, name in enumerate(keys.names) if "@" not in name]
     pair = fit_pair_rule(predicted[:, wide], by_key[:, wide])
     manifest = _manifest(cells, raw, keys, pair, facts, _measured(predicted, by_key))
+    manifest["price_prior"] = price_prior(space, known.factors)
     arrays = {
         **{f"inputs/{k}": a for k, a in made.inputs.arrays().items()},
         **{f"factors/{k}": a for k, a in factors.arrays().items()},
@@ -264,7 +325,7 @@ def out_of_fold(
     for f in range(FOLDS):
         use = np.zeros(cells.n, dtype=np.bool_)
         use[at[fold != f]] = True
-        part = fit_factors(made.rows, score, use)
+        part = fit_factors(made.rows, score, use, altered=made.altered)
         inside = part.of_rows(made.rows)
         space = fit_space(inside, score, use, keys)
         held = at[fold == f]
@@ -282,6 +343,17 @@ def out_of_fold(
         log_tokens=final.log_tokens(rows),
     )
     return known, predicted, by_key
+
+
+def price_prior(space: ModelSpace, factors: Floats) -> dict[str, float] | None:
+    """The line from list prices to abilities, over models of the space that have a list price."""
+    priced = [(i, list_price(name)) for i, name in enumerate(space.names) if "@" not in name]
+    known = [(i, price) for i, price in priced if price is not None]
+    if len(known) < LEAST_PRICED:
+        return None
+    at = [i for i, _ in known]
+    ability = space.vectors_[at] @ factors.mean(axis=0)
+    return PricePrior.fit([price for _, price in known], ability).to_dict()
 
 
 def _stored(factors: Factors) -> Factors:
@@ -305,12 +377,12 @@ def _manifest(
     cells: Cells, raw: RawRows, keys: Keyed, pair: Any, facts: dict[str, Any], measured: Any
 ) -> dict[str, Any]:
     known = set(keys.names)
-    plain = {name: normalise(name) for name in np.unique(cells.entry_name).tolist()}
+    plain = {name: key_of(name) for name in np.unique(cells.entry_name).tolist()}
     other = {
         alias: key
         for name, key in sorted(plain.items())
         if key in known
-        for alias in aliases(name)
+        for alias in (*aliases(name), normalise(name))
         if alias not in known
     }
     return {
