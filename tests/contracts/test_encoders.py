@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from json_fakes import embed, endpoint
 from planted import planted_prompts
 from turnout.encoders.base import Encoder
+from turnout.encoders.cached import CachedEncoder
 from turnout.encoders.hashing import HashingEncoder
 from turnout.encoders.lexical import LexicalEncoder, fit_lexical
 from turnout.encoders.opening import open_encoder
@@ -44,9 +47,20 @@ def lexical() -> LexicalEncoder:
     return fit_lexical(planted_prompts(24), dimension=16)[0]
 
 
-@pytest.fixture(params=["static-256", "hashing-1024", "lexical"])
-def encoder(request: pytest.FixtureRequest, lexical: LexicalEncoder) -> Encodes:
-    return lexical if request.param == "lexical" else open_encoder(request.param)
+@pytest.fixture(scope="module")
+def remote() -> Iterator[Encoder]:
+    with endpoint(lambda body: embed(body, 1024)) as (url, _):
+        yield open_encoder("remote:m", {"base_url": url, "dimension": 1024, "cache": 4})
+
+
+@pytest.fixture(params=["static-256", "hashing-1024", "lexical", "remote", "cached"])
+def encoder(request: pytest.FixtureRequest, lexical: LexicalEncoder, remote: Encoder) -> Encodes:
+    special: dict[str, Encodes] = {
+        "lexical": lexical,
+        "remote": remote,
+        "cached": CachedEncoder(open_encoder("static-256"), size=4),
+    }
+    return special.get(request.param) or open_encoder(request.param)
 
 
 @pytest.fixture(params=["static-256", "hashing-1024"])

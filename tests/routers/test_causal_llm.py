@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from starlette.responses import Response
 
 from json_fakes import (
@@ -282,3 +283,12 @@ def test_a_bad_prompt_file_is_refused(tmp_path: Path, change: dict[str, Any], me
     file.write_text(json.dumps({**stated, **change}), encoding="utf-8")
     with pytest.raises(SettingsError, match=message):
         read_prompt("two", file)
+
+
+def test_the_configuration_of_the_guide_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "causal-llm.md"
+    block = guide.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    options = yaml.safe_load(block)["routers"]["causal_llm"]
+    assert options.pop("fallback") == "router-rules-0.5"
+    monkeypatch.setenv(options["api_key_env"], SECRET)
+    assert open_router("causal_llm", options=options).name == "causal_llm"

@@ -70,8 +70,8 @@ class CachedEncoder:
             made = self.encoder.encode(list(wanted.values()))
             for key, vector in zip(wanted, made, strict=True):
                 # A copy: a view would keep the whole batch in memory.
-                found[key] = vector.copy()
-                self._memory.put(key, found[key])
+                found[key] = kept = vector.copy()
+                self._memory.put(key, kept)
             if self._file is not None:
                 self._file.put({key: found[key] for key in wanted})
         out = np.zeros((len(texts), self.dimension), dtype=np.float32)
