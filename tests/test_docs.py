@@ -28,7 +28,7 @@ def commands(page: Path) -> list[list[str]]:
     """The `turnout` commands of a page, in order, without their comments."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     found = re.findall(
-        r"^(?:    |\$ )?turnout ((?:route|train|calibrate|evaluate|demo)\b.*)$", text, re.M
+        r"^(?:    |\$ )?turnout ((?:route|train|learn|calibrate|evaluate|demo)\b.*)$", text, re.M
     )
     return [shlex.split(line, comments=True) for line in found]
 

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -120,6 +120,15 @@ class RouterSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
+class ExploreSettings(_Tree):
+    """The share of requests that go elsewhere, so that something is learned of other models."""
+
+    share: float = Field(gt=0, lt=1)
+    how: Literal["uniform", "samples"] = "uniform"
+    most_cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    seed: int | None = Field(default=None, ge=0)
+
+
 _NoneIsEmpty = BeforeValidator(lambda value: {} if value is None else value)
 _Router = Annotated[RouterSettings, _NoneIsEmpty]
 
@@ -138,6 +147,8 @@ class Settings(_Tree):
     auto: str = ""
     """The route that model `auto` means; where none is named, `blend` (or else the first router) at
     about half of the calls to the strong model."""
+    explore: ExploreSettings | None = None
+    """None never explores."""
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
@@ -290,6 +301,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "listen": Listen,
         "providers": ProviderSettings,
         "candidates": CandidateSettings,
+        "explore": ExploreSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     return list((PriceSettings if parent[-1:] == ("price",) else tree).model_fields)

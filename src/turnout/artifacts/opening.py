@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from turnout import registry
 from turnout.artifacts.folder import read_artifact, read_file
@@ -15,16 +14,13 @@ from turnout.encoders.opening import open_encoder
 from turnout.encoders.remote import PREFIX
 from turnout.errors import ArtifactError, InputError, TurnoutError, UnknownNameError, suggest
 from turnout.routers.arrays import Arrays
-from turnout.routers.base import FittedHead, Head, OpenedArtifact, Router
-from turnout.routers.columns import Columns
-from turnout.routers.inputs import Inputs
-from turnout.routers.platt import Platt
-from turnout.routers.reference import Reference
-from turnout.routers.trained import TrainedRouter
-from turnout.types import PairRule
+from turnout.routers.assembling import assemble
+from turnout.routers.base import FittedHead, OpenedArtifact, Router
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 """One folder for each trained router that ships."""
+DEFAULT_BASE = "blend"
+"""The shipped router that a learning router starts from where no artifact is named."""
 
 
 def open_router(
@@ -55,7 +51,9 @@ def open_router(
     if opens_artifacts(kind):
         takes = tuple(inspect.signature(kind.from_artifact).parameters)[1:]
         _refuse_unknown(name, given, (*takes, "artifact", "encoder"))
-        opened = _read(name, Path(artifact) if artifact else shipped(name), encoder=encoder)
+        heads = bool(getattr(kind, "STARTS_FROM_HEADS", False))
+        folder = Path(artifact) if artifact else shipped(DEFAULT_BASE if heads else name)
+        opened = _read(name, folder, heads=heads, encoder=encoder)
         return _made(opened, lambda: kind.from_artifact(opened, **given))
     if artifact is not None:
         raise InputError("artifact", str(artifact), f"router {name!r} is not trained: leave it out")
@@ -134,9 +132,11 @@ def _refuse_unknown(name: str, given: Mapping[str, Any], known: tuple[str, ...])
             )
 
 
-def _read(name: str, folder: Path, *, encoder: Any = None) -> OpenedArtifact:
+def _read(name: str, folder: Path, *, heads: bool = False, encoder: Any = None) -> OpenedArtifact:
+    """Read and verify; `heads` accepts the artifact of any head beside the router's own."""
     manifest, arrays, fingerprint = read_artifact(folder)
-    if manifest.get("router") != name:
+    fits = manifest.get("router") == name or (heads and manifest.get("router") in trainable())
+    if not fits:
         raise ArtifactError(
             f"artifact {folder} is of router {manifest.get('router')!r}, not {name!r}; "
             f"open it as {manifest.get('router')!r} or train {name!r}"
@@ -169,9 +169,7 @@ def _misfit(where: str, error: Exception) -> ArtifactError:
     return ArtifactError(f"{where}: its manifest or arrays do not fit ({error!r}); train it again")
 
 
-def _encoder(
-    name: str, manifest: Mapping[str, Any], options: Any = None
-) -> Encoder | None:
+def _encoder(name: str, manifest: Mapping[str, Any], options: Any = None) -> Encoder | None:
     """The encoder that a manifest states, with the caller's options; None where it states none.
 
     Raises:
@@ -193,61 +191,3 @@ def _encoder(
             f"but {encoder.fingerprint[:12]}… is installed; train it again"
         )
     return encoder
-
-
-def assemble(name: str, head: type[Head], opened: OpenedArtifact) -> TrainedRouter:
-    """The router around a head that an artifact describes.
-
-    Raises:
-        ArtifactError: its columns are not those of its arrays.
-    """
-    manifest, arrays = opened.manifest, opened.arrays
-    if opened.encoder is None:
-        raise KeyError("encoder")
-    columns = manifest["columns"]
-    known = Reference.from_arrays(_part(arrays, "reference/"))
-    if len(columns["names"]) != known.predicted.shape[1]:
-        raise ArtifactError(
-            f"router {name}: its manifest names {len(columns['names'])} columns, "
-            f"its arrays have {known.predicted.shape[1]}; train it again"
-        )
-    return TrainedRouter(
-        name=name,
-        fingerprint=opened.fingerprint,
-        inputs=Inputs.from_arrays(opened.encoder, _part(arrays, "inputs/")),
-        head=head.from_arrays(_part(arrays, "head/")),
-        platt=Platt.from_arrays(_part(arrays, "platt/")) if "platt/slope" in arrays else None,
-        columns=Columns(
-            names=_names(columns["names"]),
-            ladder=columns.get("ladder"),
-            strong_prior=float(columns.get("strong_prior", 0.0)),
-            weak_prior=float(columns.get("weak_prior", 0.0)),
-        ),
-        pair=read_pair(manifest["pair"]),
-        known=known,
-    )
-
-
-def read_pair(stated: Mapping[str, Any]) -> PairRule:
-    """The pair rule of a manifest.
-
-    Raises:
-        ValueError: no such rule, or numbers that are not finite.
-    """
-    rule = PairRule(**stated)
-    if rule.kind not in get_args(get_type_hints(PairRule)["kind"]):
-        raise ValueError(f"pair: {rule.kind!r} is no rule")
-    if not all(math.isfinite(number) for number in (rule.a, rule.b, rule.c)):
-        raise ValueError(f"pair: {rule} is not finite")
-    return rule
-
-
-def _names(stated: Any) -> tuple[str, ...]:
-    names = tuple(stated)
-    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise ValueError(f"columns: {stated!r} are not distinct names")
-    return names
-
-
-def _part(arrays: Arrays, prefix: str) -> Arrays:
-    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}

@@ -16,6 +16,7 @@ _COMMANDS = {
     "convert": "Make an artifact of another project's checkpoint.",
     "demo": "Route the bundled prompts through a gateway with two simulated models.",
     "evaluate": "Measure routers on a benchmark or on your own outcomes.",
+    "learn": "Fold new outcomes into a router that learns, without fitting again.",
     "route": "Decide for prompts, and say why. No key, no network.",
     "routes": "Fit or import a file of routes by example.",
     "serve": "Serve an OpenAI-compatible gateway.",

@@ -29,6 +29,7 @@ from turnout.client.settings import (
 )
 from turnout.engine import Engine
 from turnout.errors import InputError, TurnoutError, UnknownNameError
+from turnout.policies.explore import Explore
 from turnout.routers.base import Router
 from turnout.types import Decision, Pool
 from turnout.wire.chat import kind, query_of_prompt
@@ -74,6 +75,8 @@ class Controller:
             `weak_model` these are the candidates, strongest first. A model with its own `base_url`
             never gets a key that was given for elsewhere.
         pool: candidates as values, in place of names.
+        explore: sends a share of requests to another model and records propensities; None never
+            does.
         timeout: of one call, in seconds; None is the SDK's default.
         max_retries: of one call, by the SDK; None is the SDK's default.
         http_client: makes the HTTP client of an upstream.
@@ -97,6 +100,7 @@ class Controller:
         *,
         models: Mapping[str, Mapping[str, Any]] | None = None,
         pool: Pool | None = None,
+        explore: Explore | None = None,
         timeout: float | httpx2.Timeout | None = None,
         max_retries: int | None = None,
         http_client: Callable[[], httpx2.Client] | None = None,
@@ -107,7 +111,7 @@ class Controller:
         self._pool = read_pool(strong_model, weak_model, models, pool)
         self.routers = open_routers(routers, config or {})
         fallbacks = read_fallbacks(self.routers, config or {})
-        self._decider = Decider(self._pool, self.routers, fallbacks)
+        self._decider = Decider(self._pool, self.routers, fallbacks, explore)
         self._decider.check()
         self.model_counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         """Requests sent so far, per router and model: `client.model_counts["mf"]["gpt-4"]`."""

@@ -19,6 +19,7 @@ from turnout.client.settings import completed, require_prices
 from turnout.engine import Engine
 from turnout.errors import InputError, RouteNameError, UnknownNameError
 from turnout.names import RouteSpec, is_route, parse_route
+from turnout.policies.explore import Explore
 from turnout.routers.base import Router
 from turnout.types import Decision, Pool
 
@@ -30,6 +31,7 @@ class Decider:
         pool: the candidates; prices and windows may be missing.
         routers: by name.
         fallbacks: router → the route that decides where it fails.
+        explore: sends a share of requests elsewhere; None never does.
     """
 
     def __init__(
@@ -37,9 +39,10 @@ class Decider:
         pool: Pool,
         routers: Mapping[str, Router],
         fallbacks: Mapping[str, RouteSpec] | None = None,
+        explore: Explore | None = None,
     ) -> None:
         self._pool, self._routers = pool, routers
-        self._fallbacks = dict(fallbacks or {})
+        self._fallbacks, self._explore = dict(fallbacks or {}), explore
         self._lock = threading.Lock()
         self._engine: Engine | None = None
 
@@ -49,7 +52,10 @@ class Decider:
         with self._lock:
             if self._engine is None:
                 self._engine = Engine(
-                    completed(self._pool), self._routers, fallbacks=self._fallbacks
+                    completed(self._pool),
+                    self._routers,
+                    fallbacks=self._fallbacks,
+                    explore=self._explore,
                 )
             return self._engine
 

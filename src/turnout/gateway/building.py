@@ -6,6 +6,7 @@ from turnout.artifacts.opening import open_router
 from turnout.engine import Engine
 from turnout.errors import InputError, SettingsError, UnknownNameError
 from turnout.names import RouteSpec, format_route, parse_route
+from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
 from turnout.providers.openai import OpenAIProvider
@@ -31,9 +32,19 @@ def build_engine(settings: Settings) -> Engine:
         for name, router in settings.routers.items()
     }
     check_auto(settings)
-    engine = Engine(build_pool(settings), routers, fallbacks=_fallbacks(settings))
+    engine = Engine(
+        build_pool(settings),
+        routers,
+        fallbacks=_fallbacks(settings),
+        explore=_explore(settings),
+    )
     engine.check()
     return engine
+
+
+def _explore(settings: Settings) -> Explore | None:
+    given = settings.explore
+    return None if given is None else Explore(**given.model_dump())
 
 
 def _fallbacks(settings: Settings) -> dict[str, RouteSpec]:

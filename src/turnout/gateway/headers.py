@@ -49,6 +49,9 @@ def decision_headers(decision: Decision) -> dict[str, str]:
         "x-turnout-score": None if score is None else f"{score:.4f}",
         "x-turnout-reason": header_safe(f"{decision.code}: {_sentence(decision)}"),
         "x-turnout-cost-usd": None if cost is None else picousd_decimal(cost),
+        "x-turnout-propensity": None
+        if decision.propensity is None
+        else f"{decision.propensity:.6g}",
         "x-turnout-fallback": "true" if decision.fallback else None,
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from turnout.encoders.base import Encoder
 from turnout.routers.arrays import Array, Arrays
-from turnout.types import Candidate, Floats, Prediction, Query
+from turnout.types import Candidate, Floats, Outcome, Prediction, Query
 
 
 @runtime_checkable
@@ -87,6 +87,36 @@ class Waits(Protocol):
     @property
     def waits(self) -> bool:
         """True where `predict` may take more than a few milliseconds, or calls something."""
+        ...
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """What a router has besides if it learns while it serves. Safe beside `predict`."""
+
+    def partial_fit(self, outcomes: Sequence[Outcome], *, pool: Sequence[Candidate] = ()) -> int:
+        """Learn from outcomes of the pool's candidates; all are taken or none. Returns how many.
+
+        Raises:
+            DataError: a prompt or a score that cannot be used.
+            UnknownNameError: a model that the router's artifact does not know.
+        """
+        ...
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """What a router has besides if it can say how qualities may turn out, for exploring."""
+
+    def samples(
+        self,
+        query: Query,
+        candidates: Sequence[Candidate],
+        prediction: Floats,
+        rng: np.random.Generator,
+        draws: int,
+    ) -> Floats:
+        """(draws, m) plausible qualities of one query, about its (m,) prediction."""
         ...
 
 

@@ -61,18 +61,30 @@ class TrainedRouter:
 
     def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
         """(n, m) expected quality and output tokens."""
+        by_column = self.column_quality(self.inputs.rows(texts(queries)))
+        return self.prediction(by_column, candidates)
+
+    def prediction(self, by_column: Floats, candidates: Sequence[Candidate]) -> Prediction:
+        """What (n, K) qualities by column mean for m candidates."""
         mix = self._mix(candidates)
-        by_column = self.head.predict(self.inputs.rows(texts(queries)))
-        if self.platt is not None:
-            by_column = self.platt.apply(by_column)
-        by_column = self.columns.ordered(by_column)
         return Prediction(
             candidates=tuple(c.name for c in candidates),
             quality=np.clip(by_column @ mix.weights, 0.0, 1.0),
-            output_tokens=np.broadcast_to(mix.output_tokens, (len(queries), len(candidates))),
+            output_tokens=np.broadcast_to(mix.output_tokens, (len(by_column), len(candidates))),
             pair=self.pair,
             basis=mix.basis,
         )
+
+    def column_quality(self, rows: Floats) -> Floats:
+        """(n, K) calibrated quality by column, of (n, d) input rows."""
+        by_column = self.head.predict(rows)
+        if self.platt is not None:
+            by_column = self.platt.apply(by_column)
+        return self.columns.ordered(by_column)
+
+    def weights(self, candidates: Sequence[Candidate]) -> Floats:
+        """(K, m): how candidates mix the columns."""
+        return self._mix(candidates).weights
 
     def reference(self, candidates: Sequence[Candidate]) -> Reference:
         """What is known of these candidates from the outcomes this router was fitted on."""
