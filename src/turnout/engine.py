@@ -25,13 +25,14 @@ from turnout.errors import (
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.base import Choice, Policy
 from turnout.policies.constraints import exclusions
+from turnout.policies.explore import DRAWS, Explore
 from turnout.policies.hull import HullPolicy, OperatingPoint, operating_points
 from turnout.policies.threshold import ThresholdPolicy
 from turnout.policies.within_price import WithinPricePolicy
 from turnout.pricing import DEFAULT_OUTPUT_TOKENS, expected_cost_picousd, rates
-from turnout.routers.base import Router
+from turnout.routers.base import Learns, Router, Samples
 from turnout.routers.reference import Reference
-from turnout.types import PICO, Attempt, Candidate, Decision, Pool, Prediction, Query
+from turnout.types import PICO, Attempt, Candidate, Decision, Outcome, Pool, Prediction, Query
 
 log = logging.getLogger("turnout.engine")
 
@@ -68,6 +69,7 @@ class Engine:
         routers: by name.
         fallbacks: router name → the route that decides where that router fails; without one, and
             where it fails too, the pool's default candidate serves.
+        explore: sends a share of requests elsewhere and records propensities; None never does.
         new_id: makes decision ids; passed in by tests.
     """
 
@@ -77,6 +79,7 @@ class Engine:
         routers: Mapping[str, Router],
         *,
         fallbacks: Mapping[str, RouteSpec] | None = None,
+        explore: Explore | None = None,
         new_id: Callable[[], str] = lambda: f"dec_{secrets.token_hex(8)}",
     ) -> None:
         if not pool.candidates:
@@ -87,6 +90,7 @@ class Engine:
         if pool.default not in pool.names:
             raise UnknownNameError("candidate", pool.default, pool.names)
         self.pool, self.routers, self._new_id = pool, dict(routers), new_id
+        self.explore = explore
         self._fallback_routes = dict(fallbacks or {})
         for name, spec in self._fallback_routes.items():
             for known in (name, spec.router):
@@ -189,6 +193,23 @@ class Engine:
             for i, decision in zip(at, made, strict=True):
                 decisions[i] = decision
         return [d for d in decisions if d is not None]
+
+    def learn(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
+        """Let every router that learns take in outcomes of the pool's candidates, by their names.
+
+        Returns:
+            Router → how many outcomes it took; empty where none learns.
+
+        Raises:
+            UnknownNameError: a model that is no candidate, or that an artifact does not know.
+            DataError: a prompt or a score that cannot be used.
+        """
+        pool = self.pool.candidates
+        return {
+            name: router.partial_fit(outcomes, pool=pool)
+            for name, router in self.routers.items()
+            if isinstance(router, Learns)
+        }
 
     def by_name(self, query: Query, name: str) -> Decision:
         """The decision where a candidate was asked for by its name: nothing is predicted.
@@ -341,13 +362,25 @@ class Engine:
         prediction, choice = routed.prediction, routed.choice
         names = prediction.candidates
         quality = prediction.quality[i].tolist()
+        index, code, reason = int(choice.index[i]), choice.code[i], choice.reason[i]
+        propensity = None
+        if self.explore is not None:
+            base = index
+            index, propensity = self._explored(self.explore, i, query, routed)
+            if index != base:
+                code = "explored"
+                reason = (
+                    f"explored, as {self.explore.share:.3g} of requests are; "
+                    f"{names[base]} was the choice: {reason}"
+                )
         return Decision(
             id=self._new_id(),
             router=spec.router,
             policy=routed.policy,
-            attempts=(Attempt(candidate=names[int(choice.index[i])], reason=choice.reason[i]),),
-            code=choice.code[i],
-            reason=choice.reason[i],
+            attempts=(Attempt(candidate=names[index], reason=reason),),
+            code=code,
+            reason=reason,
+            propensity=propensity,
             threshold=spec.threshold,
             win_rate=None if choice.win_rate is None else float(choice.win_rate[i]),
             quality=dict(zip(names, quality, strict=True)),
@@ -358,6 +391,18 @@ class Engine:
             notes=(*query.notes, *prediction.notes[i : i + 1]),
             elapsed_us=elapsed_us,
         )
+
+    def _explored(
+        self, explore: Explore, i: int, query: Query, routed: _Routed
+    ) -> tuple[int, float]:
+        """The column to call for the i-th query, and its propensity."""
+        samples = None
+        if explore.how == "samples" and isinstance(routed.router, Samples):
+            fit = [self.pool[name] for name in routed.prediction.candidates]
+            samples = routed.router.samples(
+                query, fit, routed.prediction.quality[i], explore.child_rng(), DRAWS
+            )
+        return explore.choose(int(routed.choice.index[i]), routed.cost_picousd[i], samples)
 
     def _only(
         self,
