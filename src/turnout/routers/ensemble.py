@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.errors import InputError, UnknownNameError
 from turnout.routers.arrays import Array, Arrays
 from turnout.routers.base import FittedHead, Head
 from turnout.routers.clusters import Clusters
@@ -58,7 +59,16 @@ class Blend:
             seed: for the members.
             penalty: shared by the members that have one; None chooses it once for all.
             members: names from `FITTED`.
+
+        Raises:
+            UnknownNameError: a member that it cannot fit.
+            InputError: no member.
         """
+        for name in members:
+            if name not in FITTED:
+                raise UnknownNameError("member of blend", name, FITTED)
+        if not members:
+            raise InputError("members", (), f"name some of {', '.join(FITTED)}")
         names = tuple(name for name in FITTED if name in members)  # as `from_arrays` finds them
         if penalty is None:
             penalty = choose_penalty(x, score, groups, seed=seed)
