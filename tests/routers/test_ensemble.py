@@ -11,7 +11,7 @@ SCORE = np.asarray([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]], dtype=np.fl
 
 
 def test_a_member_that_cannot_be_fitted_is_named() -> None:
-    with pytest.raises(UnknownNameError, match="no member of blend named 'kn'.*'knn'"):
+    with pytest.raises(UnknownNameError, match=r"no member of blend named 'kn'.*'knn'"):
         Blend.fit(X, SCORE, np.arange(4), penalty=1.0, members=("knn", "kn"))
     with pytest.raises(InputError, match="members"):
         Blend.fit(X, SCORE, np.arange(4), penalty=1.0, members=())
