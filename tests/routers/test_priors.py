@@ -10,6 +10,8 @@ from turnout.routers.priors import PricePrior, arm_prior, effort_step
 from turnout.routers.space import ModelSpace
 from turnout.types import Price
 
+FIRST = np.array([1.0, 0.0])
+
 
 def space(**abilities: float) -> ModelSpace:
     """Models by name (`__` stands for @) with an ability; the second coordinate is its half."""
@@ -36,7 +38,7 @@ def fitted() -> PricePrior:
 def test_a_dearer_model_is_expected_to_be_abler_and_correlated_coordinates_follow() -> None:
     prior, known = fitted(), space(a=0.0)
     cheap, dear = (
-        prior.vector(Price.per_million(usd, usd), known.prior_mean_, known.prior_cov_)
+        prior.vector(Price.per_million(usd, usd), known.prior_mean_, known.prior_cov_, FIRST)
         for usd in (1, 16)
     )
     assert cheap is not None
@@ -51,14 +53,14 @@ def test_a_dearer_model_is_expected_to_be_abler_and_correlated_coordinates_follo
 def test_beyond_the_prices_seen_it_stays_level_and_free_models_say_nothing() -> None:
     prior, known = fitted(), space(a=0.0)
     far, top = (
-        prior.vector(Price.per_million(usd, usd), known.prior_mean_, known.prior_cov_)
+        prior.vector(Price.per_million(usd, usd), known.prior_mean_, known.prior_cov_, FIRST)
         for usd in (1e6, 512)
     )
     assert far is not None
     assert top is not None
     assert far[0].tolist() == top[0].tolist()
     free = Price.per_million(0, 0)
-    assert prior.vector(free, known.prior_mean_, known.prior_cov_) is None
+    assert prior.vector(free, known.prior_mean_, known.prior_cov_, FIRST) is None
 
 
 def test_a_price_prior_survives_its_manifest() -> None:
@@ -93,3 +95,11 @@ def test_without_arms_in_the_data_the_model_stands_for_its_arm_with_the_priors_s
     assert arm.mean.tolist() == [1.0, 0.5]
     assert arm.spread[0] == pytest.approx(np.sqrt(0.01 + 1.0))
     assert "unmoved" in arm.basis
+
+
+def test_ability_is_along_the_mean_factors() -> None:
+    prior, known, both = fitted(), space(a=0.0), np.array([1.0, 2.0])
+    found = prior.vector(Price.per_million(16, 16), known.prior_mean_, known.prior_cov_, both)
+    assert found is not None
+    assert found[0] @ both == pytest.approx(prior.intercept + prior.slope * np.log(16), rel=1e-4)
+    assert both @ found[1] @ both == pytest.approx(prior.spread**2, rel=1e-3)

@@ -17,6 +17,7 @@ _COMMANDS = {
     "demo": "Route the bundled prompts through a gateway with two simulated models.",
     "evaluate": "Measure routers on a benchmark or on your own outcomes.",
     "learn": "Fold new outcomes into a router that learns, without fitting again.",
+    "models": "List the models of the predictor, and add one from a few labels.",
     "route": "Decide for prompts, and say why. No key, no network.",
     "routes": "Fit or import a file of routes by example.",
     "serve": "Serve an OpenAI-compatible gateway.",

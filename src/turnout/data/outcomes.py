@@ -23,15 +23,19 @@ CELL_FIELDS = ("score", "cost_usd", "input_tokens", "output_tokens")
 ROW_FIELDS = ("prompt", "models", "model", "group", "category", *CELL_FIELDS)
 
 
-def read_outcomes(path: Path | str) -> OutcomeTable:
+def read_outcomes(path: Path | str, *, least_models: int = 2) -> OutcomeTable:
     """Read an outcomes file into a table of unique prompts.
 
     Near-duplicates and rows with the same `group` share a group number, so that no later split
     parts them. Cells given twice are averaged. What was found is in the table's `notes`.
 
+    Args:
+        path: a JSONL file.
+        least_models: 1 reads the labelled anchors of one model.
+
     Raises:
         DataError: the file cannot be read; a line cannot be used (names file, line, field, value
-            and remedy); wide and long rows mixed; no rows; fewer than two models.
+            and remedy); wide and long rows mixed; no rows; fewer than `least_models` models.
     """
     path = Path(path)
     seen = _Seen()
@@ -41,7 +45,7 @@ def read_outcomes(path: Path | str) -> OutcomeTable:
     if not outcomes:
         raise DataError("file", str(path), "every model's score is null; give some scores")
     table = build_table(outcomes, categories=seen.categories or None)
-    if len(table.models) < 2:
+    if len(table.models) < least_models:
         raise DataError(
             "models", list(table.models), f"{path.name} needs scores of at least two models"
         )

@@ -39,7 +39,7 @@ class PricePrior:
 
         Args:
             prices: of p models.
-            ability: (p,) first coordinates of their vectors.
+            ability: (p,) mean logit of their quality: vectors times the mean factors.
 
         Raises:
             DataError: fewer than `LEAST_PRICED` models with a price above 0, or all of one price.
@@ -65,23 +65,28 @@ class PricePrior:
             models=len(x),
         )
 
-    def vector(self, price: Price, mean: Array, cov: Array) -> tuple[Floats, Floats] | None:
+    def vector(
+        self, price: Price, mean: Array, cov: Array, direction: Array
+    ) -> tuple[Floats, Floats] | None:
         """(K,) mean and (K, K) covariance of a model of this price; None where it costs nothing.
 
-        The first coordinate follows the line, the others what the prior says of them given it.
+        The ability follows the line, all else what the prior says of it given the ability.
 
         Args:
             price: the model's.
             mean: (K,) of the prior.
             cov: (K, K) of the prior.
+            direction: (K,) mean factors: a vector times these is its ability.
         """
         x = log_price(price)
         if x is None:
             return None
         x = min(max(x, self.lowest), self.highest)
-        along = np.asarray(cov, dtype=np.float64)[:, 0] / float(cov[0, 0])
-        moved = mean + along * (self.intercept + self.slope * x - float(mean[0]))
-        left = cov + np.outer(along, along) * (self.spread**2 - float(cov[0, 0]))
+        with_ability = np.asarray(cov, dtype=np.float64) @ direction
+        wide = float(with_ability @ direction)
+        along = with_ability / wide
+        moved = mean + along * (self.intercept + self.slope * x - float(mean @ direction))
+        left = cov + np.outer(along, along) * (self.spread**2 - wide)
         return moved.astype(np.float32), left.astype(np.float32)
 
     def to_dict(self) -> dict[str, float]:

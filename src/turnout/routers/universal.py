@@ -14,9 +14,10 @@ from turnout.routers.base import OpenedArtifact
 from turnout.routers.columns import _forms
 from turnout.routers.factors import Factors, TextFactors
 from turnout.routers.inputs import Inputs
+from turnout.routers.priors import Arm, PricePrior, arm_prior
 from turnout.routers.reference import Reference
 from turnout.routers.space import ModelSpace
-from turnout.types import Candidate, Floats, PairRule, Prediction, Query, texts
+from turnout.types import Candidate, Floats, PairRule, Prediction, Query, split_arm, texts
 
 LEAST_COMPLETE = 100
 """Reference prompts with a score of every candidate, below which predictions fill the holes."""
@@ -97,20 +98,52 @@ class Universal:
     """Other normalised names → key in the space."""
     pair: PairRule
     known: Remembered
+    price_prior: PricePrior | None = None
+    """Where an unknown candidate with a price stands; None leaves it at the mean of all."""
     _mixes: dict[tuple[Candidate, ...], _Mix] = field(default_factory=dict, repr=False)
 
     def check(self, candidates: Sequence[Candidate]) -> None:
         """Every candidate has a place, be it the prior."""
         self._mix(candidates)
 
+    @property
+    def usual_factors(self) -> Floats:
+        """(K,) mean of the remembered prompts; a vector times these is the model's ability."""
+        return np.asarray(self.known.factors.mean(axis=0), dtype=np.float32)
+
     def find(self, candidate: Candidate) -> str | None:
         """The key of a candidate in the space; None where it is not known."""
+        return next((key for key in self._keys(candidate) if key in self.space.names), None)
+
+    def _keys(self, candidate: Candidate) -> list[str]:
+        """Keys that a candidate may have, most exact first; those of an arm say its effort."""
+        found = []
         for name in (candidate.known_as, candidate.name, candidate.model):
-            for form in _forms(name) if name else ():
+            if not name:
+                continue
+            model, said = split_arm(name)
+            effort = candidate.effort or said or candidate.arm_effort
+            for form in _forms(model):
                 key = self.aliases.get(form, form)
-                if key in self.space.names:
-                    return key
-        return None
+                found.append(key if effort is None else f"{key}@{effort}")
+        return found
+
+    def _expected(self, candidate: Candidate, usual: float) -> Arm:
+        """Of a candidate that the space does not know: other arms of it, its price, or the mean."""
+        for key in self._keys(candidate):
+            arm = arm_prior(self.space, key)
+            if arm is not None:
+                return arm
+        mean, spread = self.space.prior_mean_, self.space.prior_spread
+        if self.price_prior is not None and candidate.price is not None:
+            priced = self.price_prior.vector(
+                candidate.price, mean, self.space.prior_cov_, self.usual_factors
+            )
+            if priced is not None:
+                wide = np.sqrt(np.diag(priced[1])).astype(np.float32)
+                return Arm(mean=priced[0], spread=wide, tokens=usual, basis="prior: from its price")
+        told = "prior: the mean of all known models"
+        return Arm(mean=mean, spread=spread, tokens=usual, basis=told)
 
     def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
         """(n, m) expected quality, its spread, and expected output tokens."""
@@ -210,18 +243,23 @@ class Universal:
         keys = [self.find(c) for c in candidates]
         index = tuple(None if k is None else space.names.index(k) for k in keys)
         usual = float(np.nanmedian(space.tokens_)) if np.isfinite(space.tokens_).any() else np.nan
-        tokens = [usual if i is None else float(space.tokens_[i]) for i in index]
+        arms = [
+            self._expected(c, usual)
+            if i is None
+            else Arm(
+                mean=space.vectors_[i],
+                spread=space.spread_[i],
+                tokens=float(space.tokens_[i]),
+                basis=space.basis[i],
+            )
+            for i, c in zip(index, candidates, strict=True)
+        ]
         return _Mix(
             index=index,
-            vectors=np.stack(
-                [space.prior_mean_ if i is None else space.vectors_[i] for i in index]
-            ),
-            spread=np.stack([space.prior_spread if i is None else space.spread_[i] for i in index]),
-            tokens=np.asarray(tokens, dtype=np.float32),
-            basis=tuple(
-                "prior: the mean of all known models" if i is None else space.basis[i]
-                for i in index
-            ),
+            vectors=np.stack([arm.mean for arm in arms]),
+            spread=np.stack([arm.spread for arm in arms]),
+            tokens=np.asarray([arm.tokens for arm in arms], dtype=np.float32),
+            basis=tuple(arm.basis for arm in arms),
         )
 
     @classmethod
@@ -237,6 +275,7 @@ class Universal:
         models = manifest["models"]
         space = ModelSpace.from_arrays(models["names"], models["basis"], part(arrays, "space/"))
         known = Remembered.from_arrays(part(arrays, "reference/"))
+        prior = manifest.get("price_prior")
         if known.score.shape[1] != len(space.names):
             raise ArtifactError(f"{opened.where}: its reference is of other models; train it again")
         return cls(
@@ -250,6 +289,7 @@ class Universal:
             aliases=dict(models["aliases"]),
             pair=PairRule(**manifest["pair"]),
             known=known,
+            price_prior=None if prior is None else PricePrior.from_dict(prior),
         )
 
 
