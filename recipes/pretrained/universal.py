@@ -113,8 +113,14 @@ def key_of(name: str) -> str:
     return _ARM.sub(r"\1@\2", normalise(name))
 
 
-def fit_rows(raw: RawRows, use: NDArray[np.bool_]) -> Rows:
-    """Inputs with a small lexical vector, fitted on some prompts and applied to all."""
+def fit_rows(raw: RawRows, use: NDArray[np.bool_], *, alter: bool = True) -> Rows:
+    """Inputs with a small lexical vector, fitted on some prompts and applied to all.
+
+    Args:
+        raw: n prompts.
+        use: (n,) those to fit on.
+        alter: also make the rows of altered texts, which takes most of the time.
+    """
     part = raw.take(use)
     words, vectors = fit_lexical(part.texts, dimension=WORDS, seed=0)
     # Scales as `fit_inputs` makes them, with the lexical block standing beside the encoder's.
@@ -132,7 +138,9 @@ def fit_rows(raw: RawRows, use: NDArray[np.bool_]) -> Rows:
     return Rows(
         inputs=inputs,
         rows=rows,
-        altered=tuple(inputs.rows([change(t) for t in raw.texts]) for change in ALTERED),
+        altered=tuple(
+            inputs.rows([change(t) for t in raw.texts]) for change in (ALTERED if alter else ())
+        ),
     )
 
 

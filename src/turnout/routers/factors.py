@@ -29,7 +29,7 @@ class Factors:
     votes_: Floats
     """(p, K - 1) what each prototype adds."""
     sharpness_: Floats
-    """() of the vote: softmax over this times the cosine."""
+    """One number, of the vote: softmax over this times the cosine."""
     length_: Floats
     """(d + 1,) weights and constant of the log of output tokens."""
 
@@ -43,7 +43,7 @@ class Factors:
 
     def vote(self, rows: Floats) -> Floats:
         """(n, p) shares of the prototypes, each row summing to 1."""
-        return soft_shares(rows, self.centres_, float(self.sharpness_))
+        return soft_shares(rows, self.centres_, float(self.sharpness_.item()))
 
     def log_tokens(self, rows: Floats) -> Floats:
         """(n,) log of the output tokens that a model of offset 0 would write."""
