@@ -36,7 +36,7 @@ from turnout.routers.inputs import RawRows
 from turnout.routers.platt import Platt
 from turnout.types import Floats
 
-NAMES = ("blend", "mf", "linear", "knn", "clusters")
+NAMES = ("blend", "mf", "linear", "knn", "clusters", "sw_ranking")
 
 
 def main() -> None:

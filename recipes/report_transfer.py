@@ -19,7 +19,7 @@ from turnout.artifacts.folder import read_artifact
 from turnout.artifacts.opening import PRETRAINED
 
 BENCHMARKS = ("routellm-mmlu", "routellm-gsm8k", "routellm-mtbench")
-ROUTERS = ("blend", "mf", "linear", "knn", "clusters")
+ROUTERS = ("blend", "mf", "linear", "knn", "clusters", "sw_ranking")
 
 
 def main() -> None:

@@ -111,6 +111,8 @@ def _transfer(name: str) -> str:
     if not TRANSFER.is_file():
         return ""
     read = json.loads(TRANSFER.read_text("utf-8"))
+    if name not in read["arrays"]:
+        return ""
     lines = [
         "## Transfer to RouteLLM's benchmarks",
         "",

@@ -1,4 +1,4 @@
-"""Fit the heads of `linear`, `mf`, `clusters` and `knn` to the qualities of tiers.
+"""Fit the heads of `linear`, `mf`, `clusters`, `knn` and `sw_ranking` to the qualities of tiers.
 
 They are fitted to what the scale of difficulties says of every tier (`targets`), not to the tiers'
 mean scores: those have holes, differ between sets by which models ran them, and their order was
@@ -24,7 +24,8 @@ from pretrained.tiers import CENTRES
 from turnout.artifacts.opening import head_of
 from turnout.features import FEATURES
 from turnout.routers.arrays import sigmoid, unit
-from turnout.routers.base import Head
+from turnout.routers.base import FittedHead, Head
+from turnout.routers.elo import SimilarityRanking
 from turnout.routers.ensemble import Blend
 from turnout.routers.inputs import Inputs, fit_inputs
 from turnout.routers.knn import Knn
@@ -49,8 +50,9 @@ def fits(material: Material) -> dict[str, Fit]:
         "blend": lambda use: _blend(material, use),
         "mf": _package("mf", material, target, penalty),
         "linear": _package("linear", material, target, penalty),
-        "knn": _knn(material, target),
+        "knn": _prototyped(material, target, Knn),
         "clusters": _package("clusters", material, target, penalty),
+        "sw_ranking": _prototyped(material, target, SimilarityRanking),
     }
 
 
@@ -94,8 +96,11 @@ def _penalty(material: Material, target: NDArray[np.float64]) -> float:
     return choose_penalty(rows, score, families.astype(np.intp), seed=0)
 
 
-def _knn(material: Material, target: NDArray[np.float64]) -> Fit:
-    """Prompts are gathered once, looking at texts alone; which of them count is up to the fit."""
+def _prototyped(material: Material, target: NDArray[np.float64], kind: type[FittedHead]) -> Fit:
+    """Heads that keep a vector of each prompt get averages of three prompts and more instead.
+
+    Prompts are gathered once, looking at texts alone; which of them count is up to the fit.
+    """
     gathered = material.balanced(material.fit, MOST_OF_UNIT_KNN)
     raw = material.raw.take(gathered)
     rows = unit(fit_inputs(raw, lexical=False)[1])
@@ -107,7 +112,7 @@ def _knn(material: Material, target: NDArray[np.float64]) -> Fit:
         use = use & (label >= 0)
         inputs, rows = fit_inputs(material.raw.take(use), lexical=False)
         centres, score = prototypes(unit(rows), label[use], target[use])
-        return inputs, Knn.fit(centres, score, np.arange(len(centres)))
+        return inputs, kind.fit(centres, score, np.arange(len(centres)))
 
     return fit
 
