@@ -12,6 +12,7 @@ from turnout import __version__
 from turnout.errors import TurnoutError
 
 _COMMANDS = {
+    "audit": "Find what is wrong with outcomes before you fit.",
     "calibrate": "Set the knob from your prompts: a share of strong calls, or a budget.",
     "convert": "Make an artifact of another project's checkpoint.",
     "demo": "Route the bundled prompts through a gateway with two simulated models.",

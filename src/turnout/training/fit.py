@@ -27,6 +27,7 @@ from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
 from turnout.routers.ridge import choose_penalty
 from turnout.training.card import render_card
+from turnout.training.measuring import measure
 from turnout.training.resume import keep_fold, kept_fold
 from turnout.types import Floats, estimate_tokens
 
@@ -104,7 +105,7 @@ def fit_router(
     predicted = parts.predicted
     pair = fit_pair_rule(predicted, table.score)
     reference = _reference(table, predicted, seed)
-    measured = _measure(table.score, predicted)
+    measured = measure(table, predicted, groups, seed=seed)
     manifest: dict[str, Any] = {
         "router": name,
         "turnout": __version__,
@@ -269,16 +270,3 @@ def _reference(table: OutcomeTable, predicted: Floats, seed: int) -> Reference:
         output_tokens=table.output_tokens[keep],
         cost_usd=table.cost_usd[keep],
     )
-
-
-def _measure(score: Floats, predicted: Floats) -> dict[str, float]:
-    """Brier score of out-of-fold predictions, and its skill over each model's mean."""
-    seen = np.isfinite(score)
-    error = float(((predicted - score)[seen] ** 2).mean())
-    means = np.nansum(score, axis=0) / np.maximum(seen.sum(axis=0), 1)
-    constant = float(((means - score)[seen] ** 2).mean())
-    return {
-        "brier_out_of_fold": round(error, 5),
-        "brier_of_means": round(constant, 5),
-        "brier_skill": round(1.0 - error / constant, 4) if constant > 0 else 0.0,
-    }
