@@ -4,15 +4,19 @@ Wide rows hold a prompt and all its models, long rows one model each:
 
     {"prompt": "…", "models": {"gpt-4": {"score": 1, "cost_usd": 0.002}, "small": 0}}
     {"prompt": "…", "model": "gpt-4", "score": 1, "cost_usd": 0.002}
+
+Votes between two models are read too, by `data.battles`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from turnout.data.battles import is_battle, read_battles
 from turnout.data.groups import near_duplicate_groups
 from turnout.data.lines import at, json_lines
 from turnout.data.table import OutcomeTable, build_table
@@ -38,6 +42,8 @@ def read_outcomes(path: Path | str, *, least_models: int = 2) -> OutcomeTable:
             and remedy); wide and long rows mixed; no rows; fewer than `least_models` models.
     """
     path = Path(path)
+    if str(path) != "-" and any(is_battle(row) for _, row in islice(json_lines(path), 1)):
+        return read_battles(path)
     seen = _Seen()
     outcomes = list(_outcomes(path, seen))
     if not seen.rows:
