@@ -29,3 +29,22 @@ def routellm_mf(source: Path, out: Path, encoder: str) -> None:
     """Convert RouteLLM's matrix factorization checkpoint (safetensors)."""
     fingerprint = convert_mf(source, out, encoder=encoder)
     click.echo(f"wrote {out} ({fingerprint}); open it as the router routellm_mf")
+
+
+@convert.command("routellm-bert")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The artifact folder to write."
+)
+@click.option(
+    "--tokens",
+    default=512,
+    show_default=True,
+    help="Most tokens read of a prompt; fewer are faster.",
+)
+def routellm_bert(folder: Path, out: Path, tokens: int) -> None:
+    """Convert RouteLLM's bert checkpoint (a Hugging Face folder) to int8 ONNX."""
+    from turnout.training.routellm_bert import convert_bert
+
+    fingerprint = convert_bert(folder, out, tokens=tokens)
+    click.echo(f"wrote {out} ({fingerprint}); open it as the router bert")

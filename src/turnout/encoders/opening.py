@@ -8,6 +8,8 @@ from typing import Any
 
 from turnout.encoders.base import Encoder
 from turnout.encoders.hashing import HashingEncoder
+from turnout.encoders.onnx import PREFIX as ONNX
+from turnout.encoders.onnx import open_onnx
 from turnout.encoders.remote import PREFIX, open_remote
 from turnout.encoders.static import open_static
 from turnout.errors import InputError, UnknownNameError
@@ -19,7 +21,7 @@ def open_encoder(name: str = DEFAULT, options: Mapping[str, Any] | None = None) 
     """The encoder of that name; a local one is opened once a process, since it is never changed.
 
     Args:
-        name: `static-256`, or `hashing-D` with D buckets, or `remote:MODEL`.
+        name: `static-256`, or `hashing-D` with D buckets, `onnx:FOLDER`, or `remote:MODEL`.
         options: of a remote encoder; see `encoders.remote.open_remote`.
 
     Raises:
@@ -38,7 +40,9 @@ def open_encoder(name: str = DEFAULT, options: Mapping[str, Any] | None = None) 
 def _local(name: str) -> Encoder:
     if name == DEFAULT:
         return open_static()
+    if name.startswith(ONNX):
+        return open_onnx(name)
     kind, _, size = name.partition("-")
     if kind == "hashing" and size.isdecimal():
         return HashingEncoder(int(size))
-    raise UnknownNameError("encoder", name, [DEFAULT, "hashing-1024"], f" Or {PREFIX}MODEL.")
+    raise UnknownNameError("encoder", name, [DEFAULT, "hashing-1024"], f" Or {ONNX}FOLDER, {PREFIX}MODEL.")

@@ -1,0 +1,166 @@
+"""`bert`: a small transformer that reads the prompt, fitted to the outcomes as a whole.
+
+RouteLLM's BERT router (arXiv:2406.18665, section 4.2) classifies battles; here one output a column
+predicts its quality. Served in int8 by ONNX Runtime on one thread, without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from turnout.encoders.transformer import TokenModel
+from turnout.errors import ArtifactError, InputError
+from turnout.routers.arrays import sigmoid
+from turnout.routers.assembling import read_pair
+from turnout.routers.base import OpenedArtifact
+from turnout.routers.columns import Columns
+from turnout.routers.platt import Platt
+from turnout.routers.reference import Reference
+from turnout.types import Candidate, Floats, PairRule, Prediction, Query
+
+NAME = "bert"
+MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
+WINS = "routellm"
+"""Outputs of a converted checkpoint: logits of strong wins, tie, weak wins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertRouter:
+    """Predicts with a fine-tuned transformer; opened from an artifact."""
+
+    fingerprint: str | None
+    model: TokenModel
+    columns: Columns
+    pair: PairRule
+    wins: bool
+    """Whether it says who wins, as RouteLLM's checkpoints do, and not the quality of columns."""
+    platt: Platt | None
+    known: Reference | None
+    """Predictions on prompts that were held out of the fit; None of a converted checkpoint."""
+    name: str = NAME
+    waits: bool = True
+    """Some ten milliseconds a prompt: servers run it off their loop."""
+
+    @classmethod
+    def from_artifact(cls, opened: OpenedArtifact) -> Self:
+        """The router of a folder made by `turnout train bert` or `turnout convert routellm-bert`.
+
+        Raises:
+            ArtifactError: its model does not fit its manifest.
+            MissingExtraError: onnxruntime is not installed.
+        """
+        manifest, arrays = opened.manifest, opened.arrays
+        names, wins = tuple(manifest["columns"]["names"]), manifest.get("outputs") == WINS
+        model = TokenModel(
+            opened.read(MODEL),
+            opened.read(TOKENIZER),
+            most_tokens=int(manifest["max_tokens"]),
+            where=opened.where,
+        )
+        expected = 3 if wins else len(names)
+        if model.width != expected:
+            raise ArtifactError(
+                f"{opened.where}: the model has {model.width} outputs, its manifest {expected}; "
+                "train it again"
+            )
+        part = {k.partition("/")[::2]: a for k, a in arrays.items()}
+        known = {name: a for (kind, name), a in part.items() if kind == "reference"}
+        platt = {name: a for (kind, name), a in part.items() if kind == "platt"}
+        return cls(
+            fingerprint=opened.fingerprint,
+            model=model,
+            columns=Columns(names=names, ladder=manifest["columns"].get("ladder")),
+            pair=read_pair(manifest["pair"]),
+            wins=wins,
+            platt=Platt.from_arrays(platt) if platt else None,
+            known=Reference.from_arrays(known) if known else None,
+        )
+
+    def check(self, candidates: Sequence[Candidate]) -> None:
+        """Every candidate must be a column; a converted checkpoint takes any two.
+
+        Raises:
+            UnknownNameError: one is not.
+            InputError: more or fewer than two, of a converted checkpoint.
+        """
+        self._mix(candidates)
+
+    def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
+        """(n, m) expected quality; a note says where a prompt was cut to fit.
+
+        Raises:
+            RouterError: the model fails.
+        """
+        mix, basis = self._mix(candidates)
+        runs = [self.model.run(q.text) for q in queries]
+        width = 3 if self.wins else len(self.columns.names)
+        logits = np.stack([r[0] for r in runs]) if runs else np.zeros((0, width), np.float32)
+        tokens = None
+        if self.known is not None:
+            mean = self.known.mix(mix).mean_output_tokens()
+            tokens = np.broadcast_to(mean, (len(queries), len(candidates)))
+        note = f"read the head and tail of a long prompt, {self.model.most_tokens} tokens at most"
+        return Prediction(
+            candidates=tuple(c.name for c in candidates),
+            quality=np.clip(self.column_quality(logits) @ mix, 0.0, 1.0).astype(np.float32),
+            output_tokens=tokens,
+            pair=self.pair,
+            basis=basis,
+            notes=tuple(note if cut else "" for _, cut in runs) if any(c for _, c in runs) else (),
+        )
+
+    def column_quality(self, logits: Floats) -> Floats:
+        """(n, K) quality by column of (n, k) outputs."""
+        if self.wins:
+            return _wins(logits)
+        quality = np.asarray(sigmoid(logits), dtype=np.float32)
+        return self.platt.apply(quality) if self.platt is not None else quality
+
+    def reference(self, candidates: Sequence[Candidate]) -> Reference:
+        """What is known of these candidates from prompts that were held out of the fit.
+
+        Raises:
+            InputError: a converted checkpoint, which brings no outcomes.
+        """
+        if self.known is None:
+            raise InputError(
+                "artifact", NAME, "a converted checkpoint has no outcomes: give a threshold"
+            )
+        return self.known.mix(self._mix(candidates)[0])
+
+    def reference_win_rates(self, candidates: Sequence[Candidate]) -> Floats:
+        """(r,) held-out win rates of the first over the last of two candidates.
+
+        Raises:
+            InputError: not exactly two candidates, or no outcomes.
+        """
+        if len(candidates) != 2:
+            names = [c.name for c in candidates]
+            raise InputError("candidates", names, "a win rate is between two models")
+        predicted = self.reference(candidates).predicted
+        return self.pair.win_rate(predicted[:, 0], predicted[:, 1])
+
+    def threshold_for_share(self, candidates: Sequence[Candidate], share: float) -> float:
+        """The threshold that calls the first of two candidates on this share of the reference."""
+        cut = np.quantile(self.reference_win_rates(candidates), 1.0 - share)
+        return float(np.format_float_positional(np.float32(cut)))
+
+    def _mix(self, candidates: Sequence[Candidate]) -> tuple[Floats, tuple[str, ...]]:
+        if not self.wins:
+            return self.columns.weights(candidates)
+        if len(candidates) != 2:
+            names = [c.name for c in candidates]
+            raise InputError("candidates", names, "this checkpoint takes a strong and a weak model")
+        places = tuple(f"the checkpoint's {place} model" for place in ("strong", "weak"))
+        return np.eye(2, dtype=np.float32), places
+
+
+def _wins(logits: Floats) -> Floats:
+    """(n, 2) RouteLLM's win rate, 1 - (p(tie) + p(weak wins)), and what is left of 1."""
+    power = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-1e30))
+    strong = power[:, 0] / power.sum(axis=1)
+    return np.stack([strong, 1.0 - strong], axis=1).astype(np.float32)
