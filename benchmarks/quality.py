@@ -10,6 +10,7 @@ row a prompt and model, with `role` train or dev). Some twenty minutes on one co
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from router_table import Field, baselines, markdown, plain, router_row
 
 from turnout import Candidate, Query, open_router
 from turnout.artifacts.opening import trainable
@@ -29,6 +31,7 @@ from turnout.evaluation.intervals import Estimate, Resampler, percentile_interva
 from turnout.evaluation.report import EvaluationReport
 from turnout.evaluation.run import ScoreRow, evaluate_pair
 from turnout.policies.hull import best_value, operating_points
+from turnout.training import trainers
 from turnout.training.fit import fit_router
 from turnout.training.indomain import predict_cross_fitted, predict_held_out, split_labels
 from turnout.types import Outcome
@@ -45,7 +48,7 @@ difference to the rule "longer prompts to the strong model".
 """
 
 
-SECTIONS = ("transfer", "mmlu", "gsm8k", "nine", "routerbench", "timing")
+SECTIONS = ("transfer", "mmlu", "gsm8k", "nine", "routerbench", "every", "timing")
 
 
 def main() -> None:
@@ -55,11 +58,14 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=SECTIONS, action="append", help="Make these sections again."
     )
+    parser.add_argument(
+        "--routers", help="Of the section `every`: names with commas between; default: all."
+    )
     args = parser.parse_args()
     kept = split_sections(args.out.read_text("utf-8")) if args.only and args.out.exists() else {}
     for name in args.only or SECTIONS:
         print(f"{name} …", flush=True)
-        kept[name] = f"<!-- {name} -->\n" + make_section(name, args.data)
+        kept[name] = f"<!-- {name} -->\n" + make_section(name, args)
     args.out.write_text("\n".join([HEADER, *(kept[n] for n in SECTIONS if n in kept)]), "utf-8")
     print(f"wrote {args.out}")
 
@@ -70,8 +76,11 @@ def split_sections(page: str) -> dict[str, str]:
     return {part.split()[1]: part.rstrip("\n") + "\n" for part in parts}
 
 
-def make_section(name: str, data: Path) -> str:
+def make_section(name: str, args: argparse.Namespace) -> str:
     """Measure one section."""
+    data: Path = args.data
+    if name == "every":
+        return every(data / "outcomes", args.routers, args.out.with_suffix(".json"))
     if name == "transfer":
         return transfer({b: open_benchmark(b, data / "routellm") for b in ROUTELLM})
     if name in ("mmlu", "gsm8k"):
@@ -299,6 +308,39 @@ def routerbench(path: Path) -> str:
         gap = percentile_interval(value - area(singles, every), gaps)
         lines.append(f"| {name} | {value:.4f} | {_show(gap, signed=True)} |")
     return "\n".join([*lines, ""])
+
+
+def every(folder: Path, chosen: str | None, out: Path) -> str:
+    """Each router that can be trained, on the same data and splits; also written as JSON."""
+    names = chosen.split(",") if chosen else list(trainers.names())
+    sections, results = [], {}
+    for title, stem in (("LLMRouter-9", "llmrouter_uiuc"), ("RouterBench", "routerbench")):
+        train = read(folder / f"{stem}.parquet", "train")
+        train = complete(train) if stem == "llmrouter_uiuc" else train
+        at = Field(train, complete(read(folder / f"{stem}.parquet", "dev").columns(train.models)))
+        rows = baselines(at)
+        for name in names:
+            print(f"  {title}: {name}", flush=True)
+            rows.append(router_row(name, at))
+        left = [name for name in trainers.names() if name not in names]
+        rows += [{"name": name, "not_fitted": "left out of this run"} for name in left]
+        sections.append(markdown(title, at, rows))
+        results[title] = [plain(row) for row in rows]
+    out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    routers = f" --routers {chosen}" if chosen else ""
+    return "\n".join(
+        [
+            "## Every router, one table",
+            "",
+            "One encoder, one split, one set of bootstrap draws. Flips: share of prompts whose best predicted",
+            "model changes under a polite prefix, 2% swapped letters, or lower case. Decision: median CPU time",
+            "as a ratio to `blend` in the same run. The numbers are in benchmarks.json.",
+            "",
+            *sections,
+            f"    python benchmarks/quality.py --data DATA --only every{routers}",
+            "",
+        ]
+    )
 
 
 def read(path: Path, role: str) -> OutcomeTable:
