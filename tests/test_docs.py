@@ -28,7 +28,9 @@ def commands(page: Path) -> list[list[str]]:
     """The `turnout` commands of a page, in order, without their comments."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     found = re.findall(
-        r"^(?:    |\$ )?turnout ((?:route|train|learn|calibrate|evaluate|demo)\b.*)$", text, re.M
+        r"^(?:    |\$ )?turnout ((?:audit|route|train|learn|models|calibrate|evaluate|demo)\b.*)$",
+        text,
+        re.M,
     )
     return [shlex.split(line, comments=True) for line in found]
 
@@ -50,6 +52,18 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for name, column in (("gpt-4", "large"), ("mixtral", "small"))
             }
             file.write(json.dumps({"prompt": prompt, "models": good}) + "\n")
+    peers = [
+        {
+            "prompt": p,
+            "models": {f"peer-{j}": (i * 7919 + j * 104729) % 10 < 2 * j for j in range(5)},
+        }
+        for i, p in enumerate(rng_free)
+    ]
+    (home / "peers.jsonl").write_text("\n".join(map(json.dumps, peers)), encoding="utf-8")
+    labelled = [{"prompt": p, "model": "my-model", "score": i % 2} for i, p in enumerate(rng_free)]
+    (home / "labelled.jsonl").write_text(
+        "\n".join(map(json.dumps, labelled[:100])), encoding="utf-8"
+    )
     (home / "turnout.yaml").write_text(MINIMAL, encoding="utf-8")
     (home / "prompts.txt").write_text("\n".join(rng_free[:200]), encoding="utf-8")
     return home
