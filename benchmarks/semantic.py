@@ -4,8 +4,9 @@
 
 DIR holds `banking77_train.csv`, `banking77_test.csv` (BANKING77) and `clinc150_full.json` (CLINC150).
 Every training utterance is an example of its route; accuracy is on the test part, with a paired
-bootstrap interval of the difference. Overhead is the time of a call without its encoding: both sides
-are given vectors made beforehand. Out of scope (CLINC150): the in-scope accuracy left where the cut
+bootstrap interval of the difference. Overhead is the time of a call without its encoding: all sides
+are given vectors made beforehand, and take turns prompt by prompt; CPU time is of the whole process,
+all threads. Out of scope (CLINC150): the in-scope accuracy left where the cut
 refuses a given share of the out-of-scope test prompts; the cut is set on those prompts, for both alike.
 """
 
@@ -91,15 +92,20 @@ def peer(encoder: Cached, routes: dict[str, list[str]], aggregation: str):
     )
 
 
-def timed(call, texts: list[str]) -> tuple[list, np.ndarray]:
-    answers, times = [], []
-    for text in texts[:20]:
-        call(text)
-    for text in texts:
-        start = time.perf_counter()
-        answers.append(call(text))
-        times.append(1e3 * (time.perf_counter() - start))
-    return answers, np.asarray(times)
+def timed(calls: dict, texts: list[str]) -> dict[str, tuple[list, np.ndarray, np.ndarray]]:
+    """Answers, and milliseconds of wall clock and of CPU, of each side in turn on each prompt."""
+    answers = {who: [] for who in calls}
+    times = {who: np.empty((2, len(texts))) for who in calls}
+    for who, call in calls.items():
+        for text in texts[:20]:
+            call(text)
+    for i, text in enumerate(texts):
+        for who, call in calls.items():
+            start, cpu = time.perf_counter(), time.process_time()
+            answers[who].append(call(text))
+            spent = time.perf_counter() - start, time.process_time() - cpu
+            times[who][:, i] = 1e3 * np.asarray(spent)
+    return {who: (answers[who], *times[who]) for who in calls}
 
 
 def left_at(score: np.ndarray, right: np.ndarray, outside: np.ndarray) -> dict[str, float]:
@@ -133,7 +139,7 @@ def compare(name: str, load, home: Path, per_route: int | None, aggregations: li
         return names[int(found.route[0])], float(found.score[0])
 
     everything = [*texts, *outside]
-    results = {"turnout": timed(ask, everything)}
+    calls = {"turnout": ask}
     for aggregation in aggregations:
         made = peer(encoder, routes, aggregation)
 
@@ -141,28 +147,31 @@ def compare(name: str, load, home: Path, per_route: int | None, aggregations: li
             found = made(text)
             return found.name, float(found.confidence or 0.0)
 
-        results[f"semantic-router {aggregation}"] = timed(ask_peer, everything)
+        calls[f"semantic-router {aggregation}"] = ask_peer
+    results = timed(calls, everything)
     own = None
     n = len(texts)
     rng = np.random.default_rng(1)
     out: dict = {"utterances": len(ours.owner), "fit_s": round(fit_s, 2)}
-    for who, (answers, times) in results.items():
+    for who, (answers, times, cpu) in results.items():
         right = np.asarray([a == t for (a, _), t in zip(answers[:n], truth, strict=True)])
         score = np.asarray([s for _, s in answers])
         row = {
             "accuracy": round(float(right.mean()), 4),
             "p50_ms": round(float(np.median(times)), 3),
             "p99_ms": round(float(np.quantile(times, 0.99)), 3),
+            "cpu_ms": round(float(cpu.mean()), 3),
         }
         if own is None:
             own = right
-            ours_ms = float(np.median(times))
+            ours_ms, ours_cpu = float(np.median(times)), float(cpu.mean())
         else:
             gain = own.astype(float) - right
             draws = [gain[rng.integers(n, size=n)].mean() for _ in range(1000)]
             low, high = np.quantile(draws, [0.025, 0.975])
             row["turnout_gains"] = [round(float(x), 4) for x in (gain.mean(), low, high)]
             row["times_turnout"] = round(float(np.median(times)) / ours_ms, 1)
+            row["cpu_times_turnout"] = round(float(cpu.mean()) / ours_cpu, 1)
         if outside:
             row["in_scope_accuracy_at_refused"] = left_at(score[:n], right, score[n:])
         out[who] = row

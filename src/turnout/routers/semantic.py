@@ -1,9 +1,11 @@
 """Routes that people name by example: the prompt goes where the utterances most like it lead.
 
-The index gives the nearest utterances; the routes they belong to are candidates; a logistic head
-fitted on the utterances chooses among them. The match score is the head's probability times the
-similarity of the route's nearest utterance: either alone parts prompts of no route less well. A
-score below the route's threshold means none of these, which is an answer of its own.
+A logistic head fitted on the utterances chooses the route. The match score is the head's probability
+times the similarity of the route's nearest utterance: either alone parts prompts of no route less
+well. A score below the route's threshold means none of these, which is an answer of its own. Only
+the chosen route's utterances are compared with the prompt, so that a thousand times as many of other
+routes cost nothing; a store in which they cannot be reached by route gives the nearest of all, and
+the head chooses among the routes of those.
 See `docs/guides/semantic.md`.
 """
 
@@ -19,7 +21,8 @@ import numpy as np
 from turnout.encoders.base import Encoder
 from turnout.encoders.opening import DEFAULT, open_encoder
 from turnout.errors import UnknownNameError
-from turnout.routers.index.base import Index
+from turnout.routers.index.base import Index, unit_rows
+from turnout.routers.index.local import NumpyIndex
 from turnout.routers.index.opening import open_index
 from turnout.routers.matching import MATCHERS, Labels, Scorer, softmax
 from turnout.routers.routes import NONE, Action, RouteFile, read_routes
@@ -27,7 +30,7 @@ from turnout.types import Candidate, Floats, PairRule, Prediction, Query
 
 SHIPPED = Path(__file__).parent / "shipped" / "routes.yaml"
 NEIGHBOURS = 16
-"""Nearest utterances whose routes are candidates."""
+"""Nearest utterances whose routes are candidates, of an index that is not searched by route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class SemanticRouter:
     encoder: Encoder
     index: Index
     owner: Labels
-    """(u,) route of each utterance; utterance i has id i in the index."""
+    """(u,) route of each utterance, ascending; utterance i has id i in the index."""
     scorer: Scorer
     name: str = "semantic"
     waits: bool = False
@@ -84,15 +87,36 @@ class SemanticRouter:
         Raises:
             RouterError: the index cannot be reached.
         """
-        n, routes = len(rows), len(self.file.routes)
-        ids, near = self.index.search(rows, NEIGHBOURS)
-        similarity = np.full((n, routes), -1.0, dtype=np.float32)
-        np.maximum.at(similarity, (np.arange(n)[:, None], self.owner[ids]), near)
-        probability = softmax(np.stack([self.scorer(row[None])[0] for row in rows]))
-        best = np.where(similarity > -1.0, probability, -1.0).argmax(axis=1)
-        at = np.arange(n)
-        found = np.clip(similarity[at, best], 0.0, 1.0)
+        unit = unit_rows(rows, self.encoder.dimension, "queries")
+        n = len(unit)
+        scores = np.empty((n, len(self.file.routes)), dtype=np.float32)
+        for i in range(n):  # one at a time: the same row whatever stands beside it
+            scores[i] = self.scorer(unit[i : i + 1])[0]
+        probability, at = softmax(scores), np.arange(n)
+        if isinstance(self.index, NumpyIndex):
+            best = probability.argmax(axis=1)
+            found = self._nearest_of(self.index, unit, best)
+        else:
+            similarity = self._similarity(unit)
+            best = np.where(similarity > -1.0, probability, -1.0).argmax(axis=1)
+            found = similarity[at, best]
+        found = np.clip(found, 0.0, 1.0)
         return Matched(best, probability[at, best] * found, found)
+
+    def _nearest_of(self, index: NumpyIndex, unit: Floats, route: Labels) -> Floats:
+        """(n,) similarity of the nearest utterance of one route for each query."""
+        found = np.empty(len(unit), dtype=np.float32)
+        starts, stops = (np.searchsorted(self.owner, route, side) for side in ("left", "right"))
+        for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+            found[i] = index.similarities(unit[i], int(start), int(stop)).max()
+        return found
+
+    def _similarity(self, unit: Floats) -> Floats:
+        """(n, r) by route, from the nearest utterances; -1 where a route has none among them."""
+        ids, near = self.index.search(unit, NEIGHBOURS)
+        found = np.full((len(unit), len(self.file.routes)), -1.0, dtype=np.float32)
+        np.maximum.at(found, (np.arange(len(unit))[:, None], self.owner[ids]), near)
+        return found
 
     def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
         """(n, m) quality by the route that matches; the notes name it."""

@@ -58,6 +58,16 @@ class NumpyIndex:
             ids[i], similarity[i] = self._ids[top], near[top]
         return ids, similarity
 
+    def similarities(self, query: Floats, start: int, stop: int) -> Floats:
+        """Of the vectors at these places in the order of ids.
+
+        Args:
+            query: (d,) of unit length.
+            start: first place; the place is the id where ids are 0, 1, 2, ….
+            stop: the place after the last.
+        """
+        return np.asarray(self._rows[start:stop] @ query)
+
 
 def _top(values: Floats, k: int) -> Ids:
     """Places of the k largest, largest first, ties in order of place."""
