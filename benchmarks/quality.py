@@ -51,6 +51,9 @@ difference to the rule "longer prompts to the strong model".
 SECTIONS = ("transfer", "mmlu", "gsm8k", "nine", "routerbench", "every", "timing")
 
 
+SETS = {"LLMRouter-9": "llmrouter_uiuc", "RouterBench": "routerbench"}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Tables of docs/benchmarks.md.")
     parser.add_argument("--data", type=Path, required=True)
@@ -60,6 +63,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--routers", help="Of the section `every`: names with commas between; default: all."
+    )
+    parser.add_argument(
+        "--set", choices=SETS, action="append", help="Of the section `every`: which outcomes."
     )
     args = parser.parse_args()
     kept = split_sections(args.out.read_text("utf-8")) if args.only and args.out.exists() else {}
@@ -80,7 +86,9 @@ def make_section(name: str, args: argparse.Namespace) -> str:
     """Measure one section."""
     data: Path = args.data
     if name == "every":
-        return every(data / "outcomes", args.routers, args.out.with_suffix(".json"))
+        return every(
+            data / "outcomes", args.routers, args.set or list(SETS), args.out.with_suffix(".json")
+        )
     if name == "transfer":
         return transfer({b: open_benchmark(b, data / "routellm") for b in ROUTELLM})
     if name in ("mmlu", "gsm8k"):
@@ -310,11 +318,12 @@ def routerbench(path: Path) -> str:
     return "\n".join([*lines, ""])
 
 
-def every(folder: Path, chosen: str | None, out: Path) -> str:
+def every(folder: Path, chosen: str | None, sets: Sequence[str], out: Path) -> str:
     """Each router that can be trained, on the same data and splits; also written as JSON."""
     names = chosen.split(",") if chosen else list(trainers.names())
     sections, results = [], {}
-    for title, stem in (("LLMRouter-9", "llmrouter_uiuc"), ("RouterBench", "routerbench")):
+    for title in sets:
+        stem = SETS[title]
         train = read(folder / f"{stem}.parquet", "train")
         train = complete(train) if stem == "llmrouter_uiuc" else train
         at = Field(train, complete(read(folder / f"{stem}.parquet", "dev").columns(train.models)))
@@ -328,6 +337,7 @@ def every(folder: Path, chosen: str | None, out: Path) -> str:
         results[title] = [plain(row) for row in rows]
     out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     routers = f" --routers {chosen}" if chosen else ""
+    routers += "".join(f" --set {title}" for title in sets) if len(sets) < len(SETS) else ""
     return "\n".join(
         [
             "## Every router, one table",
