@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -16,6 +17,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from turnout.artifacts.opening import open_router
+from turnout.cli import cli
 from turnout.data.table import OutcomeTable, build_table
 from turnout.encoders.onnx import fingerprint
 from turnout.encoders.opening import open_encoder
@@ -159,6 +161,27 @@ def test_a_converted_checkpoint_gives_the_logits_of_transformers(
             expected = 1.0 - float(shares[1] + shares[2])
             found = router.predict([Query.of(text)], PAIR).win_rate("big", "small")
             assert found[0] == pytest.approx(expected, abs=close)
+
+
+def test_the_command_converts(tmp_path: Path) -> None:
+    folder = base(tmp_path / "in", labels=3)
+    call = [
+        "convert",
+        "routellm-bert",
+        str(folder),
+        "--out",
+        str(tmp_path / "out"),
+        "--tokens",
+        "16",
+    ]
+    result = CliRunner().invoke(cli, call)
+    assert result.exit_code == 0, result.output
+    assert open_router("bert", artifact=tmp_path / "out").name == "bert"
+
+
+def test_none_ships_and_the_error_says_what_to_do() -> None:
+    with pytest.raises(ArtifactError, match="turnout train bert"):
+        open_router("bert")
 
 
 def test_checkpoints_that_are_not_routellms_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def open_router(
         heads = bool(getattr(kind, "STARTS_FROM_HEADS", False))
         folder = Path(artifact) if artifact else shipped(DEFAULT_BASE if heads else name)
         opened = _read(name, folder, heads=heads, encoder=encoder)
-        return _made(opened, lambda: kind.from_artifact(opened, **given))
+        return _made(
+            opened, lambda: kind.from_artifact(_with_members(kind, opened, encoder), **given)
+        )
     if artifact is not None:
         raise InputError("artifact", str(artifact), f"router {name!r} is not trained: leave it out")
     _refuse_unknown(name, given, tuple(inspect.signature(kind).parameters))
@@ -67,10 +70,19 @@ def shipped(name: str) -> Path:
 
     A distribution with a large artifact names its folder by an entry point of the group
     `turnout.artifacts`: a `pathlib.Path`.
+
+    Raises:
+        ArtifactError: none ships for this router.
     """
     if name in registry.names("artifacts"):
         return Path(registry.load("artifacts", name))
-    return PRETRAINED / name
+    folder = PRETRAINED / name
+    if not folder.is_dir():
+        raise ArtifactError(
+            f"no artifact ships for router {name!r}: make one (`turnout train {name} --data … "
+            "--out FOLDER`, or `turnout convert`) and give its folder"
+        )
+    return folder
 
 
 def is_head(kind: Any) -> bool:
@@ -90,18 +102,70 @@ def open_parts(
     files: Mapping[str, bytes] | None = None,
 ) -> Router:
     """The router of an artifact that is not written yet."""
+    return _from_parts(
+        name, manifest, arrays, read=lambda f: (files or {})[f], where=f"router {name}"
+    )
+
+
+def _from_parts(
+    name: str,
+    manifest: Mapping[str, Any],
+    arrays: Arrays,
+    *,
+    read: Callable[[str], bytes],
+    where: str,
+    encoder: Any = None,
+) -> Router:
+    """`encoder`: the caller's options for it."""
     kind = registry.load("routers", name)
     opened = OpenedArtifact(
-        where=f"router {name}",
+        where=where,
         manifest=manifest,
         arrays=arrays,
         fingerprint=None,
-        encoder=_encoder(name, manifest),
-        read=lambda file: (files or {})[file],
+        encoder=_encoder(name, manifest, encoder),
+        read=read,
     )
     if is_head(kind):
         return assemble(name, kind, opened)
-    router: Router = kind.from_artifact(opened)
+    router: Router = kind.from_artifact(_with_members(kind, opened, encoder))
+    return router
+
+
+def _with_members(kind: Any, opened: OpenedArtifact, encoder: Any = None) -> OpenedArtifact:
+    """The same with the routers that it is made of, where the router is made of any.
+
+    Raises:
+        ArtifactError: a member that is opened by name is another than at the fit.
+    """
+    if not getattr(kind, "MADE_OF_MEMBERS", False):
+        return opened
+    members = {
+        label: _member(label, stated, opened, encoder)
+        for label, stated in opened.manifest["members"].items()
+    }
+    return replace(opened, members=members)
+
+
+def _member(label: str, stated: Mapping[str, Any], opened: OpenedArtifact, encoder: Any) -> Router:
+    where = f"{opened.where}, member {label}"
+    if "manifest" in stated:
+        prefix, manifest = f"members/{label}/", stated["manifest"]
+        arrays = {k.removeprefix(prefix): a for k, a in opened.arrays.items() if k.startswith(prefix)}
+        return _from_parts(
+            manifest["router"],
+            manifest,
+            arrays,
+            read=lambda file: opened.read(f"{label}.{file}"),
+            where=where,
+            encoder=encoder,
+        )
+    router = open_router(stated["router"], options=stated["options"])
+    if router.fingerprint != stated["fingerprint"]:
+        raise ArtifactError(
+            f"{where}: fitted with {stated['fingerprint']}, but {router.fingerprint} is "
+            "installed; train it again"
+        )
     return router
 
 
