@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turnout.artifacts import folder
 from turnout.artifacts.folder import (
     ARRAYS,
     CARD,
@@ -111,7 +110,7 @@ def test_a_move_that_fails_puts_the_old_one_back(
         real(source, target)
 
     monkeypatch.setattr(os, "replace", replace)  # the file system's, not ours
-    monkeypatch.setattr(folder, "_exchange", lambda *_: False)  # a system without an exchange
+    monkeypatch.setattr("turnout.artifacts.folder._exchange", lambda *_: False)  # as elsewhere
     with pytest.raises(ArtifactError, match="Permission denied"):
         write(tmp_path / "it", "second")
     assert read_artifact(tmp_path / "it")[2] == before

@@ -102,8 +102,8 @@ def _ties(table: OutcomeTable) -> list[Finding]:
         remedy = (
             "routing can save money here but add little quality; use harder prompts to see more"
         )
-        numbers = {"model": table.models[j], "share": round(float(best[j]), 4)}
-        found.append(Finding(kind="label_collapse", found=text, remedy=remedy, numbers=numbers))
+        named: dict[str, Any] = {"model": table.models[j], "share": round(float(best[j]), 4)}
+        found.append(Finding(kind="label_collapse", found=text, remedy=remedy, numbers=named))
     return found
 
 
@@ -139,8 +139,8 @@ def _cells(table: OutcomeTable) -> list[Finding]:
         worst = int(np.argmin(seen.mean(axis=0)))
         text = f"{holes:.0%} of cells are missing; {table.models[worst]} has {seen[:, worst].sum()}"
         remedy = "missing at random is fine; if a model got only easy prompts its level is biased"
-        numbers = {"share": round(holes, 4), "model": table.models[worst]}
-        found.append(Finding(kind="missing_cells", found=text, remedy=remedy, numbers=numbers))
+        gaps: dict[str, Any] = {"share": round(holes, 4), "model": table.models[worst]}
+        found.append(Finding(kind="missing_cells", found=text, remedy=remedy, numbers=gaps))
     values = table.score[seen]
     if len(values) and float(values.max() - values.min()) < 0.2 and values.max() != values.min():
         text = f"all scores lie from {values.min():.3g} to {values.max():.3g}"

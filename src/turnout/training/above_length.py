@@ -55,7 +55,7 @@ def above_length(
             "prompts": n,
             "why_not": f"{n} prompts have every score; an interval needs {LEAST_PROMPTS}",
         }
-    chars = np.log1p([len(prompts[i]) for i in np.flatnonzero(whole)])
+    chars = np.log1p([len(prompts[i]) for i in np.flatnonzero(whole).tolist()])
     known, guessed = score[whole].astype(np.float64), predicted[whole].astype(np.float64)
     if score.shape[1] == 2:
         return _pair(chars, known, guessed, groups[whole], seed)
