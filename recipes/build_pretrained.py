@@ -34,9 +34,11 @@ from turnout.encoders.opening import open_encoder
 from turnout.features import FEATURES
 from turnout.routers.inputs import RawRows
 from turnout.routers.platt import Platt
-from turnout.types import Floats
+from turnout.types import Floats, PairRule
 
 NAMES = ("blend", "mf", "linear", "knn", "clusters", "sw_ranking")
+RANKINGS = frozenset({"sw_ranking"})
+"""Routers that say who wins and nothing of how well: only their levels are calibrated."""
 
 
 def main() -> None:
@@ -64,9 +66,10 @@ def main() -> None:
         if name not in args.only.split(","):
             continue
         raw_out = loso.predictions(fit, material, holds)
-        platt = calibration(own_family(raw_out, material), material)
+        ranks = name in RANKINGS
+        platt = calibration(own_family(raw_out, material), material, fixed=1.0 if ranks else None)
         held_out = {held: platt.apply(quality) for held, quality in raw_out.items()}
-        result = loso.score(units, loso.by_win_rate(held_out))
+        by_weak = loso.score(units, loso.by_win_rate(held_out))
         by_gain = loso.score(units, loso.by_gain(held_out))
         uncalibrated = loso.score(units, loso.by_gain(raw_out))
         inputs, head = fit(material.fit)
@@ -76,16 +79,19 @@ def main() -> None:
             head=head,
             platt=platt,
             predicted=own_family(held_out, material),
-            result=result,
+            pair=PairRule("difference" if ranks else "weak_fails"),
+            result=by_gain if ranks else by_weak,
             length=length,
             notes=(
-                "qualities are calibrated on sources left out; win rates are 1 - the weak model's "
-                f"quality, APGR {result.total:.4f} with sources left out; by the gain in quality it "
-                f"would be {by_gain.total:.4f}, before calibration {uncalibrated.total:.4f}",
+                f"qualities are calibrated on sources left out{' (levels alone)' if ranks else ''}; "
+                f"APGR with sources left out by 1 - the weak model's quality {by_weak.total:.4f}, by "
+                f"the gain in quality {by_gain.total:.4f}, before calibration "
+                f"{uncalibrated.total:.4f}; win rates are "
+                f"{'the gain' if ranks else 'the first'}",
             ),
         )
         size = write(done, material, rungs, facts, args.out / name)
-        say(f"{name}: left out {result.total:.4f}, {size:,} bytes")
+        say(f"{name}: left out {done.result.total:.4f}, {size:,} bytes")
 
 
 def prepare(data: Path, limit: int | None = None) -> tuple[Cells, dict[str, Any]]:
@@ -111,15 +117,15 @@ def own_family(held_out: dict[frozenset[str], Floats], material: Material) -> Fl
     return found
 
 
-def calibration(predicted: Floats, material: Material) -> Platt:
+def calibration(predicted: Floats, material: Material, *, fixed: float | None = None) -> Platt:
     """Levels per tier and one slope for all, on predictions with each prompt's family held out.
 
     Quality is what a router predicts, so it should be the quality that is observed. One slope
     keeps the tiers' curves parallel: a slope for each would bend the order of gains, which on
-    sources left out is all that there is to know.
+    sources left out is all that there is to know. `fixed` is a slope that is not fitted.
     """
     use = material.fit & np.isfinite(predicted).all(axis=1)
-    return tied_platt(predicted[use], material.score[use], cell_weights(material, use))
+    return tied_platt(predicted[use], material.score[use], cell_weights(material, use), fixed=fixed)
 
 
 def _ladder(cells: Cells, scale: Scale) -> Ladder:

@@ -14,7 +14,11 @@ LARGEST_STEP = 0.2
 
 
 def tied_platt(
-    predicted: Floats, score: NDArray[np.floating], weight: NDArray[np.floating]
+    predicted: Floats,
+    score: NDArray[np.floating],
+    weight: NDArray[np.floating],
+    *,
+    fixed: float | None = None,
 ) -> Platt:
     """Platt scaling whose slope is the same for all columns, and whose levels rise.
 
@@ -22,14 +26,17 @@ def tied_platt(
         predicted: (n, K) qualities of prompts that the predicting head had not seen.
         score: (n, K), NaN where missing.
         weight: (n, K) of each cell, 0 where missing.
+        fixed: a slope that is not fitted.
     """
     z = logit(predicted.astype(np.float64))
     y, weight = np.nan_to_num(score), weight / weight.sum()
-    level, slope = np.zeros(score.shape[1]), 0.5
+    level, slope = np.zeros(score.shape[1]), 0.5 if fixed is None else fixed
     for _ in range(STEPS):
         p = sigmoid(slope * z + level)
         mass = weight * p * (1 - p)
         level += np.clip((weight * (y - p)).sum(axis=0) / (mass.sum(axis=0) + 1e-9), -1, 1)
+        if fixed is not None:
+            continue
         p = sigmoid(slope * z + level)
         mass = weight * p * (1 - p)
         step = (weight * (y - p) * z).sum() / ((mass * z**2).sum() + 1e-9)

@@ -52,6 +52,8 @@ class Finished:
     platt: Platt
     predicted: Floats
     """(n, 6) calibrated, with each prompt's own family held out, NaN where it was in no held-out set."""
+    pair: PairRule
+    """By which order `result` was measured."""
     result: Result
     length: Result
     notes: tuple[str, ...] = ()
@@ -72,7 +74,6 @@ def write(
     ordered = Columns(names=TIERS, ladder={}).ordered(done.predicted)
     use = material.fit & np.isfinite(ordered).all(axis=1)
     rows = capped(material.unit, use, REFERENCE_OF_UNIT, seed=0)
-    pair = PairRule("weak_fails")  # the order that `loso.by_win_rate` measures, and says why
     reference = _reference(material, ordered, rows)
     manifest = {
         "router": done.name,
@@ -88,7 +89,7 @@ def write(
             "strong_prior": ladder.strong_prior,
             "weak_prior": ladder.weak_prior,
         },
-        "pair": asdict(pair),
+        "pair": asdict(done.pair),
         "data": facts["data"],
         "measured": measured(done, material, ordered, use),
         "recipe": {"command": facts["command"], "seed": 0, "folds": "one source family left out"},
