@@ -130,7 +130,7 @@ def test_json_has_what_a_machine_needs(run: Run, artifacts: Path) -> None:
     first, second = found.json
     assert first.keys() == {
         "prompt", "id", "model", "router", "policy", "threshold", "win_rate", "code", "reason",
-        "attempts", "quality", "expected_cost_usd", "basis", "excluded", "fallback", "artifact",
+        "attempts", "quality", "expected_cost_usd", "basis", "excluded", "fallback", "propensity",
         "notes", "elapsed_us",
     }  # fmt: skip
     assert first["prompt"] == "Prove it"
