@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -66,6 +66,8 @@ class OpenedArtifact:
     """The encoder that the manifest states, opened and checked; None where it states none."""
     read: Callable[[str], bytes]
     """Further files by name, verified."""
+    members: Mapping[str, Router] = field(default_factory=dict)
+    """The routers that it is made of, opened, of a class that says `MADE_OF_MEMBERS`."""
 
 
 class ArtifactRouter(Router, Protocol):

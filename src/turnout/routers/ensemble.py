@@ -13,6 +13,7 @@ from turnout.routers.arrays import Array, Arrays
 from turnout.routers.base import FittedHead, Head
 from turnout.routers.clusters import Clusters
 from turnout.routers.difficulty import Difficulty
+from turnout.routers.elo import SimilarityRanking
 from turnout.routers.factorization import Factorization
 from turnout.routers.knn import Knn
 from turnout.routers.linear import Linear
@@ -24,6 +25,7 @@ FITTED: Mapping[str, type[FittedHead]] = {
     "knn": Knn,
     "mf": Factorization,
     "clusters": Clusters,
+    "sw_ranking": SimilarityRanking,
 }
 """Members that `fit` can fit."""
 DEFAULT_MEMBERS = ("knn", "mf", "clusters")

@@ -31,25 +31,16 @@ class _Mix:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedRouter:
-    """Predicts with a head that was fitted on outcomes; opened from an artifact."""
+class ColumnRouter:
+    """What routers share that predict columns, fitted on outcomes: candidates and the reference."""
 
     name: str
     fingerprint: str | None
-    inputs: Inputs
-    head: Head
-    platt: Platt | None
-    """Calibrates the head's qualities; None leaves them."""
     columns: Columns
     pair: PairRule
     known: Reference
     """Out-of-fold predictions beside outcomes, by column."""
     _mixes: dict[tuple[Candidate, ...], _Mix] = field(default_factory=dict, repr=False)
-
-    @property
-    def waits(self) -> bool:
-        """Whether the encoder calls something, or takes long."""
-        return bool(getattr(self.inputs.encoder, "waits", False))
 
     def check(self, candidates: Sequence[Candidate]) -> None:
         """Every candidate must be a column, or find a place on the ladder.
@@ -58,11 +49,6 @@ class TrainedRouter:
             UnknownNameError: one does not.
         """
         self._mix(candidates)
-
-    def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
-        """(n, m) expected quality and output tokens."""
-        by_column = self.column_quality(self.inputs.rows(texts(queries)))
-        return self.prediction(by_column, candidates)
 
     def prediction(self, by_column: Floats, candidates: Sequence[Candidate]) -> Prediction:
         """What (n, K) qualities by column mean for m candidates."""
@@ -74,13 +60,6 @@ class TrainedRouter:
             pair=self.pair,
             basis=mix.basis,
         )
-
-    def column_quality(self, rows: Floats) -> Floats:
-        """(n, K) calibrated quality by column, of (n, d) input rows."""
-        by_column = self.head.predict(rows)
-        if self.platt is not None:
-            by_column = self.platt.apply(by_column)
-        return self.columns.ordered(by_column)
 
     def weights(self, candidates: Sequence[Candidate]) -> Floats:
         """(K, m): how candidates mix the columns."""
@@ -120,3 +99,30 @@ class TrainedRouter:
             tokens = self.known.mix(weights).mean_output_tokens()
             found = self._mixes[key] = _Mix(weights, basis, tokens)
         return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRouter(ColumnRouter):
+    """Predicts with a head that was fitted on outcomes; opened from an artifact."""
+
+    inputs: Inputs
+    head: Head
+    platt: Platt | None
+    """Calibrates the head's qualities; None leaves them."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether the encoder calls something, or takes long."""
+        return bool(getattr(self.inputs.encoder, "waits", False))
+
+    def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
+        """(n, m) expected quality and output tokens."""
+        by_column = self.column_quality(self.inputs.rows(texts(queries)))
+        return self.prediction(by_column, candidates)
+
+    def column_quality(self, rows: Floats) -> Floats:
+        """(n, K) calibrated quality by column, of (n, d) input rows."""
+        by_column = self.head.predict(rows)
+        if self.platt is not None:
+            by_column = self.platt.apply(by_column)
+        return self.columns.ordered(by_column)

@@ -54,6 +54,9 @@ class Fitted:
     card: str
     files: Mapping[str, bytes] = field(default_factory=dict)
     """What else the artifact holds, by plain file name."""
+    predicted: Floats | None = field(default=None, compare=False, repr=False)
+    """(n, m) calibrated predictions out of fold, of all prompts, where the fit made them; not
+    written. The columns are the table's."""
 
     def open(self) -> Router:
         """The router itself, in memory."""
@@ -134,7 +137,13 @@ def fit_router(
         **{f"reference/{k}": a for k, a in reference.arrays().items()},
     }
     progress(f"fitted in {time.perf_counter() - started:.1f} s")
-    return Fitted(name=name, manifest=manifest, arrays=arrays, card=render_card(manifest))
+    return Fitted(
+        name=name,
+        manifest=manifest,
+        arrays=arrays,
+        card=render_card(manifest),
+        predicted=predicted,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,10 +260,12 @@ def data_fingerprint(table: OutcomeTable) -> str:
 
 
 def _groups(table: OutcomeTable) -> NDArray[np.intp]:
+    """(n,) groups that no split parts: the table's own, and near-duplicates."""
     return near_duplicate_groups(table.prompts, known=[str(g) for g in table.groups])
 
 
 def _reference(table: OutcomeTable, predicted: Floats, seed: int) -> Reference:
+    """What an artifact remembers of (n, m) out-of-fold predictions, of at most 2,000 prompts."""
     n = len(table.prompts)
     keep = np.arange(n)
     if n > MOST_REFERENCE:
