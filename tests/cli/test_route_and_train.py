@@ -131,7 +131,7 @@ def test_json_has_what_a_machine_needs(run: Run, artifacts: Path) -> None:
     assert first.keys() == {
         "prompt", "id", "model", "router", "policy", "threshold", "win_rate", "code", "reason",
         "attempts", "quality", "expected_cost_usd", "basis", "excluded", "fallback", "propensity",
-        "notes", "elapsed_us",
+        "artifact", "notes", "elapsed_us",
     }  # fmt: skip
     assert first["prompt"] == "Prove it"
     assert second["prompt"] in found.out  # readable, not escaped
