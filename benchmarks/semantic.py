@@ -96,7 +96,7 @@ def timed(calls: dict, texts: list[str]) -> dict[str, tuple[list, np.ndarray, np
     """Answers, and milliseconds of wall clock and of CPU, of each side in turn on each prompt."""
     answers = {who: [] for who in calls}
     times = {who: np.empty((2, len(texts))) for who in calls}
-    for who, call in calls.items():
+    for call in calls.values():
         for text in texts[:20]:
             call(text)
     for i, text in enumerate(texts):

@@ -22,6 +22,8 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 """One folder for each trained router that ships."""
 DEFAULT_BASE = "blend"
 """The shipped router that a learning router starts from where no artifact is named."""
+_OPENED = "opened"
+"""The keyword of a callable that works without an artifact and takes one that was opened."""
 
 
 def open_router(
@@ -58,9 +60,13 @@ def open_router(
         return _made(
             opened, lambda: kind.from_artifact(_with_members(kind, opened, encoder), **given)
         )
-    if artifact is not None:
+    takes = tuple(inspect.signature(kind).parameters)
+    if artifact is not None and _OPENED not in takes:
         raise InputError("artifact", str(artifact), f"router {name!r} is not trained: leave it out")
-    _refuse_unknown(name, given, tuple(inspect.signature(kind).parameters))
+    _refuse_unknown(name, given, tuple(t if t != _OPENED else "artifact" for t in takes))
+    if artifact is not None:
+        opened = _read(name, Path(artifact))
+        return _made(opened, lambda: kind(**given, opened=opened))
     router: Router = kind(**given)
     return router
 
@@ -118,6 +124,8 @@ def _from_parts(
 ) -> Router:
     """`encoder`: the caller's options for it."""
     kind = registry.load("routers", name)
+    if not is_head(kind) and not opens_artifacts(kind):
+        raise InputError("router", name, "it needs options: write the artifact and open it by them")
     opened = OpenedArtifact(
         where=where,
         manifest=manifest,
@@ -151,7 +159,9 @@ def _member(label: str, stated: Mapping[str, Any], opened: OpenedArtifact, encod
     where = f"{opened.where}, member {label}"
     if "manifest" in stated:
         prefix, manifest = f"members/{label}/", stated["manifest"]
-        arrays = {k.removeprefix(prefix): a for k, a in opened.arrays.items() if k.startswith(prefix)}
+        arrays = {
+            k.removeprefix(prefix): a for k, a in opened.arrays.items() if k.startswith(prefix)
+        }
         return _from_parts(
             manifest["router"],
             manifest,

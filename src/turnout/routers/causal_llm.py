@@ -1,7 +1,8 @@
 """An LLM as judge: would the cheap model's answer do? Read from its label tokens' probabilities.
 
 The method of RouteLLM's causal LLM router (Ong et al., 2024), over any OpenAI-compatible endpoint that
-gives log-probabilities. The rates are the judge's own opinion, not fitted to outcomes.
+gives log-probabilities. The rates are the judge's own opinion, unless `turnout train causal_llm` fitted
+them to outcomes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import numpy as np
 from turnout.encoders.lru import Lru
 from turnout.errors import RouterError, SettingsError
 from turnout.providers.posting import JsonEndpoint, read_key
+from turnout.routers.base import OpenedArtifact
+from turnout.routers.judged import CalibratedJudge, calibrated, whole
 from turnout.routers.judging import JudgePrompt, read_prompt, win_rate
 from turnout.types import Candidate, PairRule, Prediction, Query
 
@@ -65,6 +68,13 @@ class CausalLlmRouter:
         self._cache: Lru[float] = Lru(cache)
         self._lock = threading.Lock()
         self.spend = Spend()
+        self.stated: dict[str, Any] = {
+            "model": body["model"],
+            "version": prompt.version,
+            "prompt": prompt.fingerprint,
+            "api": api,
+            "max_characters": max_characters,
+        }
         identity = f"{prompt.fingerprint}/{body['model']}/{api}/{max_characters}"
         self.fingerprint: str | None = hashlib.sha256(identity.encode()).hexdigest()
 
@@ -79,7 +89,7 @@ class CausalLlmRouter:
         """
         m = len(candidates)
         strength = np.linspace(1.0, 0.0, m, dtype=np.float32) if m > 1 else np.ones(1, np.float32)
-        rates = np.asarray(self._rates([q.text for q in queries]), dtype=np.float32)
+        rates = np.asarray(whole(self.rates([q.text for q in queries])), dtype=np.float32)
         return Prediction(
             candidates=tuple(c.name for c in candidates),
             quality=np.asarray(1.0 - rates[:, None] * (1.0 - strength), dtype=np.float32),
@@ -87,26 +97,25 @@ class CausalLlmRouter:
             basis=(f"judge {self._body['model']} ({self._prompt.version})",) * m,
         )
 
-    def _rates(self, texts: Sequence[str]) -> list[float]:
+    def rates(self, texts: Sequence[str]) -> list[float | RouterError]:
+        """The win rate in [0, 1] of each of n texts, or why it has none; each is asked once."""
         cut = [_cut(text, self._max_characters) for text in texts]
         keys = {text: self._key(text) for text in cut}
-        known = {text: self._cache.get(key) for text, key in keys.items()}
-        wanted = [text for text, rate in known.items() if rate is None]
+        cached = {text: self._cache.get(key) for text, key in keys.items()}
+        known: dict[str, float | RouterError] = {t: r for t, r in cached.items() if r is not None}
+        wanted = [text for text in keys if text not in known]
         with self._lock:
             self.spend.calls += len(wanted)
-            self.spend.cached += len(known) - len(wanted)
+            self.spend.cached += len(known)
         replies = self._endpoint.post_many(PATHS[self._api], [self._ask(t) for t in wanted])
-        failed: RouterError | None = None
         for text, reply in zip(wanted, replies, strict=True):
             # Those that came are kept even where another one failed: they are paid for.
             try:
                 known[text] = rate = self._read(reply)
                 self._cache.put(keys[text], rate)
             except RouterError as error:
-                failed = failed or error
-        if failed is not None:
-            raise failed
-        return [rate for rate in (known[text] for text in cut) if rate is not None]
+                known[text] = error
+        return [known[text] for text in cut]
 
     def _read(self, reply: Any) -> float:
         if isinstance(reply, RouterError):
@@ -143,7 +152,8 @@ def open_causal_llm(
     max_characters: int = 8_000,
     extra_body: Mapping[str, Any] | None = None,
     check: bool = False,
-) -> CausalLlmRouter:
+    opened: OpenedArtifact | None = None,
+) -> CausalLlmRouter | CalibratedJudge:
     """The router of a judge. Nothing is called unless `check` asks for it.
 
     Args:
@@ -160,8 +170,10 @@ def open_causal_llm(
         max_characters: longer prompts are cut in their middle.
         extra_body: further fields of each request, such as `chat_template_kwargs`.
         check: ask the judge one question now.
+        opened: what `turnout train causal_llm` made; `open_router` reads it from `artifact`.
 
     Raises:
+        ArtifactError: `opened` was fitted to another judge.
         SettingsError: an option that is missing or cannot be used; a judge that fails its check.
     """
     for field, value in (("base_url", base_url), ("model", model)):
@@ -201,7 +213,7 @@ def open_causal_llm(
     )
     if check:
         _probe(router)
-    return router
+    return router if opened is None else calibrated(router, opened)
 
 
 def _probe(router: CausalLlmRouter) -> None:
