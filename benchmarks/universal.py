@@ -40,6 +40,7 @@ from pretrained.universal import (
     key_scores,
     keyed,
 )
+from pretrained.universal import key_of as own_key
 
 from turnout.data.groups import near_duplicate_groups
 from turnout.encoders.opening import open_encoder
@@ -103,10 +104,14 @@ def within(cells: Cells, raw: RawRows, sound: np.ndarray) -> None:
 
 
 def key_of(cells: Cells, keys: Keyed, entry: int) -> int:
-    """The arm of an entry: as its set ran it where several sets did."""
+    """The arm of an entry: as its set ran it where several sets did, or it in several ways."""
     name, place = cells.entry_name[entry], cells.entry_set[entry]
-    arm = normalise(f"{name}@{place}")
-    return keys.names.index(arm if arm in keys.names else normalise(name))
+    for key in (normalise(cells.entry_model[entry]), normalise(f"{name}@{place}"), own_key(name)):
+        if key in keys.names:
+            found = keys.names.index(key)
+            if entry in keys.entries[found]:
+                return found
+    raise KeyError(f"no key holds {name} of {place}")
 
 
 def show(

@@ -64,7 +64,11 @@ _ARM = re.compile(r"^(o\d(?:-mini|-preview)?|grok-3-mini)-(low|medium|high)$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyed:
-    """Outcomes by key: a model over all sets, and `model@set` where several sets ran it."""
+    """Outcomes by key: a model over all sets, and what parts of it its sets ran.
+
+    `model@set` where several sets ran it; the entry's own spelling where one set ran it in several
+    ways.
+    """
 
     names: tuple[str, ...]
     basis: tuple[str, ...]
@@ -86,25 +90,29 @@ class Rows:
 def keyed(cells: Cells, sound: NDArray[np.bool_]) -> Keyed:
     """The keys of the space. Entries that are off their model's line count for their own arm."""
     count = np.bincount(cells.by[cells.train[cells.at]], minlength=len(cells.entry_name))
-    names, basis, entries = [], [], []
-    for name in np.unique(cells.entry_name).tolist():
+    found: dict[str, tuple[str, NDArray[np.intp]]] = {}
+
+    def add(key: str, where: str, entries: NDArray[np.intp]) -> None:
+        if count[entries].sum() >= LEAST_OUTCOMES:
+            found.setdefault(key, (f"measured outcomes of {where}", entries))
+
+    names = np.unique(cells.entry_name).tolist()
+    for name in names:
         mine = np.flatnonzero(cells.entry_name == name)
         good = mine[sound[mine]] if sound[mine].any() else mine
-        if count[good].sum() >= LEAST_OUTCOMES:
-            names.append(key_of(name))
-            basis.append(f"measured outcomes of {key_of(name)}")
-            entries.append(good)
+        add(key_of(name), key_of(name), good)
+    for name in names:  # after all names, which stand before a spelling of one
+        mine = np.flatnonzero(cells.entry_name == name)
         for place in np.unique(cells.entry_set[mine]).tolist() if len(mine) > 1 else ():
             part = mine[cells.entry_set[mine] == place]
-            if count[part].sum() >= LEAST_OUTCOMES:
-                names.append(normalise(f"{name}@{place}"))
-                basis.append(f"measured outcomes of {normalise(name)} in {place}")
-                entries.append(part)
-    kept = dict(zip(names, zip(basis, entries, strict=True), strict=True))
+            add(normalise(f"{name}@{place}"), f"{normalise(name)} in {place}", part)
+            for own in part if len(part) > 1 else ():  # ways to call it: with tools, by prompt
+                spelled = normalise(str(cells.entry_model[own]))
+                add(spelled, f"{spelled} in {place}", np.asarray([own]))
     return Keyed(
-        names=tuple(kept),
-        basis=tuple(b for b, _ in kept.values()),
-        entries=tuple(e for _, e in kept.values()),
+        names=tuple(found),
+        basis=tuple(b for b, _ in found.values()),
+        entries=tuple(e for _, e in found.values()),
     )
 
 
