@@ -8,6 +8,11 @@ bootstrap interval of the difference. Overhead is the time of a call without its
 are given vectors made beforehand, and take turns prompt by prompt; CPU time is of the whole process,
 all threads. Out of scope (CLINC150): the in-scope accuracy left where the cut
 refuses a given share of the out-of-scope test prompts; the cut is set on those prompts, for both alike.
+
+    python benchmarks/semantic.py --data DIR --folds 3
+
+compares the ways of matching and the head's penalties within the training parts alone, whole groups of
+near-duplicates held out, without semantic-router.
 """
 
 from __future__ import annotations
@@ -25,7 +30,9 @@ from pathlib import Path
 
 import numpy as np
 
+from turnout.data.groups import group_folds, near_duplicate_groups
 from turnout.encoders.opening import open_encoder
+from turnout.routers import matching
 from turnout.routers.index.local import NumpyIndex
 from turnout.routers.routes import Action, Route, RouteFile
 from turnout.routers.semantic import SemanticRouter, make_semantic
@@ -179,14 +186,48 @@ def compare(name: str, load, home: Path, per_route: int | None, aggregations: li
     return out
 
 
+def choose(name: str, load, home: Path, folds: int) -> dict:
+    """Accuracy of ways and penalties out of fold, with half the width of its 95% interval."""
+    routes = grouped(load(home)[0], None)
+    texts = [t for u in routes.values() for t in u]
+    owner = np.repeat(np.arange(len(routes)), [len(u) for u in routes.values()])
+    x = open_encoder().encode(texts)
+    fold = group_folds(near_duplicate_groups(texts), folds, seed=0)
+    ways = {f"logistic, penalty {p:g}": (fitted_with, p) for p in (1e-5, 1e-4, 1e-3)}
+    ways |= {way: (matching.MATCHERS[way], None) for way in ("centroid", "mean", "max")}
+    out = {}
+    for way, (make, penalty) in ways.items():
+        right = np.zeros(len(texts))
+        for f in range(folds):
+            held = fold == f
+            given = () if penalty is None else (penalty,)
+            scorer = make(x[~held], owner[~held], len(routes), *given)
+            right[held] = scorer(x[held]).argmax(axis=1) == owner[held]
+        half = 1.96 * right.std() / len(right) ** 0.5
+        out[way] = [round(float(right.mean()), 4), round(float(half), 4)]
+        print(name, way, out[way], flush=True)
+    return out
+
+
+def fitted_with(x, owner, routes: int, penalty: float):
+    kept, matching.PENALTY = matching.PENALTY, penalty
+    try:
+        return matching.logistic(x, owner, routes)
+    finally:
+        matching.PENALTY = kept
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Routes by example beside semantic-router.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--per-route", type=int, help="Examples of each route; default: all.")
     parser.add_argument("--aggregation", nargs="+", default=["mean", "max"])
+    parser.add_argument("--folds", type=int, help="Choose within the training parts, in folds.")
     args = parser.parse_args()
     found = {
-        name: compare(name, load, args.data, args.per_route, args.aggregation)
+        name: choose(name, load, args.data, args.folds)
+        if args.folds
+        else compare(name, load, args.data, args.per_route, args.aggregation)
         for name, load in (("BANKING77", banking), ("CLINC150", clinc))
     }
     print(json.dumps(found, indent=1))
