@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,21 +53,31 @@ def trained(url: str, **options: Any) -> Any:
     return train_causal_llm(build_table(outcomes()), base_url=url, **given)
 
 
+def guide_command(url: str) -> list[str]:
+    """The words after `turnout` of the guide's command, with another address and a key."""
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "causal-llm.md"
+    line = next(
+        x for x in guide.read_text(encoding="utf-8").splitlines() if "train causal_llm --" in x
+    )
+    words = shlex.split(line.partition("turnout ")[2])
+    words = [f"base_url={url}" if w.startswith("base_url=") else w for w in words]
+    return [*words, "--option", "api_key_env=JUDGE_KEY", "-q"]
+
+
 def test_the_command_asks_fits_and_writes_what_serves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JUDGE_KEY", "sk-secret-77")
+    monkeypatch.chdir(tmp_path)
     data, out = tmp_path / "outcomes.jsonl", tmp_path / "judge"
     rows = [{"prompt": o.prompt, "model": o.model, "score": o.score} for o in outcomes()]
     data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     with endpoint(shy) as (url, script):
-        told = ["base_url=" + url, "model=j", "scheme=two", "api_key_env=JUDGE_KEY"]
-        words = ["train", "causal_llm", "--data", str(data), "--out", str(out), "-q"]
-        found = CliRunner().invoke(cli, [*words, *(w for t in told for w in ("--option", t))])
+        found = CliRunner().invoke(cli, guide_command(url))
         assert found.exit_code == 0, found.output
         assert "better than prompt length alone" in found.output
         assert len(script.bodies) == 200
-        options = {"base_url": url, "model": "j", "scheme": "two"}
+        options = {"base_url": url, "model": "my-judge", "scheme": "two"}
         router = open_router("causal_llm", artifact=out, options=options)
         engine = Engine(POOL, {"causal_llm": router})
         engine.check()
