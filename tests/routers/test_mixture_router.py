@@ -40,6 +40,8 @@ def test_quality_is_the_calibrated_average_of_its_members(made: Fitted, router: 
     for name in ("linear", "clusters"):
         stated, prefix = made.manifest["members"][name]["manifest"], f"members/{name}/"
         arrays = {k.removeprefix(prefix): a for k, a in made.arrays.items() if k.startswith(prefix)}
+        shared = made.manifest["members"][name].get("shared", {})
+        arrays |= {k: made.arrays[held] for k, held in shared.items()}
         each.append(open_parts(name, stated, arrays).predict(QUERIES, pool).quality)
     expected = router.platt.apply(np.mean(each, axis=0))
     np.testing.assert_allclose(router.predict(QUERIES, pool).quality, expected, atol=1e-5)

@@ -35,7 +35,7 @@ def made() -> Fitted:
 
 
 def test_the_better_member_counts_for_more(made: Fitted) -> None:
-    stated = made.manifest["members"]
+    stated = made.manifest["weighed"]
     assert list(stated) == ["linear", "rules"]
     assert stated["linear"]["brier_out_of_fold"] < stated["rules"]["brier_out_of_fold"]
     assert stated["linear"]["weight"] > 0.7
@@ -49,7 +49,7 @@ def test_a_head_is_the_one_that_train_fits_and_is_asked_out_of_fold(made: Fitted
     alone = fit_router("linear", table.columns([table.models[j] for j in order]), encoder=ENCODER)
     for key, array in alone.arrays.items():
         np.testing.assert_array_equal(made.arrays[f"members/linear/{key}"], array)
-    found = made.manifest["members"]["linear"]["brier_out_of_fold"]
+    found = made.manifest["weighed"]["linear"]["brier_out_of_fold"]
     assert found == alone.manifest["measured"]["brier_out_of_fold"]
 
 
@@ -64,9 +64,29 @@ def test_predictions_out_of_fold_are_kept_for_all_prompts_in_the_tables_columns(
 
 
 def test_even_weights_are_even() -> None:
-    stated = mixed("linear,rules,random?seed=3", weights="even").manifest["members"]
-    assert [found["weight"] for found in stated.values()] == [0.3333] * 3
-    assert stated["random"]["options"] == {"seed": 3}
+    manifest = mixed("linear,rules,random?seed=3", weights="even").manifest
+    assert [found["weight"] for found in manifest["weighed"].values()] == [0.3333] * 3
+    assert manifest["members"]["random"]["options"] == {"seed": 3}
+
+
+def test_what_members_have_in_common_is_stored_once(tmp_path: Path) -> None:
+    made = mixed("linear,clusters", weights="even")
+    shared = made.manifest["members"]["clusters"]["shared"]
+    assert shared["inputs/shift"] == "members/linear/inputs/shift"
+    assert "members/clusters/inputs/shift" not in made.arrays
+    made.write(tmp_path / "mixed")
+    found = open_router("mixture", artifact=tmp_path / "mixed").predict(QUERIES, CANDIDATES)
+    assert np.isfinite(found.quality).all()
+
+
+def test_a_member_without_weight_is_not_kept_and_the_card_says_what_it_was_worth() -> None:
+    made = mixed("linear,random?seed=3", n=120)
+    assert made.manifest["weighed"]["random"]["weight"] == 0.0
+    assert list(made.manifest["members"]) == ["linear"]
+    assert made.arrays["weights"].tolist() == [1.0]
+    assert "| `random` | 0.0 |" in made.card
+    assert "member random has no weight: not kept" in made.manifest["notes"]
+    assert made.open().predict(QUERIES, CANDIDATES).quality.shape == (8, 3)
 
 
 def test_written_and_opened_it_predicts_the_same(made: Fitted, tmp_path: Path) -> None:
@@ -169,7 +189,7 @@ def test_weights_of_another_kind_are_refused() -> None:
 def test_what_was_fitted_elsewhere_is_noted() -> None:
     if "universal" not in registry.names("routers"):
         pytest.skip("needs the universal router")
-    notes = mixed("linear,universal").manifest["notes"]
+    notes = mixed("linear,universal", weights="even").manifest["notes"]
     assert any("universal was fitted elsewhere" in note for note in notes)
     assert any("universal knows no outcomes of large, medium, small" in note for note in notes)
 

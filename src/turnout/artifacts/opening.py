@@ -162,6 +162,7 @@ def _member(label: str, stated: Mapping[str, Any], opened: OpenedArtifact, encod
         arrays = {
             k.removeprefix(prefix): a for k, a in opened.arrays.items() if k.startswith(prefix)
         }
+        arrays |= {k: opened.arrays[held] for k, held in stated.get("shared", {}).items()}
         return _from_parts(
             manifest["router"],
             manifest,

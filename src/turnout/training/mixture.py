@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +35,8 @@ from turnout.training.simplex import fit_weights
 from turnout.types import Floats
 
 DEFAULT_MEMBERS = "knn,mf,clusters,sw_ranking"
+LEAST_WEIGHT = 1e-3
+"""A member that counts for less is not kept: it would cost its time and size for nothing."""
 
 
 def train_mixture(
@@ -92,9 +95,12 @@ def train_mixture(
     progress("weighing the members")
     each = np.stack([member.predicted for member in made])
     weight, average = _weighed(weights, each, table.score, fold)
+    kept = np.flatnonzero(weight >= LEAST_WEIGHT)
     platt = Platt.fit(average, table.score)
     predicted = platt.apply(average)
-    stated, arrays, files = _stored(made, weight, table.score)
+    worth = _worth(made, weight, table.score)
+    weight = weight[kept] / weight[kept].sum()
+    stated, arrays, files = _stored([made[i] for i in kept])
     opened = open_encoder(encoder)
     manifest: dict[str, Any] = {
         "router": "mixture",
@@ -108,6 +114,7 @@ def train_mixture(
         "pair": asdict(fit_pair_rule(predicted, table.score)),
         "members": stated,
         "weights": weights,
+        "weighed": worth,
         "data": {
             "source": source,
             "fingerprint": data_fingerprint(given),
@@ -117,7 +124,7 @@ def train_mixture(
         },
         "measured": measure(table, predicted, groups, seed=seed),
         "recipe": {"command": "turnout train mixture", "seed": seed, "folds": FOLDS},
-        "notes": [*table.notes, *notes, *(note for member in made for note in member.notes)],
+        "notes": [*table.notes, *notes, *_notes(made, kept)],
     }
     reference = _reference(table, predicted, seed)
     arrays |= {
@@ -129,7 +136,7 @@ def train_mixture(
         name="mixture",
         manifest=manifest,
         arrays=arrays,
-        card=render_card(manifest, more=_section(stated)),
+        card=render_card(manifest, more=_section(worth)),
         files=files,
         predicted=predicted[:, [table.models.index(name) for name in given.models]],
     )
@@ -141,30 +148,54 @@ def _weighed(how: str, each: Floats, score: Array, fold: NDArray[np.intp]) -> tu
     return np.full(len(each), 1.0 / len(each)), np.asarray(each.mean(axis=0), dtype=np.float32)
 
 
-def _stored(
-    made: Sequence[Member], weight: Array, score: Array
-) -> tuple[dict[str, Any], Arrays, dict[str, bytes]]:
-    """What manifest, arrays and further files hold of the members."""
+def _stored(made: Sequence[Member]) -> tuple[dict[str, Any], Arrays, dict[str, bytes]]:
+    """What manifest, arrays and further files hold of the members.
+
+    Heads that are fitted on the same prompts have the same inputs, most of their size: an array
+    that an earlier member holds is stored once, and `shared` says where.
+    """
     stated: dict[str, Any] = {}
     arrays: Arrays = {}
     files: dict[str, bytes] = {}
-    seen = np.isfinite(score)
-    for member, w in zip(made, weight, strict=True):
-        error = float(((member.predicted - score)[seen] ** 2).mean())
-        stated[member.label] = {
-            "weight": round(float(w), 4),
-            "brier_out_of_fold": round(error, 5),
-            **member.stated,
-        }
-        arrays |= {f"members/{member.label}/{k}": a for k, a in member.arrays.items()}
+    held: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    for member in made:
+        shared: dict[str, str] = {}
+        for key, array in member.arrays.items():
+            place = f"members/{member.label}/{key}"
+            digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
+            found = held.setdefault((array.dtype.str, array.shape, digest), place)
+            if found == place:
+                arrays[place] = array
+            else:
+                shared[key] = found
+        stated[member.label] = dict(member.stated) | ({"shared": shared} if shared else {})
         files |= {f"{member.label}.{k}": content for k, content in member.files.items()}
     return stated, arrays, files
 
 
-def _section(stated: Mapping[str, Mapping[str, Any]]) -> str:
+def _worth(made: Sequence[Member], weight: Array, score: Array) -> dict[str, dict[str, float]]:
+    """Weight and Brier score out of fold of each member, also of one that has no weight."""
+    seen = np.isfinite(score)
+    return {
+        member.label: {
+            "weight": round(float(w), 4),
+            "brier_out_of_fold": round(float(((member.predicted - score)[seen] ** 2).mean()), 5),
+        }
+        for member, w in zip(made, weight, strict=True)
+    }
+
+
+def _notes(made: Sequence[Member], kept: NDArray[np.intp]) -> list[str]:
+    found = []
+    for i, member in enumerate(made):
+        found += member.notes if i in kept else [f"member {member.label} has no weight: not kept"]
+    return found
+
+
+def _section(worth: Mapping[str, Mapping[str, float]]) -> str:
     rows = [
         f"| `{label}` | {found['weight']} | {found['brier_out_of_fold']} |"
-        for label, found in stated.items()
+        for label, found in worth.items()
     ]
     head = ["## Members", "", "| member | weight | Brier alone, out of fold |", "|---|---|---|"]
     return "\n".join([*head, *rows])
