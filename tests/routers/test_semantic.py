@@ -15,9 +15,12 @@ from turnout.encoders.opening import open_encoder
 from turnout.engine import Engine
 from turnout.errors import SettingsError, UnknownNameError
 from turnout.names import RouteSpec
+from turnout.routers.index.base import unit_rows
+from turnout.routers.index.local import NumpyIndex
 from turnout.routers.matching import MATCHERS
-from turnout.routers.routes import parse_routes
-from turnout.routers.semantic import SHIPPED
+from turnout.routers.route_head import head_path, save_head
+from turnout.routers.routes import parse_routes, read_routes
+from turnout.routers.semantic import SHIPPED, fitted_weights, make_semantic
 from turnout.types import Candidate, Pool, Query
 
 POOL = Pool(candidates=(Candidate(name="large"), Candidate(name="small")), default="large")
@@ -108,6 +111,54 @@ def test_the_head_gives_each_utterance_its_own_route() -> None:
     rows = open_encoder().encode([u for _, u in said])
     labels = np.asarray([i for i, _ in said])
     assert (MATCHERS["logistic"](rows, labels, 2)(rows).argmax(axis=1) == labels).all()
+
+
+@pytest.mark.parametrize("per_route", [1, 40])
+def test_the_head_chooses_and_only_its_route_is_compared(per_route: int) -> None:
+    class Rows:
+        name, dimension, fingerprint = "rows", 16, "none"
+        made = np.random.default_rng(0).normal(size=(3 * per_route, 16)).astype(np.float32)
+
+        def encode(self, texts: Any) -> Any:
+            return unit_rows(self.made[: len(texts)], 16, "rows")
+
+    routes = [
+        {"name": f"r{r}", "use": "weak", "utterances": [f"{r} {i}" for i in range(per_route)]}
+        for r in range(3)
+    ]
+    file = parse_routes({"routes": routes, "none": {"win_rate": 0.5}})
+    router = make_semantic(file, Rows(), NumpyIndex(16))
+    prompts = np.random.default_rng(1).normal(size=(50, 16)).astype(np.float32)
+    found, unit = router.match(prompts), unit_rows(prompts, 16, "rows")
+    scores = router.scorer(unit)
+    near = (unit @ Rows().encode(router.owner).T).reshape(50, 3, per_route).max(axis=2)
+    own = np.take_along_axis(near, found.route[:, None], axis=1)[:, 0].clip(0.0, 1.0)
+    chance = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    np.testing.assert_array_equal(found.route, scores.argmax(axis=1))
+    np.testing.assert_allclose(found.similarity, own, atol=1e-6)
+    np.testing.assert_allclose(found.score, chance.max(axis=1) * own, atol=1e-6)
+
+
+def test_a_kept_head_serves_as_a_fitted_one_until_the_utterances_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = engine_of(tmp_path, example())
+    path, encoder = tmp_path / "routes.yaml", open_encoder()
+    file = read_routes(path)
+    save_head(path, file, encoder, fitted_weights(file, encoder))
+    monkeypatch.setitem(MATCHERS, "logistic", lambda *_: pytest.fail("fitted again"))
+    kept = engine_of(tmp_path, example())
+    for text in ("my card is late", "what is 1 plus 1", "volcanoes"):
+        assert decide(kept, text).notes == decide(plain, text).notes
+    changed = example()
+    changed["routes"][0]["threshold"] = 0.1  # not what the head depends on
+    engine_of(tmp_path, changed)
+    changed["routes"][0]["utterances"].append("another card")
+    with pytest.raises(pytest.fail.Exception, match="fitted again"):
+        engine_of(tmp_path, changed)
+    head_path(path).write_bytes(b"cut off")
+    with pytest.raises(SettingsError, match="remove it, or fit the routes again"):
+        engine_of(tmp_path, example())
 
 
 def test_the_shipped_file_is_an_example_that_works() -> None:

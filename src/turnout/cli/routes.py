@@ -40,6 +40,8 @@ def fit(
 ) -> None:
     """Fit FILE on labelled prompts, on outcomes, or on both."""
     from turnout.data.outcomes import read_outcomes
+    from turnout.routers.route_head import save_head
+    from turnout.routers.semantic import LOGISTIC, fitted_weights
     from turnout.training.route_fit import fit_scores, fit_thresholds, read_labelled
 
     if data is None and outcomes is None:
@@ -61,6 +63,9 @@ def fit(
         found = fit_scores(found, opened, table)
         click.echo(f"scores of {len(table.models)} models from {len(table.prompts)} prompts")
     _write(found, out)
+    if found.matching == LOGISTIC:
+        kept = save_head(out, found, opened, fitted_weights(found, opened))
+        click.echo(f"wrote {kept}: the fitted head; keep it beside {out.name} to open it faster")
 
 
 @routes.command("import")

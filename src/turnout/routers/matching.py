@@ -58,8 +58,13 @@ def fit_head(x: Floats, route: Labels, routes: int) -> Floats:
 
 def logistic(x: Floats, route: Labels, routes: int) -> Scorer:
     """Score by a logistic head; scores are log-odds."""
-    weights = fit_head(x, route, routes) * np.float32(SCALE)
-    return lambda q: np.asarray(q @ weights, dtype=np.float32)
+    return by_weights(fit_head(x, route, routes))
+
+
+def by_weights(weights: Floats) -> Scorer:
+    """Score by the (d, r) weights of a head that is fitted."""
+    stretched: Floats = weights * np.float32(SCALE)
+    return lambda q: np.asarray(q @ stretched, dtype=np.float32)
 
 
 def centroid(x: Floats, route: Labels, routes: int) -> Scorer:

@@ -24,11 +24,13 @@ from turnout.errors import UnknownNameError
 from turnout.routers.index.base import Index, unit_rows
 from turnout.routers.index.local import NumpyIndex
 from turnout.routers.index.opening import open_index
-from turnout.routers.matching import MATCHERS, Labels, Scorer, softmax
+from turnout.routers.matching import MATCHERS, Labels, Scorer, by_weights, fit_head, softmax
+from turnout.routers.route_head import read_head
 from turnout.routers.routes import NONE, Action, RouteFile, read_routes
 from turnout.types import Candidate, Floats, PairRule, Prediction, Query
 
 SHIPPED = Path(__file__).parent / "shipped" / "routes.yaml"
+LOGISTIC = "logistic"
 NEIGHBOURS = 16
 """Nearest utterances whose routes are candidates, of an index that is not searched by route."""
 
@@ -163,20 +165,48 @@ def open_semantic(
     read = read_routes(file)
     opened = open_encoder(encoder or read.encoder or DEFAULT)
     store = open_index(index, opened.dimension, index_options)
-    return make_semantic(read, opened, store, waits=index == "pgvector")
+    weights = read_head(Path(file), read, opened) if read.matching == LOGISTIC else None
+    return make_semantic(read, opened, store, waits=index == "pgvector", weights=weights)
 
 
 def make_semantic(
-    file: RouteFile, encoder: Encoder, index: Index, *, waits: bool = False
+    file: RouteFile,
+    encoder: Encoder,
+    index: Index,
+    *,
+    waits: bool = False,
+    weights: Floats | None = None,
 ) -> SemanticRouter:
-    """The router of routes that are already read; the index must be empty."""
-    said = [text for route in file.routes for text in route.utterances]
-    counts = [len(route.utterances) for route in file.routes]
-    owner = np.repeat(np.arange(len(counts)), counts)
-    rows = encoder.encode(said)
-    index.add(range(len(said)), rows)
-    scorer = MATCHERS[file.matching](rows, owner, len(counts))
+    """The router of routes that are already read.
+
+    Args:
+        file: the routes.
+        encoder: of utterances and prompts.
+        index: an empty one.
+        waits: whether the index is in another process.
+        weights: (d, r) of a head fitted on these utterances; None fits what the file asks for.
+    """
+    rows, owner = _encoded(file, encoder)
+    index.add(range(len(rows)), rows)
+    scorer = (
+        by_weights(weights)
+        if weights is not None
+        else MATCHERS[file.matching](rows, owner, len(file.routes))
+    )
     return SemanticRouter(file, encoder, index, owner, scorer, waits=waits)
+
+
+def fitted_weights(file: RouteFile, encoder: Encoder) -> Floats:
+    """(d, r) weights of the head of a file of routes."""
+    rows, owner = _encoded(file, encoder)
+    return fit_head(rows, owner, len(file.routes))
+
+
+def _encoded(file: RouteFile, encoder: Encoder) -> tuple[Floats, Labels]:
+    """(u, d) utterances and (u,) their routes, ascending."""
+    counts = [len(route.utterances) for route in file.routes]
+    said = [text for route in file.routes for text in route.utterances]
+    return encoder.encode(said), np.repeat(np.arange(len(counts)), counts)
 
 
 def _quality(action: Action, candidates: Sequence[Candidate]) -> Floats:
