@@ -1,11 +1,12 @@
 """Learning while serving, replayed on LLMRouter-9: does it pay, exploration counted?
 
-    python benchmarks/online.py --data folder [--seeds 3] [--prompts 1500]
+    python benchmarks/online.py --data folder [--seeds 3] [--prompts 1500] [--drift]
 
 The folder holds `outcomes/llmrouter_uiuc.parquet`; role train alone, nine models. A fifth (by whole
 groups) is fitted on with all scores; the rest streams by in random order, and a router sees the
 score of the model that it called and no other. Every seed draws another fifth and another order.
-Rewards are those of all requests, explored ones too. Intervals are 95%, by a bootstrap over groups.
+With `--drift`, from the middle of the stream on, the model that was best offline answers as the worst
+does, and the worst as the best. Rewards are those of all requests, explored ones too. Intervals are 95%, by a bootstrap over groups.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--prompts", type=int, help="Use about so many prompts, by whole groups.")
+    parser.add_argument("--drift", action="store_true", help="Swap best and worst in mid-stream.")
     args = parser.parse_args()
     table = complete(read(args.data / "outcomes" / "llmrouter_uiuc.parquet", "train"))
     groups = _groups(table)
@@ -45,18 +47,24 @@ def main() -> None:
         table, groups = table.rows(kept), groups[kept]
     rewards: dict[str, list[np.ndarray]] = {}
     for seed in range(args.seeds):
-        for name, got in one_seed(table, groups, seed).items():
+        for name, got in one_seed(table, groups, seed, drift=args.drift).items():
             rewards.setdefault(name, []).append(got)
             print(f"  seed {seed}: {name} {np.nanmean(got):.4f}", flush=True)
     report(groups, {name: np.stack(got) for name, got in rewards.items()})
 
 
-def one_seed(table: OutcomeTable, groups: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def one_seed(
+    table: OutcomeTable, groups: np.ndarray, seed: int, *, drift: bool = False
+) -> dict[str, np.ndarray]:
     """(n,) rewards by way; NaN for the prompts that were fitted on."""
     offline = group_holdout(groups, round(OFFLINE * len(groups)), seed=seed)
     made = {name: fit_router(name, table.rows(offline), seed=seed) for name in ("knn", "blend")}
     order = np.random.default_rng(seed).permutation(np.flatnonzero(~offline))
     score = table.score.astype(np.float64)
+    single = int(score[offline].mean(axis=0).argmax())
+    if drift:
+        worst, late = int(score[offline].mean(axis=0).argmin()), order[len(order) // 2 :]
+        score[late[:, None], [single, worst]] = score[late[:, None], [worst, single]]
     pool = [Candidate(name=name) for name in table.models]
     queries = [Query.of(table.prompts[i]) for i in order]
 
@@ -65,7 +73,6 @@ def one_seed(table: OutcomeTable, groups: np.ndarray, seed: int) -> dict[str, np
         got[order] = score[order, picked]
         return got
 
-    single = int(score[offline].mean(axis=0).argmax())
     found = {"best single (offline)": kept(np.full(len(order), single))}
     for name, fitted in made.items():
         found[f"{name}, static"] = kept(fitted.open().predict(queries, pool).quality.argmax(axis=1))

@@ -186,7 +186,7 @@ def _worth(made: Sequence[Member], weight: Array, score: Array) -> dict[str, dic
 
 
 def _notes(made: Sequence[Member], kept: NDArray[np.intp]) -> list[str]:
-    found = []
+    found: list[str] = []
     for i, member in enumerate(made):
         found += member.notes if i in kept else [f"member {member.label} has no weight: not kept"]
     return found
