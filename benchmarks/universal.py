@@ -106,7 +106,8 @@ def within(cells: Cells, raw: RawRows, sound: np.ndarray) -> None:
 def key_of(cells: Cells, keys: Keyed, entry: int) -> int:
     """The arm of an entry: as its set ran it where several sets did, or it in several ways."""
     name, place = cells.entry_name[entry], cells.entry_set[entry]
-    for key in (normalise(cells.entry_model[entry]), normalise(f"{name}@{place}"), own_key(name)):
+    spelled = normalise(f"{cells.entry_model[entry]}@{place}")
+    for key in (spelled, normalise(f"{name}@{place}"), own_key(name)):
         if key in keys.names:
             found = keys.names.index(key)
             if entry in keys.entries[found]:

@@ -66,7 +66,7 @@ _ARM = re.compile(r"^(o\d(?:-mini|-preview)?|grok-3-mini)-(low|medium|high)$")
 class Keyed:
     """Outcomes by key: a model over all sets, and what parts of it its sets ran.
 
-    `model@set` where several sets ran it; the entry's own spelling where one set ran it in several
+    `model@set` where several sets ran it; `spelling@set` where one set ran it in several
     ways.
     """
 
@@ -107,8 +107,8 @@ def keyed(cells: Cells, sound: NDArray[np.bool_]) -> Keyed:
             part = mine[cells.entry_set[mine] == place]
             add(normalise(f"{name}@{place}"), f"{normalise(name)} in {place}", part)
             for own in part if len(part) > 1 else ():  # ways to call it: with tools, by prompt
-                spelled = normalise(str(cells.entry_model[own]))
-                add(spelled, f"{spelled} in {place}", np.asarray([own]))
+                spelled = normalise(f"{cells.entry_model[own]}@{place}")
+                add(spelled, spelled, np.asarray([own]))
     return Keyed(
         names=tuple(found),
         basis=tuple(b for b, _ in found.values()),

@@ -186,8 +186,8 @@ def test_a_file_of_rules(tmp_path: Path) -> None:
 
 
 def test_a_router_that_does_not_exist() -> None:
-    with pytest.raises(UnknownNameError, match="sw_ranking"):
-        Controller(["sw_ranking"], STRONG, WEAK)
+    with pytest.raises(UnknownNameError, match="sw_rankings"):
+        Controller(["sw_rankings"], STRONG, WEAK)
 
 
 def test_keys_are_not_shown(word: WordRouter) -> None:

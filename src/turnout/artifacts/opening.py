@@ -10,9 +10,8 @@ from typing import Any
 
 from turnout import registry
 from turnout.artifacts.folder import read_artifact, read_file
-from turnout.encoders.base import Encoder
+from turnout.encoders.base import REMOTE, Encoder
 from turnout.encoders.opening import open_encoder
-from turnout.encoders.remote import PREFIX
 from turnout.errors import ArtifactError, InputError, TurnoutError, UnknownNameError, suggest
 from turnout.routers.arrays import Arrays
 from turnout.routers.assembling import assemble
@@ -257,7 +256,7 @@ def _encoder(name: str, manifest: Mapping[str, Any], options: Any = None) -> Enc
     if options is not None and not isinstance(options, Mapping):
         raise InputError(f"encoder of router {name}", options, "give a mapping, such as base_url")
     given = dict(options or {})
-    if stated["name"].startswith(PREFIX):
+    if stated["name"].startswith(REMOTE):
         given.setdefault("dimension", stated["dimension"])  # so that opening calls nothing
     encoder = open_encoder(stated["name"], given)
     if encoder.fingerprint != stated["fingerprint"]:

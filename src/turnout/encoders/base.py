@@ -7,6 +7,9 @@ from typing import Protocol, runtime_checkable
 
 from turnout.types import Floats
 
+REMOTE = "remote:"
+"""What the names of encoders behind an endpoint begin with."""
+
 
 @runtime_checkable
 class Encoder(Protocol):

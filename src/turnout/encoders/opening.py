@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from turnout.encoders.base import Encoder
+from turnout.encoders.base import REMOTE, Encoder
 from turnout.encoders.hashing import HashingEncoder
 from turnout.encoders.onnx import PREFIX as ONNX
 from turnout.encoders.onnx import open_onnx
-from turnout.encoders.remote import PREFIX, open_remote
 from turnout.encoders.static import open_static
 from turnout.errors import InputError, UnknownNameError
 
@@ -29,8 +28,10 @@ def open_encoder(name: str = DEFAULT, options: Mapping[str, Any] | None = None) 
         InputError: options for a local encoder, or ones that a remote one cannot use.
         ArtifactError: its files are missing or corrupt.
     """
-    if name.startswith(PREFIX):
-        return open_remote(name.removeprefix(PREFIX), options or {})
+    if name.startswith(REMOTE):
+        from turnout.encoders.remote import open_remote  # brings an HTTP client along
+
+        return open_remote(name.removeprefix(REMOTE), options or {})
     if options:
         raise InputError(f"options of encoder {name}", list(options), "a local encoder takes none")
     return _local(name)
@@ -45,4 +46,5 @@ def _local(name: str) -> Encoder:
     kind, _, size = name.partition("-")
     if kind == "hashing" and size.isdecimal():
         return HashingEncoder(int(size))
-    raise UnknownNameError("encoder", name, [DEFAULT, "hashing-1024"], f" Or {ONNX}FOLDER, {PREFIX}MODEL.")
+    other = f" Or {ONNX}FOLDER, {REMOTE}MODEL."
+    raise UnknownNameError("encoder", name, [DEFAULT, "hashing-1024"], other)

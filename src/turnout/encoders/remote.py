@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from turnout.encoders.base import Encoder
+from turnout.encoders.base import REMOTE, Encoder
 from turnout.encoders.cached import CachedEncoder
 from turnout.encoders.text import clip
 from turnout.errors import RouterError, SettingsError, suggest
 from turnout.providers.posting import JsonEndpoint, read_key
 from turnout.types import Floats
 
-PREFIX = "remote:"
 OPTIONS = (
     "base_url",
     "api_key_env",
@@ -56,7 +55,7 @@ class RemoteEncoder:
     def __init__(
         self, endpoint: JsonEndpoint, model: str, *, dimension: int, batch: int = 64
     ) -> None:
-        self.name, self._model = f"{PREFIX}{model}", model
+        self.name, self._model = f"{REMOTE}{model}", model
         self.dimension = dimension
         self._endpoint, self._batch = endpoint, batch
 
@@ -104,7 +103,7 @@ def open_remote(model: str, options: Mapping[str, Any]) -> Encoder:
         SettingsError: an option that is missing or cannot be used.
         RouterError: the dimension had to be asked for, and there was no usable answer.
     """
-    field = f"encoder {PREFIX}{model}"
+    field = f"encoder {REMOTE}{model}"
     for key in options:
         if key not in OPTIONS:
             remedy = f"it takes: {', '.join(OPTIONS)}.{suggest(str(key), OPTIONS)}"
