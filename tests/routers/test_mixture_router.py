@@ -14,6 +14,7 @@ from turnout.artifacts.opening import open_parts, open_router
 from turnout.errors import ArtifactError, InputError, UnknownNameError
 from turnout.routers.base import Router
 from turnout.routers.mixture import Mixture
+from turnout.routers.trained import TrainedRouter
 from turnout.training import trainers
 from turnout.training.fit import Fitted
 from turnout.types import Candidate, Query
@@ -45,6 +46,12 @@ def test_quality_is_the_calibrated_average_of_its_members(made: Fitted, router: 
         each.append(open_parts(name, stated, arrays).predict(QUERIES, pool).quality)
     expected = router.platt.apply(np.mean(each, axis=0))
     np.testing.assert_allclose(router.predict(QUERIES, pool).quality, expected, atol=1e-5)
+
+
+def test_members_with_the_same_inputs_encode_a_query_once(router: Mixture) -> None:
+    heads = [m for m in router.members if isinstance(m, TrainedRouter)]
+    assert len(heads) == 2
+    assert heads[0].inputs is heads[1].inputs
 
 
 def test_it_keeps_the_contract_of_a_router(router: Mixture) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -12,10 +12,11 @@ from turnout.routers.arrays import Arrays
 from turnout.routers.assembling import read_pair
 from turnout.routers.base import OpenedArtifact, Router
 from turnout.routers.columns import Columns
+from turnout.routers.inputs import Inputs
 from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
-from turnout.routers.trained import ColumnRouter
-from turnout.types import Candidate, Floats, Prediction, Query
+from turnout.routers.trained import ColumnRouter, TrainedRouter
+from turnout.types import Candidate, Floats, Prediction, Query, texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +54,10 @@ class Mixture(ColumnRouter):
         """(n, K) calibrated quality by column."""
         pool = [Candidate(name=name) for name in self.columns.names]
         total = np.zeros((len(queries), len(pool)), dtype=np.float32)
+        rows: dict[int, Floats] = {}
         for weight, member in zip(self.weights_, self.members, strict=True):
             if weight > 0.0:
-                total += weight * member.predict(queries, pool).quality
+                total += weight * _asked(member, queries, pool, rows)
         return self.platt.apply(total)
 
     @classmethod
@@ -82,10 +84,46 @@ class Mixture(ColumnRouter):
             columns=Columns(names=names),
             pair=read_pair(manifest["pair"]),
             known=known,
-            members=tuple(opened.members.values()),
+            members=_with_common_inputs(opened.members.values()),
             weights_=weights,
             platt=Platt.from_arrays(_part(arrays, "platt/")),
         )
+
+
+def _asked(
+    member: Router, queries: Sequence[Query], pool: Sequence[Candidate], rows: dict[int, Floats]
+) -> Floats:
+    """(n, K) quality by a member; `rows` keeps those of inputs that members have in common."""
+    if not isinstance(member, TrainedRouter):
+        return member.predict(queries, pool).quality
+    key = id(member.inputs)
+    if key not in rows:
+        rows[key] = member.inputs.rows(texts(queries))
+    return member.prediction(member.column_quality(rows[key]), pool).quality
+
+
+def _with_common_inputs(members: Iterable[Router]) -> tuple[Router, ...]:
+    """The same members, where inputs that are alike are one object: most of a head's time."""
+    found: list[Router] = []
+    kept: list[Inputs] = []
+    for member in members:
+        if isinstance(member, TrainedRouter):
+            same = next((i for i in kept if _alike(i, member.inputs)), None)
+            if same is None:
+                kept.append(member.inputs)
+            else:
+                member = replace(member, inputs=same)
+        found.append(member)
+    return tuple(found)
+
+
+def _alike(one: Inputs, other: Inputs) -> bool:
+    a, b = one.arrays(), other.arrays()
+    return (
+        one.encoder.fingerprint == other.encoder.fingerprint
+        and a.keys() == b.keys()
+        and all(np.array_equal(a[k], b[k]) for k in a)
+    )
 
 
 def _part(arrays: Arrays, prefix: str) -> Arrays:
