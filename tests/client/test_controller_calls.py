@@ -404,6 +404,10 @@ def test_an_unknown_model_is_named_with_what_exists(client: Controller) -> None:
 def test_an_arms_effort_and_limit_are_sent_unless_the_caller_sets_them(
     upstream: Upstream, word: WordRouter
 ) -> None:
+    async def last(controller: Controller) -> None:
+        async with controller:
+            await controller.acompletion(model=ROUTE, messages=HARD)
+
     models: dict[str, Any] = {STRONG: {"effort": "high", "arm_output_tokens": 700}, WEAK: {}}
     with Controller(
         {"word": word}, models=models, api_base=upstream.url, api_key="k1"
@@ -411,7 +415,7 @@ def test_an_arms_effort_and_limit_are_sent_unless_the_caller_sets_them(
         controller.completion(model=ROUTE, messages=HARD)
         controller.completion(model=ROUTE, messages=HARD, reasoning_effort="low", max_tokens=5)
         controller.completion(model=ROUTE, messages=EASY)
-        asyncio.run(controller.acompletion(model=ROUTE, messages=HARD))
+        asyncio.run(last(controller))
     arm = {"reasoning_effort": "high", "max_completion_tokens": 700}
     own = {"reasoning_effort": "low", "max_tokens": 5}
     said = [
