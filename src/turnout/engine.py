@@ -384,6 +384,7 @@ class Engine:
             threshold=spec.threshold,
             win_rate=None if choice.win_rate is None else float(choice.win_rate[i]),
             quality=dict(zip(names, quality, strict=True)),
+            spread=_spread(prediction, i),
             expected_cost_picousd=_whole(names, routed.cost_picousd[i].tolist()),
             basis=dict(zip(names, prediction.basis, strict=False)),
             excluded=dict(excluded),
@@ -508,6 +509,13 @@ def recorded_cost_picousd(router: Router, candidates: Sequence[Candidate]) -> ND
     if not isinstance(router, HasReference):
         return np.full(len(candidates), np.nan)
     return router.reference(candidates).mean_cost_usd().astype(np.float64) * PICO
+
+
+def _spread(prediction: Prediction, i: int) -> dict[str, float]:
+    """Per candidate, of the i-th query; empty where the router cannot tell."""
+    if prediction.spread is None:
+        return {}
+    return dict(zip(prediction.candidates, prediction.spread[i].tolist(), strict=True))
 
 
 def _kept(cache: dict[K, V], key: K, make: Callable[[], V]) -> V:

@@ -253,6 +253,8 @@ class Decision:
     win_rate: float | None = None
     quality: Mapping[str, float] = field(default_factory=dict)
     """Predicted quality per candidate; empty where nothing was predicted."""
+    spread: Mapping[str, float] = field(default_factory=dict)
+    """Standard deviation of that prediction, where the router can tell; else empty."""
     expected_cost_picousd: Mapping[str, int | None] = field(default_factory=dict)
     basis: Mapping[str, str] = field(default_factory=dict)
     excluded: Mapping[str, str] = field(default_factory=dict)
@@ -290,6 +292,7 @@ class Decision:
             "reason": self.reason,
             "attempts": [{"model": a.candidate, "reason": a.reason} for a in self.attempts],
             "quality": dict(self.quality),
+            "spread": dict(self.spread),
             "expected_cost_usd": self.expected_cost_usd,
             "basis": dict(self.basis),
             "excluded": dict(self.excluded),

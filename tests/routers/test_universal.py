@@ -172,3 +172,14 @@ def test_the_shipped_artifact_knows_hundreds_of_models_and_fits_the_wheel() -> N
     np.testing.assert_allclose(alone.quality[0], made.quality[3], atol=1e-5)
     engine = Engine(Pool(candidates=tuple(asked), default=asked[0].name), {"universal": router})
     engine.check()
+
+
+def test_a_decision_says_how_sure_its_qualities_are() -> None:
+    pool = Pool(
+        candidates=(Candidate(name="gpt-4o"), Candidate(name="model-of-tomorrow")), default="gpt-4o"
+    )
+    engine = Engine(pool, {"universal": open_router("universal"), "mf": open_router("mf")})
+    made = engine.decide(Query.of("Prove it."), RouteSpec("universal", 0.5))
+    assert 0.0 < made.spread["gpt-4o"] < made.spread["model-of-tomorrow"] < 0.5
+    assert made.to_dict()["spread"] == made.spread
+    assert engine.decide(Query.of("Prove it."), RouteSpec("mf", 0.5)).spread == {}

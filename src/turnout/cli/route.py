@@ -137,7 +137,10 @@ def _explain(query: Query, decision: Decision) -> str:
     route_name = format_route(RouteSpec(decision.router, decision.threshold or 0.0))
     lines = [f"{decision.model}  ←  {shown}", f"  why      {decision.reason}"]
     if decision.quality:
-        qualities = ", ".join(f"{name} {q:.3f}" for name, q in decision.quality.items())
+        spread = {name: f" ± {s:.3f}" for name, s in decision.spread.items()}
+        qualities = ", ".join(
+            f"{name} {q:.3f}{spread.get(name, '')}" for name, q in decision.quality.items()
+        )
         lines.append(f"  quality  {qualities}")
     costs = ", ".join(
         f"{name} {'unknown' if usd is None else f'{usd:.6f} USD'}"
