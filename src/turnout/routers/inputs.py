@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from turnout.encoders.base import Encoder
+from turnout.encoders.courtesy import without_courtesy
 from turnout.encoders.lexical import LexicalEncoder, fit_lexical
 from turnout.features import FEATURES, feature_vector
 from turnout.routers.arrays import Arrays
@@ -37,7 +38,8 @@ class Inputs:
     """(f,) largest absolute value of each scaled feature."""
 
     def rows(self, texts: Sequence[str]) -> Floats:
-        """(n, d) scaled rows; each depends on its own text alone."""
+        """(n, d) scaled rows; each depends on its own text alone, without its courtesies."""
+        texts = [without_courtesy(text) for text in texts]
         parts = [self.encoder.encode(texts)]
         if self.lexical is not None:
             parts.append(self.lexical.encode(texts))
@@ -93,10 +95,11 @@ class RawRows:
 
     @classmethod
     def of(cls, encoder: Encoder, texts: Sequence[str]) -> RawRows:
-        """Encode texts."""
+        """Encode texts, without their courtesies, as `Inputs.rows` reads them."""
+        texts = tuple(without_courtesy(text) for text in texts)
         return cls(
             encoder=encoder,
-            texts=tuple(texts),
+            texts=texts,
             vectors=encoder.encode(texts),
             features=feature_rows(texts),
         )
