@@ -90,8 +90,9 @@ def fit_lexical(
 
 def _counts(text: str) -> _Row:
     """Distinct buckets of a text's n-grams, and 1 + log of how often each occurs."""
-    ids, counts = np.unique(_buckets(clip(text)), return_counts=True)
-    return ids, (1.0 + np.log(counts)).astype(np.float32)
+    counts = np.bincount(_buckets(clip(text)), minlength=2 * HALF)  # half the time of `unique`
+    ids = np.flatnonzero(counts)
+    return ids, (1.0 + np.log(counts[ids])).astype(np.float32)
 
 
 def _buckets(text: str) -> NDArray[np.intp]:
