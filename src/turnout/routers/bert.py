@@ -19,7 +19,7 @@ from turnout.routers.assembling import read_pair
 from turnout.routers.base import OpenedArtifact
 from turnout.routers.columns import Columns
 from turnout.routers.platt import Platt
-from turnout.routers.reference import Reference
+from turnout.routers.reference import Reference, ShareKnob
 from turnout.types import Candidate, Floats, PairRule, Prediction, Query
 
 NAME = "bert"
@@ -29,7 +29,7 @@ WINS = "routellm"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BertRouter:
+class BertRouter(ShareKnob):
     """Predicts with a fine-tuned transformer; opened from an artifact."""
 
     fingerprint: str | None
@@ -131,23 +131,6 @@ class BertRouter:
                 "artifact", NAME, "a converted checkpoint has no outcomes: give a threshold"
             )
         return self.known.mix(self._mix(candidates)[0])
-
-    def reference_win_rates(self, candidates: Sequence[Candidate]) -> Floats:
-        """(r,) held-out win rates of the first over the last of two candidates.
-
-        Raises:
-            InputError: not exactly two candidates, or no outcomes.
-        """
-        if len(candidates) != 2:
-            names = [c.name for c in candidates]
-            raise InputError("candidates", names, "a win rate is between two models")
-        predicted = self.reference(candidates).predicted
-        return self.pair.win_rate(predicted[:, 0], predicted[:, 1])
-
-    def threshold_for_share(self, candidates: Sequence[Candidate], share: float) -> float:
-        """The threshold that calls the first of two candidates on this share of the reference."""
-        cut = np.quantile(self.reference_win_rates(candidates), 1.0 - share)
-        return float(np.format_float_positional(np.float32(cut)))
 
     def _mix(self, candidates: Sequence[Candidate]) -> tuple[Floats, tuple[str, ...]]:
         if not self.wins:

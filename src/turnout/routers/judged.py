@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from turnout.errors import ArtifactError, InputError, RouterError
+from turnout.errors import ArtifactError, RouterError
 from turnout.routers.assembling import read_pair
 from turnout.routers.base import OpenedArtifact
 from turnout.routers.columns import Columns
 from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
-from turnout.types import Candidate, Floats, PairRule, Prediction, Query
+from turnout.routers.trained import ColumnRouter
+from turnout.types import Candidate, Floats, Prediction, Query
 
 
 class Judge(Protocol):
@@ -35,26 +36,13 @@ class Judge(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibratedJudge:
+class CalibratedJudge(ColumnRouter):
     """Predicts with a judge whose rates were fitted to outcomes; opened from an artifact."""
 
     judge: Judge
-    fingerprint: str | None
-    columns: Columns
     platt: Platt
-    pair: PairRule
-    known: Reference
-    """Out of fold, beside the outcomes."""
     name: str = "causal_llm"
     waits: bool = True
-
-    def check(self, candidates: Sequence[Candidate]) -> None:
-        """Every candidate must be a column.
-
-        Raises:
-            UnknownNameError: one is not.
-        """
-        self.columns.weights(candidates)
 
     def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
         """(n, m) expected quality and output tokens.
@@ -62,37 +50,8 @@ class CalibratedJudge:
         Raises:
             RouterError: for some query the judge is gone, late, or gave no usable probabilities.
         """
-        mix, basis = self.columns.weights(candidates)
-        by_column = self.platt.apply(as_quality(whole(self.judge.rates([q.text for q in queries]))))
-        tokens = self.known.mix(mix).mean_output_tokens()
-        return Prediction(
-            candidates=tuple(c.name for c in candidates),
-            quality=np.clip(by_column @ mix, 0.0, 1.0),
-            output_tokens=np.broadcast_to(tokens, (len(queries), len(candidates))),
-            pair=self.pair,
-            basis=basis,
-        )
-
-    def reference(self, candidates: Sequence[Candidate]) -> Reference:
-        """What is known of these candidates from the outcomes it was fitted to."""
-        return self.known.mix(self.columns.weights(candidates)[0])
-
-    def reference_win_rates(self, candidates: Sequence[Candidate]) -> Floats:
-        """(r,) out-of-fold win rates of the first over the last of two candidates.
-
-        Raises:
-            InputError: not exactly two candidates.
-        """
-        if len(candidates) != 2:
-            names = [c.name for c in candidates]
-            raise InputError("candidates", names, "a win rate is between two models")
-        predicted = self.reference(candidates).predicted
-        return self.pair.win_rate(predicted[:, 0], predicted[:, 1])
-
-    def threshold_for_share(self, candidates: Sequence[Candidate], share: float) -> float:
-        """The threshold that calls the first of two candidates on this share of the reference."""
-        cut = np.quantile(self.reference_win_rates(candidates), 1.0 - share)
-        return float(np.format_float_positional(np.float32(cut)))
+        rates = whole(self.judge.rates([q.text for q in queries]))
+        return self.prediction(self.platt.apply(as_quality(rates)), candidates)
 
 
 def calibrated(judge: Judge, opened: OpenedArtifact) -> CalibratedJudge:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from turnout.errors import InputError
 from turnout.routers.arrays import Arrays
-from turnout.types import Floats
+from turnout.types import Candidate, Floats, PairRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,36 @@ class Reference:
     def from_arrays(cls, arrays: Arrays) -> Reference:
         """The reference that `arrays` came from."""
         return cls(**{name: arrays[name].astype(np.float32) for name in cls.__slots__})
+
+
+class ShareKnob:
+    """What routers that have a reference share: the knob as a share of strong calls."""
+
+    pair: PairRule
+
+    def reference(self, candidates: Sequence[Candidate]) -> Reference:
+        """What is known of these candidates from outcomes; each router says how."""
+        raise NotImplementedError
+
+    def reference_win_rates(self, candidates: Sequence[Candidate]) -> Floats:
+        """(r,) out-of-fold win rates of the first over the last of two candidates.
+
+        Raises:
+            InputError: not exactly two candidates.
+        """
+        if len(candidates) != 2:
+            names = [c.name for c in candidates]
+            raise InputError("candidates", names, "a win rate is between two models")
+        predicted = self.reference(candidates).predicted
+        return self.pair.win_rate(predicted[:, 0], predicted[:, 1])
+
+    def threshold_for_share(self, candidates: Sequence[Candidate], share: float) -> float:
+        """The threshold that calls the first of two candidates on this share of the reference.
+
+        In the fewest digits that tell it from its neighbours in 32 bits, since people copy it.
+        """
+        cut = np.quantile(self.reference_win_rates(candidates), 1.0 - share)
+        return float(np.format_float_positional(np.float32(cut)))
 
 
 def _mix(values: Floats, weights: Floats) -> Floats:

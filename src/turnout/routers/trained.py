@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from turnout.errors import InputError
 from turnout.routers.base import Head
 from turnout.routers.columns import Columns
 from turnout.routers.inputs import Inputs
 from turnout.routers.platt import Platt
-from turnout.routers.reference import Reference
+from turnout.routers.reference import Reference, ShareKnob
 from turnout.types import Candidate, Floats, PairRule, Prediction, Query, texts
 
 _MOST_MIXES = 256
@@ -31,7 +30,7 @@ class _Mix:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnRouter:
+class ColumnRouter(ShareKnob):
     """What routers share that predict columns, fitted on outcomes: candidates and the reference."""
 
     name: str
@@ -68,26 +67,6 @@ class ColumnRouter:
     def reference(self, candidates: Sequence[Candidate]) -> Reference:
         """What is known of these candidates from the outcomes this router was fitted on."""
         return self.known.mix(self._mix(candidates).weights)
-
-    def reference_win_rates(self, candidates: Sequence[Candidate]) -> Floats:
-        """(r,) out-of-fold win rates of the first over the last of two candidates.
-
-        Raises:
-            InputError: not exactly two candidates.
-        """
-        if len(candidates) != 2:
-            names = [c.name for c in candidates]
-            raise InputError("candidates", names, "a win rate is between two models")
-        predicted = self.reference(candidates).predicted
-        return self.pair.win_rate(predicted[:, 0], predicted[:, 1])
-
-    def threshold_for_share(self, candidates: Sequence[Candidate], share: float) -> float:
-        """The threshold that calls the first of two candidates on this share of the reference.
-
-        In the fewest digits that tell it from its neighbours in 32 bits, since people copy it.
-        """
-        cut = np.quantile(self.reference_win_rates(candidates), 1.0 - share)
-        return float(np.format_float_positional(np.float32(cut)))
 
     def _mix(self, candidates: Sequence[Candidate]) -> _Mix:
         key = tuple(candidates)

@@ -8,14 +8,14 @@ from typing import Self
 
 import numpy as np
 
-from turnout.errors import ArtifactError, InputError
+from turnout.errors import ArtifactError
 from turnout.routers.arrays import Arrays, sigmoid
 from turnout.routers.base import OpenedArtifact
 from turnout.routers.columns import _forms
 from turnout.routers.factors import Factors, TextFactors
 from turnout.routers.inputs import Inputs
 from turnout.routers.priors import Arm, PricePrior, arm_prior
-from turnout.routers.reference import Reference
+from turnout.routers.reference import Reference, ShareKnob
 from turnout.routers.space import ModelSpace
 from turnout.types import Candidate, Floats, PairRule, Prediction, Query, split_arm, texts
 
@@ -82,7 +82,7 @@ class _Mix:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Universal:
+class Universal(ShareKnob):
     """Predicts any known model's quality, its spread, and its output tokens.
 
     A candidate that the space does not know stands at the prior, and the decision's `basis` says
@@ -190,19 +190,6 @@ class Universal:
             output_tokens=np.exp(length)[rows].astype(np.float32),
             cost_usd=np.full(score.shape, np.nan, dtype=np.float32)[rows],
         )
-
-    def threshold_for_share(self, candidates: Sequence[Candidate], share: float) -> float:
-        """The threshold that calls the first of two candidates on this share of the reference.
-
-        Raises:
-            InputError: not exactly two candidates.
-        """
-        if len(candidates) != 2:
-            names = [c.name for c in candidates]
-            raise InputError("candidates", names, "a win rate is between two models")
-        found = self.reference(candidates).predicted
-        rates = self.pair.win_rate(found[:, 0], found[:, 1])
-        return float(np.format_float_positional(np.float32(np.quantile(rates, 1.0 - share))))
 
     def with_space(self, space: ModelSpace) -> Self:
         """The same router over another space of the same factors: models added or refitted.

@@ -26,9 +26,10 @@ from turnout.training.checkpoint import Checkpoint, read_checkpoint
 from turnout.training.fit import (
     Fitted,
     Progress,
-    _reference,
     check_table,
+    data_facts,
     data_fingerprint,
+    make_reference,
 )
 from turnout.training.graph import build_onnx
 from turnout.training.measuring import measure
@@ -120,13 +121,7 @@ def train_bert(
         "max_tokens": tokens,
         "columns": {"names": list(table.models)},
         "pair": asdict(fit_pair_rule(calibrated, part_held.score)),
-        "data": {
-            "source": source,
-            "fingerprint": data_fingerprint(table),
-            "prompts": len(table.prompts),
-            "groups": int(groups.max()) + 1,
-            "outcomes": int(np.isfinite(table.score).sum()),
-        },
+        "data": data_facts(table, groups, source),
         "measured": measure(part_held, calibrated, groups[held], seed=seed),
         "recipe": {"command": f"turnout train {NAME}", **recipe},
         "notes": [
@@ -141,7 +136,8 @@ def train_bert(
     arrays = {
         **{f"platt/{k}": a for k, a in Platt.fit(raw, part_held.score).arrays().items()},
         **{
-            f"reference/{k}": a for k, a in _reference(part_held, calibrated, seed).arrays().items()
+            f"reference/{k}": a
+            for k, a in make_reference(part_held, calibrated, seed).arrays().items()
         },
     }
     shown = {"name": Path(base).name, "fingerprint": _digest(model)}

@@ -23,9 +23,9 @@ from turnout.training.fit import (
     FOLDS,
     Fitted,
     Progress,
-    _reference,
     check_table,
-    data_fingerprint,
+    data_facts,
+    make_reference,
 )
 from turnout.training.measuring import measure
 from turnout.training.resume import keep_fold, kept_fold
@@ -122,13 +122,7 @@ def train_causal_llm(
         "judge": judge.stated,
         "columns": {"names": list(table.models)},
         "pair": asdict(fit_pair_rule(predicted, table.score)),
-        "data": {
-            "source": source,
-            "fingerprint": data_fingerprint(table),
-            "prompts": len(table.prompts),
-            "groups": int(groups.max()) + 1,
-            "outcomes": int(np.isfinite(table.score).sum()),
-        },
+        "data": data_facts(table, groups, source),
         "measured": measure(table, predicted, groups, seed=seed),
         "recipe": {"command": "turnout train causal_llm", "seed": seed, "folds": FOLDS},
         "notes": [
@@ -141,7 +135,7 @@ def train_causal_llm(
     }
     arrays = {
         **{f"platt/{k}": a for k, a in Platt.fit(raw, table.score).arrays().items()},
-        **{f"reference/{k}": a for k, a in _reference(table, predicted, seed).arrays().items()},
+        **{f"reference/{k}": a for k, a in make_reference(table, predicted, seed).arrays().items()},
     }
     shown = {"name": f"judge {model}", "fingerprint": judge.stated["prompt"]}
     card = render_card({**manifest, "encoder": shown})

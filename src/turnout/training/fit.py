@@ -107,7 +107,7 @@ def fit_router(
     )
     predicted = parts.predicted
     pair = fit_pair_rule(predicted, table.score)
-    reference = _reference(table, predicted, seed)
+    reference = make_reference(table, predicted, seed)
     measured = measure(table, predicted, groups, seed=seed)
     manifest: dict[str, Any] = {
         "router": name,
@@ -119,13 +119,7 @@ def fit_router(
         },
         "columns": {"names": list(table.models)},
         "pair": asdict(pair),
-        "data": {
-            "source": source,
-            "fingerprint": data_fingerprint(table),
-            "prompts": len(table.prompts),
-            "groups": int(groups.max()) + 1,
-            "outcomes": int(np.isfinite(table.score).sum()),
-        },
+        "data": data_facts(table, groups, source),
         "measured": measured,
         "recipe": {"command": f"turnout train {name}", "seed": seed, "folds": FOLDS},
         "notes": [*table.notes, *notes],
@@ -249,6 +243,17 @@ def check_table(table: OutcomeTable) -> list[str]:
     return notes
 
 
+def data_facts(table: OutcomeTable, groups: NDArray[np.intp], source: str) -> dict[str, Any]:
+    """What a manifest says of the outcomes that were fitted on: `groups` is (n,), numbered from 0."""
+    return {
+        "source": source,
+        "fingerprint": data_fingerprint(table),
+        "prompts": len(table.prompts),
+        "groups": int(groups.max()) + 1,
+        "outcomes": int(np.isfinite(table.score).sum()),
+    }
+
+
 def data_fingerprint(table: OutcomeTable) -> str:
     """SHA-256 over prompts, models and scores, in order."""
     digest = hashlib.sha256("\0".join(table.models).encode())
@@ -264,7 +269,8 @@ def _groups(table: OutcomeTable) -> NDArray[np.intp]:
     return near_duplicate_groups(table.prompts, known=[str(g) for g in table.groups])
 
 
-def _reference(table: OutcomeTable, predicted: Floats, seed: int) -> Reference:
+def make_reference(table: OutcomeTable, predicted: Floats, seed: int) -> Reference:
+    """What an artifact remembers of (n, m) predictions out of fold, 2,000 prompts at most."""
     """What an artifact remembers of (n, m) out-of-fold predictions, of at most 2,000 prompts."""
     n = len(table.prompts)
     keep = np.arange(n)

@@ -25,9 +25,9 @@ from turnout.training.fit import (
     Fitted,
     Progress,
     _groups,
-    _reference,
     check_table,
-    data_fingerprint,
+    data_facts,
+    make_reference,
 )
 from turnout.training.measuring import measure
 from turnout.training.members import Member, Weights, fit_member, read_members
@@ -115,18 +115,12 @@ def train_mixture(
         "members": stated,
         "weights": weights,
         "weighed": worth,
-        "data": {
-            "source": source,
-            "fingerprint": data_fingerprint(given),
-            "prompts": len(table.prompts),
-            "groups": int(groups.max()) + 1,
-            "outcomes": int(np.isfinite(table.score).sum()),
-        },
+        "data": data_facts(given, groups, source),
         "measured": measure(table, predicted, groups, seed=seed),
         "recipe": {"command": "turnout train mixture", "seed": seed, "folds": FOLDS},
         "notes": [*table.notes, *notes, *_notes(made, kept)],
     }
-    reference = _reference(table, predicted, seed)
+    reference = make_reference(table, predicted, seed)
     arrays |= {
         "weights": weight.astype(np.float32),
         **{f"platt/{k}": a for k, a in platt.arrays().items()},
