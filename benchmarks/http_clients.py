@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import httpx2
 
@@ -49,15 +50,17 @@ asyncio.run(main())
 Call = Callable[[], Awaitable[None]]
 
 
-async def clients(url: str) -> dict[str, Call]:
+async def clients(url: str, stack: AsyncExitStack) -> dict[str, Call]:
     origin, waits = Origin(url), Waits()
+    stack.callback(origin.close)
 
     async def ours() -> None:
         reply = await origin.post(PATH, HEADERS, BODY, waits)
         while await reply.chunk() is not None:
             pass
 
-    http = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=1000))
+    limits = httpx2.Limits(max_connections=1000)
+    http = await stack.enter_async_context(httpx2.AsyncClient(limits=limits))
 
     async def with_httpx2() -> None:
         request = http.build_request("POST", url + PATH, headers=HEADERS, content=BODY)
@@ -70,7 +73,7 @@ async def clients(url: str) -> dict[str, Call]:
     if importlib.util.find_spec("aiohttp"):
         import aiohttp
 
-        session = aiohttp.ClientSession()
+        session = await stack.enter_async_context(aiohttp.ClientSession())
 
         async def with_aiohttp() -> None:
             async with session.post(url + PATH, headers=HEADERS, data=BODY) as reply:
@@ -91,13 +94,14 @@ async def cpu_us(call: Call, calls: int, connections: int) -> float:
 
 
 async def measure(url: str, calls: int, connections: int) -> None:
-    ways = await clients(url)
-    seen: dict[str, list[float]] = {name: [] for name in ways}
-    for round_ in range(ROUNDS):
-        for name, call in ways.items():
-            spent = await cpu_us(call, calls, connections)
-            if round_:  # the first warms up
-                seen[name].append(spent)
+    async with AsyncExitStack() as stack:
+        ways = await clients(url, stack)
+        seen: dict[str, list[float]] = {name: [] for name in ways}
+        for round_ in range(ROUNDS):
+            for name, call in ways.items():
+                spent = await cpu_us(call, calls, connections)
+                if round_:  # the first warms up
+                    seen[name].append(spent)
     base = statistics.median(seen["ours"])
     print(f"{'client':10}{'CPU us a call':>14}{'times ours':>12}")
     for name, values in seen.items():
