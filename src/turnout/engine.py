@@ -104,7 +104,8 @@ class Engine:
         self._recorded: dict[tuple[str, tuple[str, ...]], NDArray[np.float64]] = {}
         self._lock = threading.Lock()
         self.fallbacks = 0
-        """Decisions in which a router failed, and a fallback route or the default decided."""
+        """Decisions in which a router failed, and a fallback route or the default decided; one where
+        both failed counts once."""
 
     def check(self) -> None:
         """Raise what routing would raise later: unknown candidates, missing prices or outcomes.
@@ -237,8 +238,11 @@ class Engine:
         candidates: Sequence[Candidate],
         spec: RouteSpec,
         excluded: Sequence[Mapping[str, str]],
+        *,
+        since: int | None = None,
     ) -> list[Decision]:
-        start = time.perf_counter_ns()
+        """`since`: when a router began that failed before this one; that failure is counted."""
+        start = time.perf_counter_ns() if since is None else since
         if len(candidates) == 1:
             return [
                 self._only(query, candidates[0], spec, why, start)
@@ -247,8 +251,9 @@ class Engine:
         try:
             routed = self._route(queries, candidates, spec)
         except Exception as error:  # noqa: BLE001 - a router's failure must not fail the request
-            with self._lock:
-                self.fallbacks += len(queries)
+            if since is None:
+                with self._lock:
+                    self.fallbacks += len(queries)
             # Not the message: an error that is not ours may quote the prompt.
             stand_in = self._fallback_routes.get(spec.router)
             log.error(
@@ -261,7 +266,7 @@ class Engine:
                 "".join(traceback.format_tb(error.__traceback__)),
             )
             if stand_in is not None:
-                return self._stand_in(queries, candidates, spec, stand_in, excluded, error)
+                return self._stand_in(queries, candidates, spec, stand_in, excluded, error, start)
             return [
                 self._default(query, candidates, spec, why, error, start)
                 for query, why in zip(queries, excluded, strict=True)
@@ -280,10 +285,11 @@ class Engine:
         spec: RouteSpec,
         excluded: Sequence[Mapping[str, str]],
         error: Exception,
+        start: int,
     ) -> list[Decision]:
         """The decisions of the fallback route, which say what failed and who decided instead."""
         note = f"router {failed.router} failed, {format_route(spec)} decided: {error}"
-        made = self._decide_group(queries, candidates, spec, excluded)
+        made = self._decide_group(queries, candidates, spec, excluded, since=start)
         return [replace(d, fallback=True, notes=(*d.notes, note)) for d in made]
 
     def _route(
