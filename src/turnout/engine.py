@@ -79,7 +79,8 @@ class Engine:
         self._knobs = Knobs(pool, self.routers)
         self._lock = threading.Lock()
         self.fallbacks = 0
-        """Decisions in which a router failed, and a fallback route or the default decided."""
+        """Decisions in which a router failed, and a fallback route or the default decided; one where
+        both failed counts once."""
 
     def check(self) -> None:
         """Raise what routing would raise later: unknown candidates, missing prices or outcomes.
@@ -185,8 +186,11 @@ class Engine:
         candidates: Sequence[Candidate],
         spec: RouteSpec,
         excluded: Sequence[Mapping[str, str]],
+        *,
+        since: int | None = None,
     ) -> list[Decision]:
-        start = time.perf_counter_ns()
+        """`since`: when a router began that failed before this one; that failure is counted."""
+        start = time.perf_counter_ns() if since is None else since
         if len(candidates) == 1:
             return [
                 unpredicted_decision(
@@ -202,8 +206,9 @@ class Engine:
         try:
             routed = self._route(queries, candidates, spec)
         except Exception as error:  # noqa: BLE001 - a router's failure must not fail the request
-            with self._lock:
-                self.fallbacks += len(queries)
+            if since is None:
+                with self._lock:
+                    self.fallbacks += len(queries)
             # Not the message: an error that is not ours may quote the prompt.
             stand_in = self._fallback_routes.get(spec.router)
             log.error(
@@ -216,7 +221,7 @@ class Engine:
                 "".join(traceback.format_tb(error.__traceback__)),
             )
             if stand_in is not None:
-                return self._stand_in(queries, candidates, spec, stand_in, excluded, error)
+                return self._stand_in(queries, candidates, spec, stand_in, excluded, error, start)
             return [
                 unpredicted_decision(
                     query,
@@ -252,10 +257,11 @@ class Engine:
         spec: RouteSpec,
         excluded: Sequence[Mapping[str, str]],
         error: Exception,
+        start: int,
     ) -> list[Decision]:
         """The decisions of the fallback route, which say what failed and who decided instead."""
         note = f"router {failed.router} failed, {format_route(spec)} decided: {error}"
-        made = self._decide_group(queries, candidates, spec, excluded)
+        made = self._decide_group(queries, candidates, spec, excluded, since=start)
         return [replace(d, fallback=True, notes=(*d.notes, note)) for d in made]
 
     def _route(
