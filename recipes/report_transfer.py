@@ -1,7 +1,7 @@
 """Measure the shipped artifacts on RouteLLM's benchmarks, for their cards; run when they are final.
 
-`python recipes/report_transfer.py --data FOLDER` writes `pretrained/transfer.json`, which the next
-`build_pretrained.py` copies into the cards. Nothing else reads it: these rows choose nothing.
+`python recipes/report_transfer.py --data FOLDER` writes `pretrained/transfer.json` and the cards'
+section on it. Nothing else reads it: these rows choose nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pretrained.cards import TRANSFER
+from pretrained.cards import TRANSFER, with_transfer
 
-from turnout.artifacts.folder import read_artifact
+from turnout.artifacts.folder import CARD, read_artifact
 from turnout.artifacts.opening import PRETRAINED
 
 BENCHMARKS = ("routellm-mmlu", "routellm-gsm8k", "routellm-mtbench")
@@ -31,6 +31,9 @@ def main() -> None:
     benchmarks = {name: _measure(name, args.data / "routellm") for name in BENCHMARKS}
     text = json.dumps({"arrays": arrays, "benchmarks": benchmarks}, indent=1)
     TRANSFER.write_text(text + "\n", encoding="utf-8")
+    for name in ROUTERS:
+        card = PRETRAINED / name / CARD
+        card.write_text(with_transfer(card.read_text("utf-8"), name), encoding="utf-8")
 
 
 def _measure(benchmark: str, data: Path) -> dict[str, list[str]]:

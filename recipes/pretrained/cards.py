@@ -26,6 +26,7 @@ SOURCES = (
     ("lineage_bench", "lineage-bench, abilities only", "MIT"),
 )
 
+_TRANSFER_TITLE = "## Transfer to RouteLLM's benchmarks"
 _LIMITS = """\
 ## What it is not good for
 
@@ -42,6 +43,14 @@ _LIMITS = """\
 def sections(name: str, result: Result, length: Result, facts: Mapping[str, Any]) -> str:
     """Markdown below the manifest's table."""
     parts = [_data(facts), _left_out(facts), _loso(result, length), _transfer(name), _LIMITS]
+    return "\n\n".join(part for part in parts if part)
+
+
+def with_transfer(card: str, name: str) -> str:
+    """A written card with the section that the measured rows make, for those measured just now."""
+    before, limits, after = card.partition(_LIMITS.splitlines()[0])
+    before = before.partition(_TRANSFER_TITLE)[0].rstrip("\n")
+    parts = [before, _transfer(name), limits + after]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -114,7 +123,7 @@ def _transfer(name: str) -> str:
     if name not in read["arrays"]:
         return ""
     lines = [
-        "## Transfer to RouteLLM's benchmarks",
+        _TRANSFER_TITLE,
         "",
         "No label of these was used to fit, and nothing was changed after they were measured once, "
         f"with arrays `{read['arrays'][name]}`. GPT-4 Turbo against Mixtral 8x7B; RouteLLM's ten "

@@ -184,11 +184,7 @@ class _Meter:
             offered = operating_points(row.quality[seen], self._score[seen], mean[seen], names)
             for i, knob in enumerate(KNOBS):
                 point = HullPolicy(offered, knob).point
-                if point.constant is None:
-                    worth = point.usd_per_quality
-                    choices[i, held] = best_value(row.quality[held], mean[held], worth)
-                else:
-                    choices[i, held] = names.index(point.constant)
+                choices[i, held] = point.pick(row.quality[held], mean[held], names)
         points = np.asarray([self._point(choice) for choice in choices])
         swept, log_swept = self._aiqs(points[:, 0], points[:, 1])
         remark = "operating points from the other folds; quality at knob 0"
@@ -205,14 +201,8 @@ class _Meter:
         except InputError:  # prices or outcomes that this needs are not there: no such points
             return []
         names = [c.name for c in candidates]
-        found = []
-        for point in offered:
-            if point.constant is None:
-                choice = self._by_value(row.quality, point.usd_per_quality)
-            else:
-                choice = np.full(self._benchmark.n, names.index(point.constant), dtype=np.intp)
-            found.append(self._point(choice))
-        points = np.asarray(found)
+        quality, cost = np.asarray(row.quality, dtype=np.float64), self._usual_cost()
+        points = np.asarray([self._point(p.pick(quality, cost, names)) for p in offered])
         top = int(np.argmax(points[:, 1]))
         swept, log_swept = self._aiqs(points[:, 0], points[:, 1])
         return [
@@ -289,13 +279,17 @@ class _Meter:
         return choice
 
     def _by_value(self, predicted: NDArray[np.floating], usd_per_quality: float) -> Index:
-        """(n,) best value by predicted quality and each model's *mean* cost.
+        """(n,) best value by predicted quality and each model's mean cost."""
+        quality = np.asarray(predicted, dtype=np.float64)
+        return best_value(quality, self._usual_cost(), usd_per_quality)
+
+    def _usual_cost(self) -> Array:
+        """(n, m) each model's *mean* cost.
 
         What this very call cost is not known before it is made, so it must not be looked at.
         """
         mean = np.nan_to_num(self._cost.mean(axis=0))
-        cost = np.broadcast_to(mean, self._cost.shape)
-        return best_value(np.asarray(predicted, dtype=np.float64), cost, usd_per_quality)
+        return np.broadcast_to(mean, self._cost.shape)
 
     def _worths(self) -> list[float]:
         """Trade-offs from cost alone to quality alone, in USD for one unit of quality."""
