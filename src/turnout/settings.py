@@ -91,6 +91,14 @@ class PriceSettings(_Tree):
     output_usd: float = Field(ge=0, allow_inf_nan=False)
 
 
+class ReplicaSettings(_Tree):
+    """Another endpoint that serves the same model."""
+
+    provider: str
+    model: str | None = None
+    """The name that this provider knows it by; none: as the candidate's own."""
+
+
 class CandidateSettings(_Tree):
     """A model that requests may be sent to."""
 
@@ -106,6 +114,23 @@ class CandidateSettings(_Tree):
     """Reasoning effort to ask for; where none is given, the one in a name such as o3-mini@high."""
     arm_output_tokens: int | None = Field(default=None, gt=0)
     """Output limit to ask for (`max_completion_tokens`) unless the request sets one."""
+    replicas: tuple[ReplicaSettings, ...] = ()
+    """Endpoints beside its own; each request goes to the less loaded of two."""
+
+
+class ResilienceSettings(_Tree):
+    """What happens when an upstream fails before its answer begins."""
+
+    retries: int = Field(default=2, ge=0, le=10)
+    """Times that a request is tried again from the start when every target of it has failed."""
+    retry_budget: float = Field(default=0.2, ge=0, le=1)
+    """Further calls, fallbacks among them, as a share of the clients' requests."""
+    breaker_failures: int = Field(default=5, ge=1)
+    """Failures in a row that take a target out."""
+    breaker_share: float = Field(default=0.5, gt=0, le=1)
+    """Or this share of failures among ten calls and more of ten seconds."""
+    breaker_open_s: float = Field(default=5.0, gt=0)
+    """How long it is out at first, before one request may probe it."""
 
 
 class RouterSettings(BaseModel):
@@ -153,6 +178,7 @@ class Settings(_Tree):
     about half of the calls to the strong model."""
     explore: ExploreSettings | None = None
     """None never explores."""
+    resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
@@ -306,9 +332,12 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "providers": ProviderSettings,
         "candidates": CandidateSettings,
         "explore": ExploreSettings,
+        "resilience": ResilienceSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
-    return list((PriceSettings if parent[-1:] == ("price",) else tree).model_fields)
+    nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}
+    deepest = next((nested[str(p)] for p in reversed(parent) if str(p) in nested), tree)
+    return list(deepest.model_fields)
 
 
 def _with_defaults(settings: Settings) -> Settings:
@@ -336,12 +365,9 @@ def _check_names(settings: Settings) -> None:
             )
         if candidate.name in names[:i]:
             raise SettingsError(f"{field}.name", candidate.name, "give each candidate its own name")
-        if candidate.provider not in settings.providers:
-            known = ", ".join(settings.providers)
-            hint = suggest(str(candidate.provider), settings.providers)
-            raise SettingsError(
-                f"{field}.provider", candidate.provider, f"name one of: {known}.{hint}"
-            )
+        _check_provider(f"{field}.provider", candidate.provider, settings)
+        for j, replica in enumerate(candidate.replicas):
+            _check_provider(f"{field}.replicas[{j}].provider", replica.provider, settings)
     if settings.default not in names:
         remedy = (
             f"name one of the candidates: {', '.join(names)}.{suggest(settings.default, names)}"
@@ -350,6 +376,13 @@ def _check_names(settings: Settings) -> None:
     for name in settings.routers:
         if not _ROUTER_NAME.match(name):
             raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
+
+
+def _check_provider(field: str, name: str | None, settings: Settings) -> None:
+    if name not in settings.providers:
+        known = ", ".join(settings.providers)
+        hint = suggest(str(name), settings.providers)
+        raise SettingsError(field, name, f"name one of: {known}.{hint}")
 
 
 def _resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Settings:

@@ -9,9 +9,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias
 
 from turnout.engine import Engine
-from turnout.errors import TurnoutError
+from turnout.errors import TurnoutError, UnavailableError
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send, json_bytes
-from turnout.gateway.building import auto_route, build_engine, build_providers, check_auto
+from turnout.gateway.building import (
+    auto_route,
+    build_engine,
+    build_providers,
+    build_resilience,
+    check_auto,
+)
 from turnout.gateway.chat import Chat
 from turnout.gateway.headers import new_request_id, refusal_headers
 from turnout.gateway.models import Catalog
@@ -56,6 +62,7 @@ class Gateway:
                 engine,
                 providers,
                 Catalog(engine, auto_route(self.settings, engine), self.settings.allow_passthrough),
+                build_resilience(self.settings, engine),
                 self.settings.max_body_bytes,
             )
             self.problem = _problem(engine)
@@ -104,7 +111,10 @@ class Gateway:
                 log.error("request failed: %s", error)
             else:
                 log.info("request refused: %s (%s)", body["error"]["code"], status)
-            await answer_json(call, body, status, refusal_headers(body["error"]["code"]))
+            headers = refusal_headers(body["error"]["code"])
+            if isinstance(error, UnavailableError):
+                headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+            await answer_json(call, body, status, headers)
         except Exception as error:
             if call.started:
                 raise  # the server cuts the connection: an answer that ends early must not look whole
