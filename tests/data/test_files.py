@@ -66,12 +66,12 @@ def test_long_rows_of_a_csv(tmp_path: Path, jsonl: Path) -> None:
 def test_tabs_and_semicolons_a_byte_order_mark_and_windows_lines(
     tmp_path: Path, jsonl: Path, delimiter: str
 ) -> None:
-    text = (
-        "prompt,model,score,cost_usd,output_tokens,group\r\n"
-        "'a, b',big,1,0.5,,g\r\n'a, b',small,0.25,,7,g\r\n"
+    rows = (
+        ["prompt", "model", "score", "cost_usd", "output_tokens", "group"],
+        ['"a, b"', "big", "1", "0.5", "", "g"],
+        ['"a, b"', "small", "0.25", "", "7", "g"],
     )
-    text = text.replace("', b'", "\0").replace("'a, b'", "\0").replace(",", delimiter)
-    text = text.replace("\0", '"a, b"')
+    text = "\r\n".join(map(delimiter.join, rows))
     found = read_outcomes(save(tmp_path / "x.tsv", b"\xef\xbb\xbf" + text.encode()))
     assert found.prompts == ("a, b",)
     assert found.score.tolist() == read_outcomes(jsonl).score[:1].tolist()

@@ -27,9 +27,9 @@ def outcome_row(row: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         field, colon, model = name.partition(":")
         if colon and model and field in CELL_FIELDS:
-            models.setdefault(model, {"score": None})[field] = _number(value)
+            models.setdefault(model, {"score": None})[field] = number(value)
         elif name in CELL_FIELDS:
-            found[name] = _number(value)
+            found[name] = number(value)
         elif name == "models" and isinstance(value, list):
             found[name] = dict(value)  # a map of Parquet
         elif not _is_missing(value) or name == "prompt":
@@ -39,7 +39,8 @@ def outcome_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _number(value: Any) -> Any:
+def number(value: Any) -> Any:
+    """The number or truth that a text stands for; None for nothing; what is neither as it is."""
     if _is_missing(value):
         return None
     if not isinstance(value, str):
