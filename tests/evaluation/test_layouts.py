@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +29,11 @@ def test_routerbench_as_it_is_published_is_a_pickle_and_is_not_opened(tmp_path: 
 
 
 def test_the_messages_of_a_routerbench_prompt_are_joined(tmp_path: Path) -> None:
-    rows = [replace(row, prompt=f"Think first.\n{row.prompt}") for row in made()]
-    path = LAYOUTS["routerbench, wide"].write(tmp_path, rows)
-    text = path.read_text(encoding="utf-8").replace("Think first.\\n", "Think first.', '")
-    path.write_text(text, encoding="utf-8")
-    assert routerbench.read_table(path).prompts[0] == rows[0].prompt
+    path = tmp_path / "x.csv"
+    header = "sample_id,prompt,eval_name,a,b,a|total_cost,b|total_cost\n"
+    row = """1,"['Think first.', 'What is it?']",e,1,0,0.1,0.2\n"""
+    path.write_text(header + row, encoding="utf-8")
+    assert routerbench.read_table(path).prompts == ("Think first.\nWhat is it?",)
 
 
 def test_a_prompt_that_merely_looks_like_a_list_stays_as_it_is(tmp_path: Path) -> None:
