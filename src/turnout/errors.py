@@ -138,6 +138,8 @@ class UpstreamError(TurnoutError):
     """An upstream answered with an error (`status` set) or could not be reached (`status` None).
 
     `body` and `headers` are the upstream's own, so that a caller can pass them on unchanged.
+    `phase` says how far the call came: `connect`, `first_byte`, `idle` (a body that fell silent) or
+    `answer`.
     """
 
     code = "upstream_error"
@@ -150,8 +152,13 @@ class UpstreamError(TurnoutError):
         status: int | None = None,
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
+        phase: str = "answer",
+        tls: bool = False,
     ) -> None:
         self.candidate, self.status, self.body = candidate, status, body
+        self.phase = phase
+        if tls:
+            self.code = "upstream_tls"
         self.headers = dict(headers or {})
         super().__init__(message)
 

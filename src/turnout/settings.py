@@ -68,8 +68,12 @@ class ProviderSettings(_Tree):
     api_key_env: str | None = None
     api_key_file: Path | None = None
     timeout_s: float = Field(default=600.0, gt=0)
-    """Longest wait for the next byte."""
-    connect_timeout_s: float = Field(default=5.0, gt=0)
+    """Longest wait for an answer that is no stream to begin; no other wait is longer."""
+    connect_timeout_s: float = Field(default=2.0, gt=0)
+    first_byte_timeout_s: float = Field(default=30.0, gt=0)
+    """Longest wait for a stream to begin."""
+    idle_timeout_s: float = Field(default=60.0, gt=0)
+    """Longest wait between two pieces of an answer."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
 
     @model_validator(mode="after")

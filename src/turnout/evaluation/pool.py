@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.data.groups import group_folds
-from turnout.engine import HasReference, reference_points
 from turnout.errors import InputError
 from turnout.evaluation.benchmarks.base import Benchmark
 from turnout.evaluation.hulls import aiq, log_aiq
@@ -18,6 +17,7 @@ from turnout.evaluation.intervals import REPLICATES, Estimate, Resampler, percen
 from turnout.evaluation.pool_report import ALWAYS, CategoryRow, PoolReport, PoolRow
 from turnout.evaluation.report import RowKind
 from turnout.evaluation.run import Progress, predict_quality
+from turnout.knobs import HasReference, reference_points
 from turnout.policies.hull import HullPolicy, best_value, operating_points, trade_offs
 from turnout.routers.base import Router
 

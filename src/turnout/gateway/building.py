@@ -9,6 +9,7 @@ from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
+from turnout.providers.http.connection import Waits
 from turnout.providers.openai import OpenAIProvider
 from turnout.settings import CandidateSettings, ProviderSettings, Settings
 from turnout.types import Candidate, Pool, Price
@@ -115,7 +116,11 @@ def _provider(name: str, given: ProviderSettings) -> Provider:
         name,
         given.base_url,
         api_key=None if key is None else key.get_secret_value(),
+        waits=Waits(
+            connect_s=given.connect_timeout_s,
+            first_byte_s=min(given.first_byte_timeout_s, given.timeout_s),
+            idle_s=min(given.idle_timeout_s, given.timeout_s),
+        ),
         timeout_s=given.timeout_s,
-        connect_timeout_s=given.connect_timeout_s,
         headers={k: v.get_secret_value() for k, v in given.headers.items()},
     )

@@ -160,7 +160,7 @@ class Steps:
             self._optimiser.zero_grad()
             logits = self.network.logits([ids[i] for i in rows], features[rows])
             loss = cross_entropy(logits, score[rows])
-            loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(list(self._moved.values()), CLIP)
             self._optimiser.step()
             total += float(loss.detach()) * len(rows)
