@@ -177,7 +177,9 @@ def served_quality(
 def _kept(made: Fit, epochs: int) -> str:
     losses = ", ".join(f"{loss:.4f}" for loss in made.losses)
     which = f"the network after epoch {made.epochs}" if made.epochs else "the frozen base"
-    return f"kept: {which}; held-out loss frozen and after each of {epochs} epochs at most: {losses}"
+    return (
+        f"kept: {which}; held-out loss frozen and after each of {epochs} epochs at most: {losses}"
+    )
 
 
 def _cross_calibrated(raw: Floats, score: Floats, part: NDArray[np.intp]) -> Floats:

@@ -140,7 +140,7 @@ def fit_network(
         progress(f"epoch {epoch + 1}: held-out loss {losses[-1]:.4f}")
         if losses[-1] < min(losses[:-1]):
             best, number = network.numpy(), epoch + 1
-        if epoch + 1 - number > PATIENCE:
+        if epoch + 1 - number >= PATIENCE:
             break
     weights = np.ascontiguousarray(best["head.features"].T)
     term = FeatureTerm(shift_=term.shift_, scale_=term.scale_, weights_=weights)

@@ -141,9 +141,7 @@ class Steps:
         self._moved = network.trained()
         for value in self._moved.values():
             value.requires_grad_(True)
-        self._optimiser = torch.optim.AdamW(
-            list(self._moved.values()), lr=rate, weight_decay=DECAY
-        )
+        self._optimiser = torch.optim.AdamW(list(self._moved.values()), lr=rate, weight_decay=DECAY)
 
     def epoch(self, number: int, ids: Ids, features: Floats, score: Floats) -> float:
         """One pass over n rows, their (n, f) features and (n, k) scores, NaN where missing.

@@ -17,6 +17,8 @@ from turnout.errors import InputError
 from turnout.training.checkpoint import WORDS, Checkpoint
 
 _BATCH = 512
+_ENDS = ("cls", "sep")
+"""Keys of a BertProcessing: each holds a piece and its number."""
 
 
 def prune_vocabulary(model: Checkpoint, texts: Iterable[str], most: int) -> Checkpoint:
@@ -38,8 +40,7 @@ def prune_vocabulary(model: Checkpoint, texts: Iterable[str], most: int) -> Chec
     stated = json.loads(model.tokenizer)
     vocabulary = _word_pieces(stated)
     prefix = stated["model"].get("continuing_subword_prefix", "##")
-    special = {token["content"] for token in stated.get("added_tokens", [])}
-    special.add(stated["model"]["unk_token"])
+    special = _special(stated)
     needed = sorted(
         i for p, i in vocabulary.items() if p in special or len(p.removeprefix(prefix)) == 1
     )
@@ -75,6 +76,16 @@ def _word_pieces(stated: dict[str, Any]) -> dict[str, int]:
     return dict(stated["model"]["vocab"])
 
 
+def _special(stated: dict[str, Any]) -> set[str]:
+    after = stated.get("post_processor") or {}
+    return {
+        stated["model"]["unk_token"],
+        *(token["content"] for token in stated.get("added_tokens", [])),
+        *after.get("special_tokens", {}),
+        *(after[name][0] for name in _ENDS if name in after),
+    }
+
+
 def _renumbered(stated: dict[str, Any], kept: Sequence[int] | NDArray[np.intp]) -> bytes:
     """`tokenizer.json` with the kept pieces alone, numbered afresh in their old order."""
     fresh = {int(old): new for new, old in enumerate(kept)}
@@ -88,7 +99,7 @@ def _renumbered(stated: dict[str, Any], kept: Sequence[int] | NDArray[np.intp]) 
             for name, token in after["special_tokens"].items()
         }
         after = {**after, "special_tokens": tokens}
-    for name in ("cls", "sep"):  # BertProcessing states pairs of a piece and its number
+    for name in _ENDS:
         if name in after:
             piece, old = after[name]
             after = {**after, name: [piece, fresh[old]]}
