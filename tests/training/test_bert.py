@@ -304,6 +304,25 @@ def test_an_artifact_is_a_base_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @needs_torch
+def test_the_command_of_the_guide_trains_from_what_ships(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"{word} the number {i}.", "models": {"big": 1, "small": int(word == "Name")}}
+        for i in range(40)
+        for word in ("Prove", "Name")
+    ]
+    data = tmp_path / "outcomes.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    call = ["train", "bert", "--data", str(data), "--out", str(tmp_path / "my-bert")]
+    result = CliRunner().invoke(cli, call)
+    assert result.exit_code == 0, result.output
+    router = open_router("bert", artifact=tmp_path / "my-bert")
+    asked = [Query.of("Prove the number 7."), Query.of("Name the number 7.")]
+    quality = router.predict(asked, PAIR).quality
+    assert quality[0, 1] < quality[1, 1]
+    assert "shipped bert" in (tmp_path / "my-bert" / "card.md").read_text("utf-8")
+
+
+@needs_torch
 def test_options_out_of_range_are_refused(tmp_path: Path) -> None:
     from turnout.training.bert import train_bert
 
