@@ -28,6 +28,7 @@ Top = Literal["tokens", "mean", "bert", "roberta"]
 """What follows the last layer: nothing; a linear layer on the mean of tokens; or the
 classification head of Hugging Face's BERT or RoBERTa, on the first token."""
 OPSET = 20
+_PREPARED = {"key": "onnx.quant.pre_process", "value": "onnxruntime.quant"}
 
 
 def build_onnx(weights: Weights, shape: Shape, *, top: Top, int8: bool = True) -> bytes:
@@ -59,6 +60,8 @@ def build_onnx(weights: Weights, shape: Shape, *, top: Top, int8: bool = True) -
         return bytes(model.SerializeToString())
     with tempfile.TemporaryDirectory() as scratch:
         plain, small = Path(scratch, "plain.onnx"), Path(scratch, "small.onnx")
+        # The graph is written as the package's own pre-processing would leave it; it warns unless told.
+        model.metadata_props.add(**_PREPARED)
         onnx.save(model, plain)
         quantize_dynamic(
             plain,
@@ -68,7 +71,11 @@ def build_onnx(weights: Weights, shape: Shape, *, top: Top, int8: bool = True) -
             op_types_to_quantize=["MatMul"],
             nodes_to_exclude=graph.exact,  # few numbers, and every output rests on them
         )
-        return small.read_bytes()
+        made = onnx.load(small)
+        kept = [p for p in made.metadata_props if p.key != _PREPARED["key"]]
+        del made.metadata_props[:]
+        made.metadata_props.extend(kept)
+        return bytes(made.SerializeToString())
 
 
 class _Graph:
