@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from turnout.artifacts.opening import open_router
+from turnout.encoders.named import NamedEncoders
 from turnout.engine import Engine
 from turnout.errors import InputError, SettingsError, UnknownNameError
 from turnout.names import RouteSpec, format_route, parse_route
@@ -27,8 +28,13 @@ def build_engine(settings: Settings) -> Engine:
         TurnoutError: a router that does not exist, does not open, or does not know a candidate.
         SettingsError: `auto` does not name a route.
     """
+    encoders = NamedEncoders(settings.encoders)
     routers = {
-        name: open_router(name, artifact=router.artifact, options=router.options or None)
+        name: open_router(
+            name,
+            artifact=router.artifact,
+            options=encoders.in_options(name, router.options) or None,
+        )
         for name, router in settings.routers.items()
     }
     check_auto(settings)
