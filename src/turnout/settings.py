@@ -166,6 +166,15 @@ class ExploreSettings(_Tree):
     seed: int | None = Field(default=None, ge=0)
 
 
+class LearnSettings(_Tree):
+    """Outcomes that `POST /v1/outcomes` brings are learned by the routers that can."""
+
+    keep: Path | None = None
+    """A folder for what they learned, one artifact a router; None keeps it in memory alone."""
+    every_s: float = Field(default=60.0, ge=0.05, le=86_400)
+    """Between two writes, where something was learned; and once more when the gateway ends."""
+
+
 _NoneIsEmpty = BeforeValidator(lambda value: {} if value is None else value)
 _Router = Annotated[RouterSettings, _NoneIsEmpty]
 
@@ -181,6 +190,8 @@ class Settings(_Tree):
     routers: dict[str, _Router] = Field(
         default_factory=lambda: {"mf": RouterSettings(), "blend": RouterSettings()}, min_length=1
     )
+    learn: Annotated[LearnSettings, _NoneIsEmpty] | None = None
+    """None takes no outcomes."""
     encoders: Annotated[dict[str, EncoderSettings], _NoneIsEmpty] = Field(default_factory=dict)
     """By the name that a router's `encoder` option says."""
     auto: str = ""
@@ -363,6 +374,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "candidates": CandidateSettings,
         "explore": ExploreSettings,
         "encoders": EncoderSettings,
+        "learn": LearnSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     return list((PriceSettings if parent[-1:] == ("price",) else tree).model_fields)
@@ -425,8 +437,12 @@ def _resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> S
         )
         for name, provider in settings.providers.items()
     }
+    learn = settings.learn
+    if learn is not None and learn.keep is not None:
+        learn = learn.model_copy(update={"keep": folder / learn.keep})
     return settings.model_copy(
         update={
+            "learn": learn,
             "providers": providers,
             "encoders": _resolved_encoders(settings.encoders, environ, folder),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},

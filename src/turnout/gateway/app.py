@@ -8,20 +8,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from turnout.engine import Engine
-from turnout.errors import TurnoutError
+from turnout.errors import RequestError, TurnoutError
 from turnout.gateway.building import auto_route, build_engine, build_providers, check_auto
-from turnout.gateway.chat import Chat
+from turnout.gateway.chat import Chat, read_bytes
 from turnout.gateway.headers import new_request_id, refusal_headers
+from turnout.gateway.learning import Keeper, read_reported
 from turnout.gateway.models import Catalog
 from turnout.gateway.relay import json_bytes
 from turnout.providers.base import Provider
 from turnout.settings import Settings
+from turnout.wire.body import read_body
+from turnout.wire.chat import Kind
 from turnout.wire.errors import INTERNAL_MESSAGE, error_body, error_status, http_error_body
 
 log = logging.getLogger("turnout.gateway")
@@ -57,6 +61,9 @@ class _Gateway:
                 Catalog(engine, auto_route(self.settings, engine), self.settings.allow_passthrough),
                 self.settings.max_body_bytes,
             )
+            if self.settings.learn is not None:
+                keeper = Keeper(engine, self.settings.learn, self.settings.routers)
+                await stack.enter_async_context(keeper.running())
             self.problem = _problem(engine)
             yield
             self.problem = "stopping"
@@ -72,6 +79,16 @@ class _Gateway:
 
     async def route(self, request: Request) -> Response:
         return await self.opened().route(request)
+
+    async def outcomes(self, request: Request) -> Response:
+        """Let the routers that can learn from what models scored."""
+        chat = self.opened()
+        body = read_body(await read_bytes(request, self.settings.max_body_bytes))
+        learned = await run_in_threadpool(chat.engine.learn, read_reported(body.fields))
+        if not learned:
+            remedy = "configure one that does, such as knn_live or bandit"
+            raise RequestError("outcomes", Kind("routers of which none learns"), remedy)
+        return _json({"learned": learned})
 
     async def models(self, request: Request) -> Response:  # noqa: ARG002
         return _json(self.opened().catalog.listing())
@@ -111,6 +128,8 @@ def create_app(
         ("GET", "/models", gateway.models),
         ("GET", "/models/{model:path}", gateway.model),
     ]
+    if settings.learn is not None:
+        paths.append(("POST", "/outcomes", gateway.outcomes))
     routes = [
         Route(f"{prefix}{path}", endpoint, methods=[method])
         for method, path, endpoint in paths

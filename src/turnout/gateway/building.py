@@ -6,6 +6,7 @@ from turnout.artifacts.opening import open_router
 from turnout.encoders.named import NamedEncoders
 from turnout.engine import Engine
 from turnout.errors import InputError, SettingsError, UnknownNameError
+from turnout.gateway.learning import kept_artifact
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
@@ -32,7 +33,7 @@ def build_engine(settings: Settings) -> Engine:
     routers = {
         name: open_router(
             name,
-            artifact=router.artifact,
+            artifact=kept_artifact(settings.learn, name, router),
             options=encoders.in_options(name, router.options) or None,
         )
         for name, router in settings.routers.items()
