@@ -13,7 +13,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from turnout import registry
-from turnout.artifacts.folder import read_artifact, write_artifact
+from turnout.artifacts.folder import CARD, read_artifact, write_artifact
 from turnout.artifacts.opening import DEFAULT_BASE, shipped
 from turnout.engine import Engine
 from turnout.errors import RequestError, SettingsError, TurnoutError
@@ -28,6 +28,7 @@ MOST_OUTCOMES = 1_000
 """In one request."""
 _OVER = "kept_over"
 """In a kept manifest: fingerprint of the artifact that the settings named when it was learned."""
+_NOTE = "\n\nKept while serving, with what was learned there; the above is of the fitted router.\n"
 
 
 def read_reported(fields: Mapping[str, Any]) -> list[Outcome]:
@@ -85,8 +86,12 @@ def kept_artifact(learn: LearnSettings | None, name: str, router: RouterSettings
     return folder
 
 
+def _base(router: RouterSettings) -> Path:
+    return router.artifact or shipped(DEFAULT_BASE)
+
+
 def _fingerprint(router: RouterSettings) -> str:
-    return read_artifact(router.artifact or shipped(DEFAULT_BASE))[2]
+    return read_artifact(_base(router))[2]
 
 
 class Keeper:
@@ -109,10 +114,15 @@ class Keeper:
         }
         self._written = dict.fromkeys(self._routers, 0)
         self._over: dict[str, str] = {}
+        self._cards: dict[str, str] = {}
         self._turn = threading.Lock()
         if self._folder is not None:
             given = {name: routers.get(name, RouterSettings()) for name in self._routers}
             self._over = {name: _fingerprint(router) for name, router in given.items()}
+            self._cards = {
+                name: (_base(router) / CARD).read_text(encoding="utf-8").rstrip()
+                for name, router in given.items()
+            }
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -142,13 +152,11 @@ class Keeper:
                     self._write(name, router, self._folder / name)
 
     def _write(self, name: str, router: LearningRouter, folder: Path) -> None:
-        from turnout.training.card import render_card
-
         taken = router.taken
         manifest, arrays = router.parts()
         manifest[_OVER] = self._over[name]
         try:
-            write_artifact(folder, manifest, arrays, render_card(manifest))
+            write_artifact(folder, manifest, arrays, self._cards[name] + _NOTE)
         except TurnoutError as error:
             log.error("what router %s learned is in memory alone: %s", name, error)
             return
