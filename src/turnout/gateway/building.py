@@ -6,11 +6,13 @@ import random
 import time
 
 from turnout.artifacts.opening import open_router
+from turnout.encoders.named import NamedEncoders
 from turnout.engine import Engine
 from turnout.errors import InputError, SettingsError, UnknownNameError
 from turnout.execution.attempts import Target
 from turnout.execution.health import BreakerRules
 from turnout.execution.resilience import Resilience, RetryRules
+from turnout.gateway.learning import kept_artifact
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
@@ -34,8 +36,13 @@ def build_engine(settings: Settings) -> Engine:
         TurnoutError: a router that does not exist, does not open, or does not know a candidate.
         SettingsError: `auto` does not name a route.
     """
+    encoders = NamedEncoders(settings.encoders)
     routers = {
-        name: open_router(name, artifact=router.artifact, options=router.options or None)
+        name: open_router(
+            name,
+            artifact=kept_artifact(settings.learn, name, router),
+            options=encoders.in_options(name, router.options) or None,
+        )
         for name, router in settings.routers.items()
     }
     check_auto(settings)
