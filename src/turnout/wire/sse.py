@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from turnout.errors import ReplyError
+
 MEDIA_TYPE = "text/event-stream"
 DONE = b"data: [DONE]\n\n"
+
+_BREAK = re.compile(rb"\r\n|\n|\r")
 
 LINE_CAP = 1 << 20
 """Bytes of one line that are held back; a longer line is passed on in pieces."""
@@ -17,9 +21,10 @@ LINE_CAP = 1 << 20
 _ENDING = re.compile(rb'^data: ?\[DONE\]|"finish_reason": ?"|^data: ?\{"error":', re.MULTILINE)
 
 
-def event(data: Any) -> bytes:
-    """One event that carries JSON."""
-    return b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
+def event(data: Any, name: str | None = None) -> bytes:
+    """One event that carries JSON; Responses and Messages name theirs."""
+    line = b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
+    return line if name is None else b"event: " + name.encode() + b"\n" + line
 
 
 @dataclass(slots=True)
@@ -53,35 +58,61 @@ class WholeLines:
 
 @dataclass(slots=True)
 class EventReader:
-    """Reads the data of events from bytes that arrive in any pieces."""
+    """Reads the data of events from bytes that arrive in any pieces.
 
-    _held: bytes = b""
+    Args:
+        cap: bytes of one line, and of the data of one event, that are held at most.
+    """
+
+    cap: int = LINE_CAP
+    _pieces: list[bytes] = field(default_factory=list)
+    _size: int = 0
     _data: list[str] = field(default_factory=list)
+    _data_size: int = 0
     _started: bool = False
 
     def feed(self, chunk: bytes) -> Iterator[str]:
-        """The data of the events that are complete with this chunk."""
-        held = self._held + chunk
+        """The data of the events that are complete with this chunk.
+
+        Raises:
+            ReplyError: a line, or the data of an event, is longer than the cap.
+        """
+        self._pieces.append(chunk)
+        self._size += len(chunk)
+        waiting = len(self._pieces) > 1 and self._pieces[-2].endswith(b"\r")
+        if self._started and not waiting and b"\n" not in chunk and b"\r" not in chunk:
+            self._check(self._size)
+            return
+        held = b"".join(self._pieces)
         if not self._started:
             if b"\xef\xbb\xbf".startswith(held[:3]) and len(held) < 3:
-                self._held = held
                 return
             self._started, held = True, held.removeprefix(b"\xef\xbb\xbf")
         # A CR at the end may be half of a CRLF, so it waits for the next byte.
         last = len(held) - 1 if held.endswith(b"\r") else len(held)
-        lines = re.split(rb"\r\n|\n|\r", held[:last])
-        self._held = lines.pop() + held[last:]
+        lines = _BREAK.split(held[:last])
+        rest = lines.pop() + held[last:]
+        self._pieces, self._size = ([rest] if rest else []), len(rest)
         for line in lines:
             yield from self._line(line)
+        self._check(self._size)
+
+    def _check(self, size: int, what: str = "a line") -> None:
+        if size > self.cap:
+            self._pieces, self._size, self._data = [], 0, []
+            raise ReplyError(f"the upstream sent {what} of more than {self.cap} bytes")
 
     def _line(self, line: bytes) -> Iterator[str]:
         if not line:
             if self._data:
                 yield "\n".join(self._data)
-            self._data = []
+            self._data, self._data_size = [], 0
             return
+        self._check(len(line))
         name, _, value = line.partition(b":")
         if name == b"data":
+            self._data_size += len(value)
+            self._check(self._data_size, "an event")
             self._data.append(value.removeprefix(b" ").decode("utf-8", "replace"))
 
 
