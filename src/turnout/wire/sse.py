@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.errors import ReplyError
+from turnout.wire.dialects import Dialect
 
 MEDIA_TYPE = "text/event-stream"
 DONE = b"data: [DONE]\n\n"
@@ -18,7 +19,12 @@ _BREAK = re.compile(rb"\r\n|\n|\r")
 LINE_CAP = 1 << 20
 """Bytes of one line that are held back; a longer line is passed on in pieces."""
 
-_ENDING = re.compile(rb'^data: ?\[DONE\]|"finish_reason": ?"|^data: ?\{"error":', re.MULTILINE)
+_ENDINGS: Mapping[Dialect, re.Pattern[bytes]] = {
+    "chat": re.compile(rb'^data: ?\[DONE\]|"finish_reason": ?"|^data: ?\{"error":', re.MULTILINE),
+    "responses": re.compile(rb'"type": ?"(?:response\.(?:completed|failed|incomplete)|error)"'),
+    "messages": re.compile(rb'"type": ?"(?:message_stop|error)"'),
+}
+"""What marks an end. In a text that quotes it, the quotes would be escaped."""
 
 
 def event(data: Any, name: str | None = None) -> bytes:
@@ -36,7 +42,8 @@ class WholeLines:
     """
 
     ended: bool = False
-    """A finish reason, an error or [DONE] has passed."""
+    """The dialect's last event, an error, or of a chat stream a finish reason has passed."""
+    dialect: Dialect = "chat"
     _held: bytes = b""
 
     def feed(self, chunk: bytes) -> bytes:
@@ -46,13 +53,13 @@ class WholeLines:
         if not cut and len(held) > LINE_CAP:
             cut = len(held)
         lines, self._held = held[:cut], held[cut:]
-        self.ended = self.ended or _ENDING.search(lines) is not None
+        self.ended = self.ended or _ENDINGS[self.dialect].search(lines) is not None
         return lines
 
     def rest(self) -> bytes:
         """What is still held back when the stream is over."""
         held, self._held = self._held, b""
-        self.ended = self.ended or _ENDING.search(held) is not None
+        self.ended = self.ended or _ENDINGS[self.dialect].search(held) is not None
         return held
 
 
