@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from turnout.wire.streams.events import BlockKind, Delta, Event, Finished, Start
+from turnout.wire.streams.events import BlockKind, Event, Finished, Start
 from turnout.wire.streams.reading import Blocks, failed, truncated
 from turnout.wire.translate.answers_read import chat_finish, created, mapping, reasoning_of, text
 from turnout.wire.translate.ids import core
@@ -103,7 +103,7 @@ class ChatReader:
             opened = self.blocks.opened(kind)
             self._current = (kind, opened.index)
             yield opened
-        yield Delta(self._current[1], said)
+        yield self.blocks.more(self._current[1], said)
 
     def _call(self, item: Mapping[str, Any]) -> Iterator[Event]:
         custom = item.get("type") == "custom" or isinstance(item.get("custom"), Mapping)
@@ -121,7 +121,7 @@ class ChatReader:
         said = text(inner.get("input" if custom else "arguments"))
         if said and call.index in self.blocks.open:
             call.said.append(said)
-            yield Delta(call.index, said)
+            yield self.blocks.more(call.index, said)
 
     def _key(self, item: Mapping[str, Any]) -> int:
         """Which call a delta belongs to.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from turnout.wire.streams.events import Delta, Event, Finished, Ping, Sign, Start
+from turnout.wire.streams.events import Event, Finished, Ping, Sign, Start
 from turnout.wire.streams.reading import Blocks, failed, truncated
 from turnout.wire.translate.answers_read import mapping, messages_finish, text
 from turnout.wire.usage import merge_usage
@@ -94,7 +94,7 @@ class MessagesReader:
         self._indices[key] = opened.index
         yield opened
         if said := text(block.get("text")) or text(block.get("thinking")):
-            yield Delta(opened.index, said)
+            yield self.blocks.more(opened.index, said)
 
     def _delta(self, given: Mapping[str, Any]) -> Iterator[Event]:
         index = self._indices.get(_key(given))
@@ -106,7 +106,8 @@ class MessagesReader:
             said = text(delta.get("text"))
         elif form == "input_json_delta":
             said = text(delta.get("partial_json"))
-            self._whole_inputs.pop(index, None)
+            if said:
+                self._whole_inputs.pop(index, None)
         elif form == "thinking_delta":
             said = text(delta.get("thinking"))
         else:
@@ -116,13 +117,13 @@ class MessagesReader:
             else:
                 self.blocks.drop("citations" if form == "citations_delta" else "a delta")
         if said:
-            yield Delta(index, said)
+            yield self.blocks.more(index, said)
 
     def _stop_block(self, given: Mapping[str, Any]) -> Iterator[Event]:
         index = self._indices.get(_key(given))
         whole = None if index is None else self._whole_inputs.pop(index, None)
         if index is not None and whole is not None:
-            yield Delta(index, json.dumps(whole))
+            yield self.blocks.more(index, json.dumps(whole))
         yield from self.blocks.close(index)
 
 

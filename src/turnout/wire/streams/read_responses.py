@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from turnout.wire.streams.events import BlockKind, Delta, Event, Finished, Sign, Start
+from turnout.wire.streams.events import BlockKind, Event, Finished, Sign, Start
 from turnout.wire.streams.reading import Blocks, failed, truncated
 from turnout.wire.translate.answers_read import (
     created,
@@ -92,14 +92,14 @@ class ResponsesReader:
             yield from self._next_summary(index, given)
         if said:
             self._lengths[index] = self._lengths.get(index, 0) + len(said)
-            yield Delta(index, said)
+            yield self.blocks.more(index, said)
 
     def _next_summary(self, index: int, given: Mapping[str, Any]) -> Iterator[Event]:
         """An empty line between the parts of a reasoning item."""
         part = _index(given, "summary_index") + _index(given, "content_index")
         if self._parts.setdefault(index, 0) != part:
             self._parts[index] = part
-            yield Delta(index, "\n\n")
+            yield self.blocks.more(index, "\n\n")
 
     def _open(self, key: _Key, kind: BlockKind, **words: str) -> Iterator[Event]:
         if kind in ("text", "refusal", "thinking"):
@@ -135,7 +135,7 @@ class ResponsesReader:
         rest = said[self._lengths.get(index, 0) :]
         if rest and index in self.blocks.open:
             self._lengths[index] = len(said)
-            yield Delta(index, rest)
+            yield self.blocks.more(index, rest)
 
     def _sign(self, at: int, item: Mapping[str, Any]) -> Iterator[Event]:
         index = self._keys.get((at, -1))
@@ -162,7 +162,7 @@ class ResponsesReader:
         opened = self.blocks.opened("thinking")
         yield opened
         if part.text:
-            yield Delta(opened.index, part.text)
+            yield self.blocks.more(opened.index, part.text)
         if part.signature:
             yield Sign(opened.index, part.signature, "openai", part.id)
         yield from self.blocks.close(opened.index)

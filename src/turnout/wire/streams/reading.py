@@ -36,6 +36,7 @@ class Blocks:
         self._dialect = dialect
         self._count = 0
         self.open: dict[int, BlockKind] = {}
+        self._silent: set[int] = set()
         self.dropped: dict[str, None] = {}
         self.usage: Usage | None = None
         self.problems: tuple[str, ...] = ()
@@ -48,12 +49,22 @@ class Blocks:
         self._count += 1
         self.open[event.index] = kind
         self.called = self.called or kind in ("call", "custom")
+        if kind == "call":
+            self._silent.add(event.index)
         return event
 
+    def more(self, index: int, said: str) -> Delta:
+        """The event of more text of a block."""
+        self._silent.discard(index)
+        return Delta(index, said)
+
     def close(self, index: int | None) -> Iterator[Event]:
-        """The event that closes a block, if it is open."""
-        if index is not None and self.open.pop(index, None) is not None:
-            yield Close(index)
+        """The events that close a block, if it is open; a call without arguments has none: `{}`."""
+        if index is None or self.open.pop(index, None) is None:
+            return
+        if index in self._silent:
+            yield self.more(index, "{}")
+        yield Close(index)
 
     def close_all(self) -> Iterator[Event]:
         """The events that close every open block, in order."""
@@ -65,7 +76,7 @@ class Blocks:
         event = self.opened(kind, **words)
         yield event
         if said:
-            yield Delta(event.index, said)
+            yield self.more(event.index, said)
         yield from self.close(event.index)
 
     def drop(self, name: str) -> None:
