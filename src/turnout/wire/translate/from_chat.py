@@ -26,6 +26,7 @@ from turnout.wire.translate.neutral import (
     ToolChoice,
     ToolResult,
     Turn,
+    joined,
 )
 
 SHARED = (
@@ -60,7 +61,7 @@ def read_chat(body: Mapping[str, Any], notes: Notes) -> Ask:
     choice = tool_choice(f.any("tool_choice"), "tool_choice", nested=True)
     ask = Ask(
         model=f.need_text("model"),
-        turns=tuple(turn for at, item in f.list("messages") for turn in _turns(item, at, notes)),
+        turns=_all_turns(f, notes),
         tools=tuple(_tool(item, at, notes) for at, item in f.list("tools")),
         choice=choice,
         parallel=f.flag("parallel_tool_calls"),
@@ -185,6 +186,11 @@ def _grammar(form: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """A custom tool's format in Responses' flat form."""
     inner = None if form is None else form.get("grammar")
     return {"type": "grammar", **inner} if isinstance(inner, Mapping) else form
+
+
+def _all_turns(f: Fields, notes: Notes) -> tuple[Turn, ...]:
+    found = (turn for at, item in f.list("messages") for turn in _turns(item, at, notes))
+    return tuple(joined(found))
 
 
 def _turns(item: Any, at: str, notes: Notes) -> Iterator[Turn]:

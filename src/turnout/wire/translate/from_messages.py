@@ -27,6 +27,7 @@ from turnout.wire.translate.neutral import (
     ToolChoice,
     ToolResult,
     Turn,
+    joined,
 )
 from turnout.wire.translate.reasoning import from_anthropic_signature
 
@@ -52,7 +53,7 @@ def read_messages(body: Mapping[str, Any], notes: Notes) -> Ask:
     f.any("anthropic_version")
     ask = Ask(
         model=f.need_text("model"),
-        turns=(*_system(f, notes), *_turns(f, notes)),
+        turns=(*_system(f, notes), *joined(_turns(f, notes))),
         tools=tuple(_tool(item, at, notes) for at, item in f.list("tools")),
         choice=choice,
         parallel=parallel,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from turnout.errors import RequestError
@@ -26,6 +25,7 @@ from turnout.wire.translate.neutral import (
     ToolCall,
     ToolResult,
     Turn,
+    joined,
 )
 from turnout.wire.translate.reasoning import from_openai_encrypted
 
@@ -158,18 +158,7 @@ def _input(f: Fields, notes: Notes) -> Iterator[Turn]:
     if not isinstance(given, list):
         raise RequestError("input", kind(given), "give a text or a list of items")
     read = (_item(item, f"input[{i}]", notes) for i, item in enumerate(given))
-    yield from _joined(read)
-
-
-def _joined(turns: Iterable[Turn]) -> Iterator[Turn]:
-    """Consecutive items of the model are one turn, and so are consecutive results."""
-    for role, group in groupby(turns, key=lambda turn: turn.role):
-        if role in ("assistant", "tool"):
-            members = list(group)
-            parts = tuple(part for turn in members for part in turn.parts)
-            yield Turn(role, parts, members[0].field)
-        else:
-            yield from group
+    yield from joined(read)
 
 
 def _item(item: Any, at: str, notes: Notes) -> Turn:

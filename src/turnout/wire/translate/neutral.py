@@ -6,8 +6,9 @@ field has two places a dialect, and a rule (what is refused, what is left out) h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Literal, TypeAlias
 
 from turnout.types import Usage
@@ -114,6 +115,17 @@ class Turn:
     role: Role
     parts: tuple[Part, ...]
     field: str
+
+
+def joined(turns: Iterable[Turn]) -> Iterator[Turn]:
+    """Consecutive turns of the model are one turn, and so are consecutive results."""
+    for role, group in groupby(turns, key=lambda turn: turn.role):
+        if role in ("assistant", "tool"):
+            members = list(group)
+            parts = tuple(part for turn in members for part in turn.parts)
+            yield Turn(role, parts, members[0].field)
+        else:
+            yield from group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
