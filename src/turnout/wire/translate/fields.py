@@ -11,6 +11,7 @@ from turnout.errors import RequestError, TranslationError
 from turnout.wire.reading import Kind, kind
 
 _WORD = re.compile(r"[A-Za-z0-9_.:@/-]{1,60}\Z")
+_INDEX = re.compile(r"\[\d+\]")
 _ELSEWHERE = "send this request to a model that speaks the same API, or leave it out"
 
 
@@ -155,7 +156,7 @@ class Fields:
     def drop(self, name: str, rule: str) -> None:
         """Take a field that is left out by a rule, and note it."""
         if self.any(name) is not None:
-            self.notes.add(name, rule)
+            self.notes.add(_INDEX.sub("", self.at(name)), rule)
 
     def refuse(self, name: str, value: Any, remedy: str = _ELSEWHERE) -> NoReturn:
         """Refuse a field by name: the other dialect cannot say it."""
