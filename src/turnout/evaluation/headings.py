@@ -15,6 +15,7 @@ METRICS: Mapping[str, str] = {
     "regret_ceiling": "regret: ceiling",
     "aiq": "AIQ",
     "lift": "lift",
+    "net_lift": "net lift",
     "log_aiq": "log AIQ",
     "log_lift": "log lift",
     "perf_gain": "PerfGain",
@@ -31,7 +32,7 @@ METRICS: Mapping[str, str] = {
 _PERCENT = frozenset(
     {"gain_b", "gap_o", "perf_gain", "cost_save", "cost_save_95", "arena", "top_share"}
 )
-_POINTS = frozenset({"regret_oracle", "regret_ceiling", "lift", "log_lift"})
+_POINTS = frozenset({"regret_oracle", "regret_ceiling", "lift", "net_lift", "log_lift"})
 """In the benchmark's unit of quality."""
 
 

@@ -82,6 +82,30 @@ class Hulls:
         return np.asarray(np.where(reached.any(axis=1), found, np.nan))
 
 
+def net_lifts(cost: Matrix, quality: Matrix, zero: Hulls, low: Vector, high: Vector) -> Vector:
+    """(b,) mean height of the points' own curve above the zero router, without hindsight.
+
+    The hull of k measured points picks those that luck favoured, so its lift is above 0 more often
+    than it should be where routing gives nothing. Here every point counts: neighbours are joined by
+    straight lines (a mix of two settings), left of the first point there is no lift, and right of
+    the last its quality stays. The zero router keeps *its* hindsight, which only makes it harder
+    to beat.
+
+    Args:
+        cost: (b, k) mean cost of each setting.
+        quality: (b, k) mean quality.
+        zero: hulls of the single models.
+        low: (b,) cost of the cheapest single model.
+        high: (b,) of the dearest.
+    """
+    order = np.argsort(cost, axis=1, kind="stable")
+    x = np.clip(np.take_along_axis(cost, order, axis=1), low[:, None], high[:, None])
+    y = np.take_along_axis(quality, order, axis=1)
+    inside = (np.diff(x, axis=1) * (y[:, 1:] + y[:, :-1]) / 2).sum(axis=1)
+    area = inside + (high - x[:, -1]) * y[:, -1]
+    return np.asarray((area - zero.areas(x[:, 0], high)) / (high - low))
+
+
 def concave_hull(cost: Vector, quality: Vector) -> tuple[Vector, Vector]:
     """The non-decreasing upper concave hull of k points, cheapest first: costs, qualities."""
     hull = Hulls.of(np.asarray(cost)[None, :], np.asarray(quality)[None, :])

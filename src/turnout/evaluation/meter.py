@@ -20,7 +20,7 @@ from turnout.evaluation.choices import (
     utility,
 )
 from turnout.evaluation.frontier import hypervolumes
-from turnout.evaluation.hulls import Hulls
+from turnout.evaluation.hulls import Hulls, net_lifts
 from turnout.evaluation.intervals import Estimate, Replicates, interval
 from turnout.evaluation.metrics import Vector
 from turnout.evaluation.sweeps import Index, Sweep
@@ -77,6 +77,7 @@ class Meter:
         self.log_priced = self.priced and bool((self.cost.mean(axis=0) > 0).all())
         if self.priced:
             self._singles = replicates.means(self.cost), replicates.means(self.score)
+            self._zero_hull = Hulls.of(*self._singles)
             self.zero = self._areas(*self._singles)
 
     def chosen(self, choice: Index) -> Measured:
@@ -140,7 +141,7 @@ class Meter:
 
         Returns:
             (k, 2) mean cost and quality of its settings, and metrics by name: aiq, lift,
-            hypervolume, perf_gain, cost_save, cost_save_95; log_aiq and log_lift where no mean cost
+            net_lift, hypervolume, perf_gain, cost_save, cost_save_95; log_aiq and log_lift where no mean cost
             is 0.
         """
         distinct, back = np.unique(sweep.choices, axis=0, return_inverse=True)
@@ -153,7 +154,10 @@ class Meter:
     def zero_router(self) -> tuple[NDArray[np.float64], dict[str, Estimate]]:
         """The best mixes of single models, as a sweep of them."""
         cost, quality = self._singles
-        return np.stack([cost[0], quality[0]], axis=1), self._sweep_metrics(cost, quality)
+        metrics = self._sweep_metrics(cost, quality)
+        # Of the models themselves, dominated ones would count; their best mixes lie on the hull.
+        del metrics["net_lift"]
+        return np.stack([cost[0], quality[0]], axis=1), metrics
 
     def _sweep_metrics(
         self, cost: NDArray[np.float64], quality: NDArray[np.float64]
@@ -164,6 +168,8 @@ class Meter:
             if name in areas:
                 found[name] = interval(areas[name])
                 found[lift] = interval(areas[name] - self.zero[name])
+        ends = single_cost.min(axis=1), single_cost.max(axis=1)
+        found["net_lift"] = interval(net_lifts(cost, quality, self._zero_hull, *ends))
         base_cost, base = single_cost[:, self.best], single_quality[:, self.best]
         # The best single model can always be called, so it is a setting of every sweep.
         hull = Hulls.of(

@@ -25,7 +25,7 @@ from turnout.evaluation.verdict import Verdict
 
 ALWAYS = "always "
 """How the row of a single model begins."""
-_FIRST = ("aiq", "lift", "log_aiq")
+_FIRST = ("aiq", "log_aiq", "net_lift")
 """Metrics of the first table."""
 
 
@@ -140,14 +140,15 @@ class PoolReport:
     def to_text(self) -> str:
         """The answer in words, then aligned tables with their legend."""
         header = ["", "kind", "quality", "USD a call", "less best single"]
-        table = align([[*header, "AIQ", "lift", "log AIQ", ""], *map(self._cells, self.rows)])
+        table = align([[*header, "AIQ", "log AIQ", "net lift", ""], *map(self._cells, self.rows)])
         legend = [
             f"[low high]: 95%, {self.replicates:,} paired bootstrap replicates over groups, "
             f"seed {self.seed}.",
             "best single: chosen with hindsight on these very prompts, so it is hard to beat.",
             "AIQ: mean height of the cost-quality hull between the cheapest and the dearest model;",
             "the hull of a sweep is taken with hindsight, that of the zero router too.",
-            "lift: AIQ less that of the zero router, paired. All metrics: docs/glossary.md.",
+            "lift: AIQ less that of the zero router, paired. net lift: the same without hindsight; the",
+            "answer above rests on it. Every metric with its formula: docs/glossary.md.",
             *(f"note: {note}" for note in self.notes),
         ]
         title = f"{self.benchmark}: {self.prompts:,} prompts in {self.groups:,} groups"
@@ -172,8 +173,7 @@ class PoolReport:
             scaled(row.quality, self.scale),
             "-" if math.isnan(row.cost_usd) else f"{row.cost_usd:.6f}",
             change_cell(row.difference, self.scale),
-            "-" if math.isnan(row.aiq) else f"{row.aiq:.4f}",
-            change_cell(row.metrics.get("lift") if row.name != "zero router" else None, self.scale),
-            "-" if math.isnan(row.log_aiq) else f"{row.log_aiq:.4f}",
+            *("-" if math.isnan(v) else f"{v:.4f}" for v in (row.aiq, row.log_aiq)),
+            change_cell(row.metrics.get("net_lift"), self.scale),
             row.remark,
         ]

@@ -71,6 +71,7 @@ class PoolRows:
         ceiling = None if gains is None else by_value(benchmark, gains, usd_per_quality)
         self._meter = Meter(benchmark, replicates, usd_per_quality=usd_per_quality, ceiling=ceiling)
         self._rows: list[PoolRow] = []
+        self._zero_saves = math.nan
         self._got: dict[str, NDArray[np.float64]] = {}
         """Quality that each way to choose gave on each prompt, for the table of categories."""
 
@@ -121,6 +122,7 @@ class PoolRows:
         if self._meter.priced:
             points, metrics = self._meter.zero_router()
             best = points[self._meter.best]
+            self._zero_saves = metrics["cost_save_95"].value
             row = PoolRow(
                 name=ZERO,
                 kind="baseline",
@@ -164,8 +166,9 @@ class PoolRows:
                 best_quality=float(self._at.quality[:, best].mean()),
                 quality=found.quality,
                 difference=found.difference,
-                lift=found.metrics.get("lift"),
-                cost_save=found.metrics.get("cost_save"),
+                lift=found.metrics.get("net_lift"),
+                saves=found.metrics.get("cost_save_95"),
+                zero_saves=self._zero_saves,
             )
         )
 

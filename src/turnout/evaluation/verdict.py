@@ -115,13 +115,15 @@ class Compared:
     difference: Estimate | None
     """Quality less that of the best single model; None where they choose alike."""
     lift: Estimate | None = None
-    """AIQ less that of the zero router; None without costs."""
-    cost_save: Estimate | None = None
-    """Saving at the best single model's quality."""
+    """Net lift over the zero router; None without costs."""
+    saves: Estimate | None = None
+    """Saving at 95% of the best single model's quality (CostSave@95%)."""
+    zero_saves: float = math.nan
+    """The same of the best mix of single models."""
 
 
 def judge_pool(at: Compared) -> Verdict:
-    """Of any number of models: by AIQ over the zero router, else by quality over the best single."""
+    """Of any number of models: by net lift over the zero router, else by quality over the best single."""
     best = f"the best single model is {at.best_single} ({at.best_quality * at.scale:.1f})"
     priced = at.lift is not None
     lift = at.lift if at.lift is not None else (at.difference or Estimate(0.0, 0.0, 0.0))
@@ -159,11 +161,15 @@ def judge_pool(at: Compared) -> Verdict:
 
 
 def _saving(at: Compared, outcome: Outcome) -> str:
-    save = at.cost_save
+    save = at.saves
     if outcome != "pays" or save is None or not save.value > 0:
         return ""
-    at_least = f" (at least {save.low:.0%})" if save.low > 0 else " (not shown to be above 0)"
-    return f" At the quality of {at.best_single} it saves {save.value:.0%} of the cost{at_least}."
+    at_least = f" (at least {save.low:.0%})" if save.low > 0 else ""
+    mix = "" if math.isnan(at.zero_saves) else f"; the best mix of models saves {at.zero_saves:.0%}"
+    return (
+        f" Where 95% of the quality of {at.best_single} is enough, it saves {save.value:.0%} of "
+        f"the cost{at_least}{mix}."
+    )
 
 
 def judge_pair(
