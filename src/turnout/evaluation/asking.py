@@ -16,7 +16,7 @@ from turnout.evaluation.intervals import Replicates
 from turnout.evaluation.latency import latency
 from turnout.evaluation.provenance import Provenance, fingerprint
 from turnout.evaluation.reliability import Reliability, reliability
-from turnout.evaluation.robustness import RobustnessRow, chooser, robustness
+from turnout.evaluation.robustness import RobustnessRow, chooser, middle_worth, robustness
 from turnout.evaluation.rows import QualityRow, ScoreRow
 from turnout.evaluation.sweeps import by_value
 from turnout.routers.base import Router
@@ -63,7 +63,9 @@ def details(
     opened = [(row, routers[row.route]) for row in rows if row.route in routers]
     turned: list[RobustnessRow] = []
     for row, router in opened if asked.robustness else ():
-        turned += robustness(row.name, benchmark, chooser(benchmark, router, _half(row)), seed=seed)
+        turned += robustness(
+            row.name, benchmark, chooser(benchmark, router, _knob(benchmark, row)), seed=seed
+        )
     shown: list[Example] = []
     for row in rows if asked.examples else ():
         choice = _choice(benchmark, row)
@@ -98,13 +100,16 @@ def _checked(benchmark: Benchmark, row: Row, replicates: Replicates) -> list[Rel
     return found
 
 
-def _half(row: Row) -> float:
-    """The threshold that sends half of these prompts to the strong model."""
-    return float(np.quantile(row.scores, 0.5)) if isinstance(row, ScoreRow) else 0.5
+def _knob(benchmark: Benchmark, row: Row) -> float:
+    """The middle of a router's knob: half of the calls to the strong model, or half of the span."""
+    if isinstance(row, QualityRow):
+        return middle_worth(benchmark, row.quality)
+    scores = row.scores if row.scores.ndim == 1 else row.scores.mean(axis=0)
+    return float(np.quantile(scores, 0.5))
 
 
 def _choice(benchmark: Benchmark, row: Row) -> NDArray[np.intp]:
     if isinstance(row, QualityRow):
-        return by_value(benchmark, row.quality, math.inf)
+        return by_value(benchmark, row.quality, _knob(benchmark, row))
     scores = row.scores if row.scores.ndim == 1 else row.scores.mean(axis=0)
-    return np.where(scores >= _half(row), 0, 1).astype(np.intp)
+    return np.where(scores >= _knob(benchmark, row), 0, 1).astype(np.intp)

@@ -11,6 +11,7 @@ from turnout.evaluation.asking import Asked, details
 from turnout.evaluation.benchmarks.base import Benchmark
 from turnout.evaluation.intervals import REPLICATES, Replicates, Resampler
 from turnout.evaluation.kinds import RowKind
+from turnout.evaluation.page import render
 from turnout.evaluation.plots import draw
 from turnout.evaluation.pool import quality_report
 from turnout.evaluation.pool_report import PoolReport
@@ -92,7 +93,7 @@ def known_as(benchmark: Benchmark, names: Mapping[str, str]) -> Benchmark:
 
 
 def write(report: Report, folder: Path) -> list[str]:
-    """Write `evaluation.json` and `evaluation.png` into a folder.
+    """Write `evaluation.html`, `evaluation.json` and `evaluation.png` into a folder.
 
     Returns:
         What was written, or what to install for the picture, as lines to show.
@@ -102,10 +103,11 @@ def write(report: Report, folder: Path) -> list[str]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "evaluation.html").write_text(render(report), encoding="utf-8")
         (folder / "evaluation.json").write_text(report.to_json(), encoding="utf-8")
     except OSError as error:
         raise InputError("out", str(folder), f"it cannot be written: {error.strerror}") from None
-    lines = [f"wrote {folder / 'evaluation.json'}"]
+    lines = [f"wrote {folder / name}" for name in ("evaluation.html", "evaluation.json")]
     try:
         drawn = draw(report, folder / "evaluation.png")
     except MissingExtraError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +38,8 @@ class Measured:
     """Mean of a call; NaN where unknown."""
     difference: Estimate | None
     """Quality less that of the best single model, paired; None for that model itself."""
-    metrics: Mapping[str, Estimate] = field(default_factory=dict)
+    metrics: Mapping[str, Estimate]
     """By name: see `Meter.chosen` and `Meter.swept`."""
-    points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
-    """(k, 2) mean cost and mean quality at each setting."""
 
 
 class Meter:
@@ -140,7 +138,8 @@ class Meter:
         """A sweep of choices over cost.
 
         Returns:
-            (k, 2) mean cost and quality of its settings, and metrics by name: aiq, lift,
+            (k, 4) mean cost and quality of its settings with the ends of the quality's 95% band
+            (against the best single model, whose level is held fixed), and metrics by name: aiq, lift,
             net_lift, hypervolume, perf_gain, cost_save, cost_save_95; log_aiq and log_lift where no mean cost
             is 0.
         """
@@ -148,7 +147,7 @@ class Meter:
         columns = self._every[:, None], distinct.T
         cost = self.replicates.means(self.cost[columns])
         quality = self.replicates.means(self.score[columns])
-        points = np.stack([cost[0], quality[0]], axis=1)[back.reshape(-1)]
+        points = self._points(cost, quality)[back.reshape(-1)]
         return points, self._sweep_metrics(cost, quality)
 
     def zero_router(self) -> tuple[NDArray[np.float64], dict[str, Estimate]]:
@@ -157,7 +156,14 @@ class Meter:
         metrics = self._sweep_metrics(cost, quality)
         # Of the models themselves, dominated ones would count; their best mixes lie on the hull.
         del metrics["net_lift"]
-        return np.stack([cost[0], quality[0]], axis=1), metrics
+        return self._points(cost, quality), metrics
+
+    def _points(
+        self, cost: NDArray[np.float64], quality: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        base = self._singles[1][:, self.best, None]
+        band = np.quantile(quality[1:] - base[1:], [0.025, 0.975], axis=0) + base[0]
+        return np.stack([cost[0], quality[0], *band], axis=1)
 
     def _sweep_metrics(
         self, cost: NDArray[np.float64], quality: NDArray[np.float64]

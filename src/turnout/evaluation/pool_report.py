@@ -56,6 +56,8 @@ class PoolRow:
     remark: str = ""
     points: tuple[tuple[float, float], ...] = ()
     """Mean cost in USD and mean quality at each setting of a knob; empty for one choice."""
+    band: tuple[tuple[float, float], ...] = ()
+    """Ends of the 95% band of each point's quality, against the best single model."""
     marks: tuple[Mark, ...] = ()
     """Settings of the knob, where routes lead to them."""
 
@@ -84,7 +86,10 @@ class PoolRow:
             "aiq": json_number(self.aiq),
             "log_aiq": json_number(self.log_aiq),
             "metrics": {name: json_estimate(e) for name, e in self.metrics.items()},
-            "points": [{"cost_usd": c, "quality": q} for c, q in self.points],
+            "points": [
+                {"cost_usd": c, "quality": q, "low": low, "high": high}
+                for (c, q), (low, high) in zip(self.points, self.band, strict=True)
+            ],
             "knob": [asdict(mark) for mark in self.marks],
             "remark": self.remark,
         }

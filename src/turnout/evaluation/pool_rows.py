@@ -130,7 +130,8 @@ class PoolRows:
                 cost_usd=math.nan,
                 metrics=metrics,
                 remark="best mixes of single models",
-                points=_pairs(points),
+                points=_columns(points, 0),
+                band=_columns(points, 2),
             )
             self._rows.append(row)
         if self._meter.ceiling is not None:
@@ -228,7 +229,8 @@ class PoolRows:
             difference=measured.difference,
             metrics={**(metrics or {}), **measured.metrics},
             remark=remark,
-            points=() if points is None else _pairs(points),
+            points=() if points is None else _columns(points, 0),
+            band=() if points is None else _columns(points, 2),
             marks=tuple(marks),
         )
         self._rows.append(row)
@@ -261,6 +263,7 @@ def _marks(sweep: Sweep, points: NDArray[np.float64], router: str) -> list[Mark]
     ]
 
 
-def _pairs(points: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
-    """Distinct (cost, quality) points, cheapest first."""
-    return tuple(sorted({(float(c), float(q)) for c, q in points}))
+def _columns(points: NDArray[np.float64], first: int) -> tuple[tuple[float, float], ...]:
+    """Two columns of the distinct points, cheapest first."""
+    distinct = np.unique(points, axis=0)
+    return tuple((float(a), float(b)) for a, b in distinct[:, first : first + 2])

@@ -20,6 +20,7 @@ from turnout.evaluation.perturbing import PERTURBATIONS
 from turnout.evaluation.rows import predict_quality
 from turnout.evaluation.sweeps import by_value
 from turnout.evaluation.tables import json_estimate
+from turnout.policies.hull import trade_offs
 from turnout.routers.base import Router
 from turnout.types import Query
 
@@ -62,25 +63,40 @@ class RobustnessRow:
         }
 
 
-def chooser(benchmark: Benchmark, router: Router, threshold: float) -> Choose:
-    """How a router chooses: by a threshold of two models, by the best prediction of more.
+def chooser(benchmark: Benchmark, router: Router, knob: float) -> Choose:
+    """How a router chooses: by a threshold of two models, by value of more.
 
     Args:
         benchmark: its models and costs.
         router: predicts them.
-        threshold: win rate from which the strong model is called.
+        knob: of two models the win rate from which the strong one is called; of more what a unit
+            of quality is worth in USD.
     """
 
     def choose(queries: Sequence[Query]) -> tuple[NDArray[np.intp], Vector]:
         predicted, rate = predict_quality(router, queries, benchmark.candidates)
         if benchmark.is_pair:
             lean = rate.astype(np.float64)
-            return np.where(lean >= threshold, 0, 1).astype(np.intp), lean
+            return np.where(lean >= knob, 0, 1).astype(np.intp), lean
         quality = predicted.quality.astype(np.float64)
         part = benchmark.rows(np.zeros(len(quality), dtype=np.intp))
-        return by_value(part, quality, math.inf), quality[:, 0] - quality[:, 1:].max(axis=1)
+        return by_value(part, quality, knob), quality[:, 0] - quality[:, 1:].max(axis=1)
 
     return choose
+
+
+def middle_worth(benchmark: Benchmark, predicted: NDArray[np.floating]) -> float:
+    """USD for a unit of quality at which the mean cost is nearest the middle of the models'.
+
+    There a router has something to choose, as it has not at either end; inf without costs.
+    """
+    if not benchmark.has_costs:
+        return math.inf
+    mean = benchmark.cost_usd.mean(axis=0)
+    worths = trade_offs(float(np.ptp(mean)))
+    spent = [float(mean[by_value(benchmark, predicted, worth)].mean()) for worth in worths]
+    middle = (float(mean.min()) + float(mean.max())) / 2
+    return worths[int(np.argmin(np.abs(np.asarray(spent) - middle)))]
 
 
 def robustness(
