@@ -176,8 +176,9 @@ def _pool_figure(report: PoolReport, singles: Sequence[PoolRow], *, log: bool) -
         )
         shape = "single" if row.name.startswith(ALWAYS) else "other"
         chart.dot(row.cost_usd * 1000, row.quality.value * scale, kind=shape, title=title)
-    named = [*sorted(singles, key=lambda r: -r.quality.value)[:_NAMED], *extra]
-    for row in named:
+    # Cheap models crowd on the plain axis, so only those that matter are named there.
+    on_hull = [r for r in singles if r.cost_usd * 1000 in x] if not log else singles
+    for row in (*extra, *sorted(on_hull, key=lambda r: -r.quality.value)[:_NAMED]):
         place = [(row.cost_usd * 1000, row.quality.value * scale)]
         chart.label(row.name.removeprefix(ALWAYS), place, kind="quiet")
     _name_marks(chart, swept, scale)
@@ -250,7 +251,8 @@ def interval_figure(report: PoolReport) -> Figure:
         title = f"{row.name}: {middle:.1f}, 95% from {low:.1f} to {high:.1f}"
         chart.curve([(low, i + 0.5), (high, i + 0.5)], kind=f"whisker {kind}")
         chart.dot(middle, i + 0.5, kind=f"point {kind}", title=title)
-        name = row.name if len(row.name) <= 34 else row.name[:33] + "…"
+        name = row.name.removeprefix(ALWAYS)
+        name = name if len(name) <= 32 else name[:31] + "…"
         chart.text(222.0, chart.y(i + 0.5) + 4, name, anchor="end", kind=f"row {kind}")
     caption = (
         "Mean quality of each way to choose, with its 95% interval; the eight best single models."
@@ -284,5 +286,5 @@ def reliability_figure(row: Reliability) -> Figure:
         title = f"predicted {b.predicted:.2f}, scored {b.happened:.2f}, {b.prompts} prompts"
         chart.dot(b.predicted, b.happened, kind="point c0", title=title, radius=3.0)
     chart.text((x.start + x.end) / 2, size - 4, "predicted", anchor="middle", kind="name")
-    caption = f"{row.model}: ECE {row.ece:.3f}, Brier skill {row.skill.value:.2f}"
+    caption = f"{row.router}, {row.model}: ECE {row.ece:.3f}, Brier skill {row.skill.value:.2f}"
     return Figure(chart.svg(f"{row.router}, {row.model}: reliability", caption), caption)

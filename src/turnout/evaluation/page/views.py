@@ -34,8 +34,8 @@ class Cell:
 
     text: str
     below: str = ""
-    is_text: bool = False
-    """Set to the left, as words are."""
+    strong: bool = False
+    """Of a row that the reader came for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +186,18 @@ def estimate_cell(
     return Cell(value, "" if math.isnan(estimate.low) else f"{low} to {high}")
 
 
-def _named(name: str, kind: str, remark: str = "") -> Cell:
-    return Cell(name, " · ".join(part for part in (kind, remark) if part), is_text=True)
+def _named(name: str, kind: str, remark: str = "", *, strong: bool = False) -> Cell:
+    return Cell(name, " · ".join(part for part in (kind, remark) if part), strong)
+
+
+def _is_router(name: str, kind: str) -> bool:
+    return name not in NAMES and kind not in ("baseline", "published")
 
 
 def _pair_table(report: EvaluationReport) -> Table:
     rows = []
     for row in report.rows:
-        cells = [_named(row.name, row.kind, row.remark)]
+        cells = [_named(row.name, row.kind, row.remark, strong=_is_router(row.name, row.kind))]
         for name in HEADINGS:
             percent = name.startswith("cpt")
             unit, digits = (100.0, 1) if percent else (1.0, 3)
@@ -210,7 +214,7 @@ def _pool_table(report: PoolReport) -> Table:
         usd = NONE if math.isnan(row.cost_usd) else f"{row.cost_usd * 1000:.3f}"
         rows.append(
             (
-                _named(row.name, row.kind, row.remark),
+                _named(row.name, row.kind, row.remark, strong=_is_router(row.name, row.kind)),
                 estimate_cell(row.quality, unit=report.scale, digits=1),
                 Cell(usd),
                 estimate_cell(row.difference, unit=report.scale, digits=1, sign="+"),
@@ -238,9 +242,7 @@ def _pair_knob(report: EvaluationReport) -> Table:
         for mark in row.marks:
             dollars = NONE if mark.share_usd is None else f"{mark.share_usd:.1%}"
             quality = Cell(f"{mark.quality * report.scale:.1f}")
-            rows.append(
-                (Cell(mark.route, is_text=True), Cell(f"{mark.share:.1%}"), Cell(dollars), quality)
-            )
+            rows.append((Cell(mark.route), Cell(f"{mark.share:.1%}"), Cell(dollars), quality))
     head = ("route", "calls to the strong model", "of the extra dollars", "quality")
     return Table("", head, tuple(rows))
 
@@ -248,7 +250,7 @@ def _pair_knob(report: EvaluationReport) -> Table:
 def _pool_knob(report: PoolReport) -> Table:
     rows = [
         (
-            Cell(mark.route, is_text=True),
+            Cell(mark.route),
             Cell(f"{mark.cost_usd * 1000:.3f}"),
             Cell(f"{mark.quality * report.scale:.1f}"),
         )
@@ -272,7 +274,7 @@ def _metrics_section(
     body = []
     for name, metrics in rows:
         cells = [_metric(metrics, m, scale) for m in names]
-        body.append((Cell(name, is_text=True), *cells))
+        body.append((Cell(name), *cells))
     head = ("", *(METRICS[m] for m in names))
     lead = f"Every metric has its formula in the glossary. Sweeps are over {axis}."
     return Section("metrics", "All metrics", lead, (), (Table("", head, tuple(body)),))
