@@ -16,7 +16,7 @@ from turnout.evaluation.plots import draw
 from turnout.evaluation.pool import quality_report
 from turnout.evaluation.pool_report import PoolReport
 from turnout.evaluation.report import EvaluationReport
-from turnout.evaluation.rows import Progress, QualityRow, ScoreRow, router_rows
+from turnout.evaluation.rows import Progress, QualityRow, ScoreRow, checked, router_rows
 from turnout.evaluation.rules import NAMES, score_baselines
 from turnout.evaluation.run import score_rows
 from turnout.routers.base import Router
@@ -48,10 +48,11 @@ def measure(
         asked: what else to measure; default: calibration alone.
 
     Raises:
-        InputError: a row of the wrong kind.
+        InputError: a row of the wrong kind, or a benchmark that cannot be measured.
         UnknownNameError: a router does not know one of the models.
     """
     asked = asked or Asked()
+    benchmark = checked(benchmark)
     wanted: type = ScoreRow if benchmark.is_pair else QualityRow
     for row in extra:
         if not isinstance(row, wanted):
@@ -109,12 +110,7 @@ def write(report: Report, folder: Path) -> list[str]:
         raise InputError("out", str(folder), f"it cannot be written: {error.strerror}") from None
     lines = [f"wrote {folder / name}" for name in ("evaluation.html", "evaluation.json")]
     try:
-        drawn = draw(report, folder / "evaluation.png")
+        draw(report, folder / "evaluation.png")
     except MissingExtraError as error:
         return [*lines, f"no picture: {error}"]
-    if not drawn:
-        return [
-            *lines,
-            "no picture: more than two models are drawn over their cost, not known here",
-        ]
     return [*lines, f"wrote {folder / 'evaluation.png'}"]

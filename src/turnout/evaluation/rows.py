@@ -16,6 +16,8 @@ from turnout.routers.base import Router
 from turnout.types import Candidate, Prediction, Query
 
 BATCH = 512
+FEW = 30
+"""Prompts below which a note warns; the readers of outcomes refuse so few."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a router's name, prompts done and prompts in all."""
@@ -143,6 +145,26 @@ def router_rows(
         row = QualityRow(name=shown, kind=kind, quality=predicted.quality, route=name)
         found.append(row)
     return found
+
+
+def checked(benchmark: Benchmark) -> Benchmark:
+    """The benchmark, with a note where it is too small to say much.
+
+    Raises:
+        InputError: one model only, or a quality that is missing or outside [0, 1].
+    """
+    if len(benchmark.candidates) < 2:
+        names = [c.name for c in benchmark.candidates]
+        raise InputError("models", names, "routing needs at least two to choose from")
+    usable = (benchmark.quality >= 0.0) & (benchmark.quality <= 1.0)
+    if not usable.all():
+        i, j = np.argwhere(~usable)[0].tolist()
+        where = f"quality of {benchmark.candidates[j].name!r} on prompt {i}"
+        raise InputError(where, float(benchmark.quality[i, j]), "give a number from 0 to 1")
+    if benchmark.n >= FEW:
+        return benchmark
+    note = f"{benchmark.n} prompts: below {FEW} no interval here says anything"
+    return replace(benchmark, notes=(*benchmark.notes, note))
 
 
 def check_scores(row: ScoreRow, n: int) -> None:

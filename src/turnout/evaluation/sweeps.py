@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.data.groups import group_folds
-from turnout.knobs import HasReference, reference_points
 from turnout.errors import InputError
 from turnout.evaluation.benchmarks.base import Benchmark
 from turnout.evaluation.metrics import Vector
+from turnout.knobs import HasReference, reference_points
 from turnout.policies.hull import (
     HullPolicy,
     OperatingPoint,
