@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import bert
 import numpy as np
 import pyarrow.parquet as pq
 from router_table import (
@@ -47,6 +48,7 @@ from turnout.types import Outcome
 
 ROUTELLM = ("routellm-mmlu", "routellm-gsm8k", "routellm-mtbench")
 LABELS, SEEDS, FOLDS, REPLICATES = 1500, 8, 10, 500
+TIMED = 200
 NAMES = tuple(n for n in ("blend", "mf", "knn", "clusters", "linear") if n in trainable())
 HEADER = """# Benchmarks
 
@@ -57,7 +59,7 @@ difference to the rule "longer prompts to the strong model".
 """
 
 
-SECTIONS = ("transfer", "mmlu", "gsm8k", "nine", "routerbench", "every", "timing")
+SECTIONS = ("transfer", "mmlu", "gsm8k", "nine", "routerbench", "every", "bert", "timing")
 
 
 SETS = {"LLMRouter-9": "llmrouter_uiuc", "RouterBench": "routerbench"}
@@ -83,9 +85,10 @@ def main() -> None:
         metavar="NAME=FOLDER",
         help="Of the section `every`: a router fitted elsewhere on train parts, such as universal.",
     )
+    parser.add_argument("--base", help="Of the section `bert`: folder of all-MiniLM-L6-v2.")
     args = parser.parse_args()
     kept = split_sections(args.out.read_text("utf-8")) if args.only and args.out.exists() else {}
-    for name in args.only or SECTIONS:
+    for name in args.only or (s for s in SECTIONS if s != "bert" or args.base):
         print(f"{name} …", flush=True)
         kept[name] = f"<!-- {name} -->\n" + make_section(name, args)
     args.out.write_text("\n".join([HEADER, *(kept[n] for n in SECTIONS if n in kept)]), "utf-8")
@@ -109,6 +112,8 @@ def make_section(name: str, args: argparse.Namespace) -> str:
             args.out.with_suffix(".json"),
             dict(item.split("=", 1) for item in args.artifact),
         )
+    if name == "bert":
+        return bert_beside_blend(data / "outcomes", args.base)
     if name == "transfer":
         return transfer({b: open_benchmark(b, data / "routellm") for b in ROUTELLM})
     if name in ("mmlu", "gsm8k"):
@@ -339,15 +344,12 @@ def every(
     names = chosen.split(",") if chosen else list(trainers.names())
     sections, results = [], {}
     for title in sets:
-        stem = SETS[title]
-        train = read(folder / f"{stem}.parquet", "train")
-        train = complete(train) if stem == "llmrouter_uiuc" else train
-        at = Field(train, complete(read(folder / f"{stem}.parquet", "dev").columns(train.models)))
+        at = field_of(folder, title)
         rows = baselines(at)
         for name in names:
             print(f"  {title}: {name}", flush=True)
             rows.append(router_row(name, at))
-        rows += [artifact_row(n, Path(made), stem, at) for n, made in artifacts.items()]
+        rows += [artifact_row(n, Path(made), SETS[title], at) for n, made in artifacts.items()]
         left = [name for name in trainers.names() if name not in (*names, *artifacts)]
         rows += [{"name": name, "not_fitted": "left out of this run"} for name in left]
         sections.append(markdown(title, at, rows))
@@ -367,6 +369,41 @@ def every(
             "",
             *sections,
             f"    python benchmarks/quality.py --data DATA --only every{routers}",
+            "",
+        ]
+    )
+
+
+def field_of(folder: Path, title: str) -> Field:
+    """Train and dev part of one of `SETS`."""
+    stem = SETS[title]
+    train = read(folder / f"{stem}.parquet", "train")
+    train = complete(train) if stem == "llmrouter_uiuc" else train
+    return Field(train, complete(read(folder / f"{stem}.parquet", "dev").columns(train.models)))
+
+
+def bert_beside_blend(folder: Path, base: str | None) -> str:
+    """`bert` trained from the artifact that ships, beside `blend`; and the time of the shipped one."""
+    if not base:
+        raise SystemExit("the section bert needs --base, for its baseline of time")
+    return "\n".join(
+        [
+            "## `bert` beside `blend`",
+            "",
+            "Both trained on the train part with their defaults, bert from the encoder that ships, and reported on",
+            "dev. bert fits on seven tenths of the prompts; blend, by folds, on all.",
+            "",
+            *(
+                bert.quality(field_of(folder, title), title, "", frozen=False) + "\n"
+                for title in SETS
+            ),
+            "Time of one prediction of the shipped artifacts, CPU time of one thread, calls interleaved. bert reads",
+            "96 tokens at most, keeping the head and tail of a longer prompt (200 words are more than 200 tokens);",
+            f"the baseline is the whole of its base, {bert.BASELINE}.",
+            "",
+            bert.time_table(bert.times(Path(base), TIMED)),
+            "",
+            "    python benchmarks/quality.py --data DATA --only bert --base MINILM",
             "",
         ]
     )

@@ -27,8 +27,9 @@ SOURCES = (
 )
 
 _TRANSFER_TITLE = "## Transfer to RouteLLM's benchmarks"
-_LIMITS = """\
-## What it is not good for
+_LIMITS_TITLE = "## What it is not good for"
+_LIMITS = f"""\
+{_LIMITS_TITLE}
 
 - There is no evidence that it beats prompt length on a benchmark that it has not seen. Fit it on
   your own labels (`turnout train`) before you count on it.
@@ -47,10 +48,10 @@ def sections(name: str, result: Result, length: Result, facts: Mapping[str, Any]
 
 
 def with_transfer(card: str, name: str) -> str:
-    """A written card with the section that the measured rows make, for those measured just now."""
-    before, limits, after = card.partition(_LIMITS.splitlines()[0])
-    before = before.partition(_TRANSFER_TITLE)[0].rstrip("\n")
-    parts = [before, _transfer(name), limits + after]
+    """A card with its section of transfer as it was measured last."""
+    head, limits = card.split(f"{_LIMITS_TITLE}\n", 1)
+    head = head.split(_TRANSFER_TITLE, 1)[0].rstrip()
+    parts = (head, _transfer(name), f"{_LIMITS_TITLE}\n{limits}")
     return "\n\n".join(part for part in parts if part)
 
 

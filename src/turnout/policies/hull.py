@@ -225,6 +225,21 @@ class HullPolicy:
         within = [p for p in self.points if p.cost_usd <= limit * (1 + 1e-9)]
         return within[0] if within else self.points[-1]
 
+    def pick(
+        self,
+        prediction: Prediction,
+        candidates: Sequence[Candidate],
+        cost_picousd: NDArray[np.float64],
+    ) -> NDArray[np.intp]:
+        """(n,) column of the candidate that is worth most at the operating point; see `choose`."""
+        names = [c.name for c in candidates]
+        if np.isnan(cost_picousd).any():
+            bad = names[int(np.argmax(np.isnan(cost_picousd).any(axis=0)))]
+            raise InputError(
+                "price", bad, "give a price for this model, in the settings or with --price"
+            )
+        return self._used(names).pick(prediction.quality, cost_picousd / 1e12, names)
+
     def choose(
         self,
         prediction: Prediction,
@@ -239,20 +254,13 @@ class HullPolicy:
         Raises:
             InputError: a candidate has no price.
         """
-        names = [c.name for c in candidates]
-        if np.isnan(cost_picousd).any():
-            bad = names[int(np.argmax(np.isnan(cost_picousd).any(axis=0)))]
-            raise InputError(
-                "price", bad, "give a price for this model, in the settings or with --price"
-            )
-        point, n = self.point, len(prediction.quality)
-        if point.constant in names:
-            index = point.pick(prediction.quality, cost_picousd, names)
-            why = f"at this operating point {point.constant} is the best choice for every request"
+        index = self.pick(prediction, candidates, cost_picousd)
+        names, n = [c.name for c in candidates], len(index)
+        if self.point.constant in names:
+            constant = self.point.constant
+            why = f"at this operating point {constant} is the best choice for every request"
             return Choice(index=index, code=("constant_model",) * n, reason=(why,) * n)
-        used = point if point.constant is None else self._nearest_routed(point)
-        quality, cost_usd = prediction.quality, cost_picousd / 1e12
-        index = used.pick(quality, cost_usd, names)
+        used, quality, cost_usd = self._used(names), prediction.quality, cost_picousd / 1e12
         best = best_value(quality, cost_usd, used.usd_per_quality)
         near = f"worth most to within {used.margin:g} of quality, and usually the better choice"
         rows = np.arange(n)
@@ -264,6 +272,12 @@ class HullPolicy:
             )
         )
         return Choice(index=index, code=("best_value",) * n, reason=sentences)
+
+    def _used(self, names: Sequence[str]) -> OperatingPoint:
+        """The point in use, or the nearest routed one where constraints put its model out."""
+        point = self.point
+        known = point.constant is None or point.constant in names
+        return point if known else self._nearest_routed(point)
 
     def _nearest_routed(self, point: OperatingPoint) -> OperatingPoint:
         routed = [p for p in self.points if p.constant is None]
