@@ -15,6 +15,7 @@ CASES: list[tuple[errors.TurnoutError, int, str, str | None, str]] = [
     (errors.UnknownNameError("router", "a", []), 404, "model_not_found", "model", "request"),
     (errors.UnknownNameError("encoder", "a", []), 404, "not_found", None, "request"),
     (errors.NoCandidateError({"a": "b"}), 400, "no_candidate", None, "request"),
+    (errors.UnavailableError(["a"], retry_after_s=1), 503, "upstream_unavailable", None, "server"),
     (errors.SettingsError("a", 1, "x"), 500, "invalid_settings", "a", "server"),
     (errors.ArtifactError("x"), 500, "invalid_artifact", None, "server"),
     (errors.RouterError("x"), 500, "router_failed", None, "server"),
