@@ -167,7 +167,7 @@ class UpstreamError(TurnoutError):
 
     `body` and `headers` are the upstream's own, so that a caller can pass them on unchanged.
     `phase` says how far the call came: `connect`, `first_byte`, `idle` (a body that fell silent) or
-    `answer`.
+    `answer`; `dialect` in which API's form `body` is.
     """
 
     code = "upstream_error"
@@ -182,9 +182,10 @@ class UpstreamError(TurnoutError):
         headers: Mapping[str, str] | None = None,
         phase: str = "answer",
         tls: bool = False,
+        dialect: str | None = None,
     ) -> None:
         self.candidate, self.status, self.body = candidate, status, body
-        self.phase = phase
+        self.phase, self.dialect = phase, dialect
         if tls:
             self.code = "upstream_tls"
         self.headers = dict(headers or {})

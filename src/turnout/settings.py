@@ -77,9 +77,12 @@ class _Keyed(_Tree):
 
 
 class ProviderSettings(_Keyed):
-    """An OpenAI-compatible endpoint."""
+    """An endpoint that speaks one of three APIs."""
 
     base_url: str = Field(pattern=_URL)
+    api: Literal["chat", "responses", "messages"] = "chat"
+    """OpenAI's Chat Completions or Responses, or Anthropic's Messages. Requests in another are
+    translated."""
     timeout_s: float = Field(default=600.0, gt=0)
     """Longest wait for an answer that is no stream to begin; no other wait is longer."""
     connect_timeout_s: float = Field(default=2.0, gt=0)
@@ -151,6 +154,11 @@ class CandidateSettings(_Tree):
     """Reasoning effort to ask for; where none is given, the one in a name such as o3-mini@high."""
     arm_output_tokens: int | None = Field(default=None, gt=0)
     """Output limit to ask for (`max_completion_tokens`) unless the request sets one."""
+    thinking: Literal["effort", "budget", "none"] = "effort"
+    """How a translated request tells the model to reason: by an effort, by a budget of tokens (older
+    Anthropic models), or not at all."""
+    sampling: bool = True
+    """Whether it takes temperature and top_p; many reasoning models refuse them."""
     replicas: tuple[ReplicaSettings, ...] = ()
     """Endpoints beside its own; each request goes to the less loaded of two."""
 

@@ -17,10 +17,11 @@ from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
+from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
-from turnout.providers.openai import OpenAIProvider
 from turnout.settings import CandidateSettings, ProviderSettings, Settings
 from turnout.types import Candidate, Pool, Price
+from turnout.wire.translate.target import Target as Rules
 
 
 def build_pool(settings: Settings) -> Pool:
@@ -123,6 +124,20 @@ def build_resilience(settings: Settings, engine: Engine) -> Resilience:
     )
 
 
+def build_rules(settings: Settings) -> dict[str, Rules]:
+    """Candidate → what its model takes of a request that is translated for it."""
+    return {
+        c.name: Rules(
+            dialect="chat",  # the endpoint that is called decides
+            model=c.model or c.name,
+            max_output_tokens=c.max_output_tokens,
+            thinking=c.thinking,
+            sampling=c.sampling,
+        )
+        for c in settings.candidates
+    }
+
+
 def _targets(given: CandidateSettings, engine: Engine) -> list[Target]:
     """The candidate's own endpoint, then its replicas."""
     model = engine.pool[given.name].model
@@ -149,10 +164,11 @@ def _candidate(given: CandidateSettings) -> Candidate:
 
 def _provider(name: str, given: ProviderSettings) -> Provider:
     key = given.api_key
-    return OpenAIProvider(
+    return HttpProvider(
         name,
         given.base_url,
         api_key=None if key is None else key.get_secret_value(),
+        dialect=given.api,
         waits=Waits(
             connect_s=given.connect_timeout_s,
             first_byte_s=min(given.first_byte_timeout_s, given.timeout_s),
