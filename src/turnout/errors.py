@@ -13,6 +13,7 @@
     ├── NoCandidateError               constraints leave no candidate for this request
     ├── UnavailableError               every target that could serve is failing
     ├── MissingExtraError (ImportError) an optional dependency is not installed
+    ├── StoreError                     the database of records failed; records wait in their journal
     ├── RouterError                    a router could not predict; the default candidate serves
     ├── ReplyError                     an upstream's answer that cannot be read
     └── UpstreamError                  an upstream answered with an error, or not at all
@@ -148,6 +149,19 @@ class MissingExtraError(TurnoutError, ImportError):
     def __init__(self, what: str, extra: str) -> None:
         self.extra = extra
         super().__init__(f"{what} needs an extra: pip install 'turnout[{extra}]'")
+
+
+class StoreError(TurnoutError):
+    """The database of records cannot be opened, read or written."""
+
+    code = "store_failed"
+
+    def __init__(self, path: str, why: object) -> None:
+        self.path = path
+        super().__init__(
+            f"records in {path}: {why}. If the file is damaged, move it away, or repair it with "
+            f'`sqlite3 {path} ".recover" | sqlite3 repaired.db`; records that wait are kept'
+        )
 
 
 class RouterError(TurnoutError):
