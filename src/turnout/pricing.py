@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from turnout.types import Candidate, Prediction, Price, Query
 
 if TYPE_CHECKING:
-    from genai_prices.types import PriceCalculation
+    from genai_prices.types import ModelPrice, PriceCalculation
 
 DEFAULT_OUTPUT_TOKENS = 256
 """Expected output length where neither the router nor the request says one."""
@@ -28,9 +28,21 @@ def list_price(model: str) -> Price | None:
     one = _calculated(model)
     if one is None:
         return None
+    listed = one.model_price
     return Price(
-        input_picousd=_per_token(one.input_price), output_picousd=_per_token(one.output_price)
+        input_picousd=_per_token(one.input_price),
+        output_picousd=_per_token(one.output_price),
+        cache_read_picousd=_cache_rate(listed, "cache_read_mtok"),
+        cache_write_5m_picousd=_cache_rate(listed, "cache_write_mtok"),
+        cache_write_1h_picousd=_cache_rate(listed, "cache_write_1h_mtok"),
     )
+
+
+def _cache_rate(listed: ModelPrice, name: str) -> int | None:
+    """Picodollars a token of one kind of cached input; the base tier, where there are tiers."""
+    given = getattr(listed, name, None)
+    base = getattr(given, "base", given)
+    return None if base is None else int((base * 10**6).to_integral_value())
 
 
 def list_context_tokens(model: str) -> int | None:

@@ -129,6 +129,9 @@ class PriceSettings(_Tree):
 
     input_usd: float = Field(ge=0, allow_inf_nan=False)
     output_usd: float = Field(ge=0, allow_inf_nan=False)
+    cache_read_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    cache_write_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    cache_write_1h_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class ReplicaSettings(_Tree):
@@ -176,6 +179,15 @@ class ResilienceSettings(_Tree):
     """Or this share of failures among ten calls and more of ten seconds."""
     breaker_open_s: float = Field(default=5.0, gt=0)
     """How long it is out at first, before one request may probe it."""
+
+
+class StoreSettings(_Tree):
+    """Where records of requests are kept: no prompt, no answer."""
+
+    path: Path
+    """An SQLite file; its journal is the folder of the same name with `.journal`."""
+    sync: bool = False
+    """Ask the disk to keep each record before its client sees the end of the answer."""
 
 
 class RouterSettings(BaseModel):
@@ -236,6 +248,8 @@ class Settings(_Tree):
     about half of the calls to the strong model."""
     explore: ExploreSettings | None = None
     """None never explores."""
+    store: StoreSettings | None = None
+    """None keeps no records."""
     resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
@@ -412,6 +426,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "candidates": CandidateSettings,
         "explore": ExploreSettings,
         "resilience": ResilienceSettings,
+        "store": StoreSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
     }
@@ -491,6 +506,8 @@ def _resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> S
             "providers": providers,
             "encoders": _resolved_encoders(settings.encoders, environ, folder),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
+            "store": settings.store
+            and settings.store.model_copy(update={"path": folder / settings.store.path}),
         }
     )
 

@@ -16,6 +16,7 @@ from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send, js
 from turnout.gateway.building import (
     auto_route,
     build_engine,
+    build_ledger,
     build_providers,
     build_resilience,
     build_rules,
@@ -24,6 +25,7 @@ from turnout.gateway.building import (
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.learning import Keeper, read_reported
 from turnout.gateway.models import Catalog
+from turnout.gateway.recording import Recorder
 from turnout.gateway.serving import Serving
 from turnout.providers.base import Provider
 from turnout.settings import Settings
@@ -72,6 +74,9 @@ class Gateway:
         async with AsyncExitStack() as stack:
             given = self._providers or build_providers(self.settings)
             providers = {n: await stack.enter_async_context(p) for n, p in given.items()}
+            ledger = build_ledger(self.settings)
+            if ledger is not None:
+                await asyncio.to_thread(stack.enter_context, ledger)
             self.serving = Serving(
                 engine=engine,
                 providers=providers,
@@ -79,6 +84,7 @@ class Gateway:
                     engine, auto_route(self.settings, engine), self.settings.allow_passthrough
                 ),
                 resilience=build_resilience(self.settings, engine),
+                recorder=Recorder(ledger=ledger, pool=engine.pool),
                 rules=build_rules(self.settings),
                 max_body_bytes=self.settings.max_body_bytes,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 
 from turnout.artifacts.opening import open_router
 from turnout.encoders.named import NamedEncoders
@@ -20,6 +21,8 @@ from turnout.providers.base import Provider
 from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
 from turnout.settings import CandidateSettings, ProviderSettings, Settings
+from turnout.store.ledger import Ledger
+from turnout.store.sqlite import SqliteRecords
 from turnout.types import Candidate, Pool, Price
 from turnout.wire.translate.target import Target as Rules
 
@@ -124,6 +127,15 @@ def build_resilience(settings: Settings, engine: Engine) -> Resilience:
     )
 
 
+def build_ledger(settings: Settings) -> Ledger | None:
+    """Where records are kept, not opened yet; None where none are."""
+    given = settings.store
+    if given is None:
+        return None
+    journal = given.path.with_name(f"{given.path.name}.journal")
+    return Ledger(journal, partial(SqliteRecords, given.path), sync=given.sync)
+
+
 def build_rules(settings: Settings) -> dict[str, Rules]:
     """Candidate → what its model takes of a request that is translated for it."""
     return {
@@ -151,7 +163,7 @@ def _candidate(given: CandidateSettings) -> Candidate:
         name=given.name,
         upstream_model=given.model or "",
         provider=given.provider or "",
-        price=None if price is None else Price.per_million(price.input_usd, price.output_usd),
+        price=None if price is None else Price.per_million(**price.model_dump()),
         context_tokens=given.context_tokens,
         max_output_tokens=given.max_output_tokens,
         capabilities=None if given.capabilities is None else frozenset(given.capabilities),

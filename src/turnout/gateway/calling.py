@@ -51,6 +51,8 @@ class Answer:
     model: str | None = None
     """The model that the upstream names."""
     first_byte_s: float = 0.0
+    events: int = 0
+    """Events of a stream that have passed: about its output tokens, where it does not count them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

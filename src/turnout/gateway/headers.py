@@ -48,7 +48,7 @@ def decision_headers(decision: Decision) -> dict[str, str]:
         "x-turnout-model": header_safe(decision.model),
         "x-turnout-router": header_safe(decision.router),
         "x-turnout-score": None if score is None else f"{score:.4f}",
-        "x-turnout-reason": header_safe(f"{decision.code}: {_sentence(decision)}"),
+        "x-turnout-reason": header_safe(f"{decision.code}: {plain_reason(decision)}"),
         "x-turnout-cost-usd": None if cost is None else picousd_decimal(cost),
         "x-turnout-propensity": None
         if decision.propensity is None
@@ -91,7 +91,7 @@ def header_safe(text: str) -> str:
     return plain.strip()
 
 
-def _sentence(decision: Decision) -> str:
+def plain_reason(decision: Decision) -> str:
     """The reason; of a failure without the router's own words, which may quote the prompt."""
     if decision.fallback:
         return f"router {decision.router} failed, {decision.model} serves by default"

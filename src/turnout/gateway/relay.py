@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from turnout.errors import UpstreamError
 from turnout.gateway.asgi import Call, ClientLeftError
 from turnout.providers.base import Reply
+from turnout.store.record import Status
 from turnout.wire import sse
 
 if TYPE_CHECKING:
@@ -45,40 +46,54 @@ async def whole_body(reply: Reply, candidate: str = "the upstream") -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def relay_stream(call: Call, answer: Answer, headers: Mapping[str, str]) -> None:
+async def relay_stream(
+    call: Call, answer: Answer, headers: Mapping[str, str], ended: Callable[[Status], None]
+) -> None:
     """Pass events on as they arrive; end quietly, with the upstream cut off, when the client leaves.
 
     A stream that breaks off, or ends before it is complete, ends with an error event in the client's
     dialect and without that dialect's last event.
+
+    Args:
+        call: the client's.
+        answer: with the beginning of its stream.
+        headers: to the client.
+        ended: told how it went, before the client sees the end.
     """
     try:
         async with call.unless_gone():
             await call.begin(answer.status, headers)
-            if answer.content:
-                await call.piece(answer.content)
-            await _pass_on(call, answer)
+            await _pass(call, answer, answer.content)
+            ended(await _pass_on(call, answer))
             await call.piece(b"", more=False)
     except ClientLeftError:
+        ended("left")
         log.info("client left during the stream of %s; upstream cut off", answer.candidate)
     finally:
         if answer.reply is not None:
             answer.reply.close()
 
 
-async def _pass_on(call: Call, answer: Answer) -> None:
+async def _pass(call: Call, answer: Answer, data: bytes) -> None:
+    if data:
+        answer.events += data.count(b"\n\n")
+        await call.piece(data)
+
+
+async def _pass_on(call: Call, answer: Answer) -> Status:
+    """The rest of a stream, and how it ended."""
     reply, passing = answer.reply, answer.passing
     if reply is None or passing is None:
-        return  # it was over before it began to be passed on
+        return "ok"  # it was over before it began to be passed on
     try:
         while (chunk := await reply.chunk()) is not None:
-            if data := passing.feed(chunk):
-                await call.piece(data)
+            await _pass(call, answer, passing.feed(chunk))
     except UpstreamError as error:
         log.warning("stream broke off: %s", error)
-        if data := passing.fail(error):
-            await call.piece(data)
-        return
-    if data := passing.end(answer.candidate):
-        await call.piece(data)
-    if not passing.ended:
-        log.warning("stream of %s ended before its answer was complete", answer.candidate)
+        await _pass(call, answer, passing.fail(error))
+        return "partial"
+    await _pass(call, answer, passing.end(answer.candidate))
+    if passing.ended:
+        return "ok"
+    log.warning("stream of %s ended before its answer was complete", answer.candidate)
+    return "partial"

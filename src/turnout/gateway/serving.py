@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from turnout.engine import Engine
-from turnout.errors import RequestError, UpstreamError
+from turnout.errors import RequestError, TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
-from turnout.gateway.asgi import Call, json_bytes
+from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.calling import Caller
 from turnout.gateway.headers import (
     answer_headers,
@@ -22,6 +23,7 @@ from turnout.gateway.headers import (
     to_upstream,
 )
 from turnout.gateway.models import Catalog
+from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
 from turnout.providers.base import Provider
 from turnout.types import Candidate, Decision, Query
@@ -51,6 +53,7 @@ class Serving:
     providers: Mapping[str, Provider]
     catalog: Catalog
     resilience: Resilience
+    recorder: Recorder
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
@@ -64,10 +67,22 @@ class Serving:
         explained = decision_headers(decision)
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
         caller = self._caller(call, body, dialect, query)
+        entry = self.recorder.begin(
+            decision,
+            model=str(body.fields["model"]),
+            stream=body.fields.get("stream") is True,
+            input_tokens=query.input_tokens,
+        )
         try:
             async with call.unless_gone():
                 answer = await arun(decision, caller, self.resilience.plan())
-        except UpstreamError as error:
+        except ClientLeftError:
+            entry.end("left", http_status=0, calls=len(caller.made))
+            raise
+        except TurnoutError as error:
+            entry.end("failed", http_status=error_status(error), calls=len(caller.made))
+            if not isinstance(error, UpstreamError):
+                raise
             log.warning("%s: %s", decision.id, error)
             await upstream_failure(
                 call, error, {**explained, **answer_headers(caller.made)}, dialect
@@ -79,9 +94,11 @@ class Serving:
             **explained,
             **answer_headers(caller.made, answer.notes),
         }
+        ended = partial(entry.end, http_status=answer.status, calls=len(caller.made), answer=answer)
         if answer.passing is not None:
-            await relay_stream(call, answer, {**headers, "content-type": _EVENTS})
+            await relay_stream(call, answer, {**headers, "content-type": _EVENTS}, ended)
         else:
+            ended("ok")
             await call.answer(answer.status, headers, answer.content)
 
     async def route(self, call: Call) -> None:
