@@ -18,6 +18,7 @@ from turnout.errors import (
     ReplyError,
     SettingsError,
     TurnoutError,
+    UnavailableError,
     UnknownNameError,
     UpstreamError,
     UpstreamTimeoutError,
@@ -55,6 +56,8 @@ def error_status(error: TurnoutError) -> int:
     if isinstance(error, UpstreamError):
         unreachable = 504 if isinstance(error, UpstreamTimeoutError) else 502
         return error.status or unreachable
+    if isinstance(error, UnavailableError):
+        return 503
     if isinstance(error, ReplyError):
         return 502
     if isinstance(error, BodyTooLargeError):
