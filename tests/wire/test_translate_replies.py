@@ -284,6 +284,13 @@ def test_what_a_client_cannot_be_given_is_named() -> None:
     assert found.body["choices"][0]["message"]["content"] == "x"
 
 
+def test_of_several_choices_the_first_is_given() -> None:
+    given = json.dumps({**CHAT, "choices": [*CHAT["choices"], *CHAT["choices"]]}).encode()
+    assert translate_reply(given, "chat", client("messages")).dropped == (
+        "choices after the first",
+    )
+
+
 def test_missing_usage_is_none_and_estimated_only_where_one_must_be_said() -> None:
     given = json.dumps({**CHAT, "usage": None}).encode()
     found = translate_reply(given, "chat", client("messages", input_tokens=50))

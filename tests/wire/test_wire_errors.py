@@ -28,6 +28,13 @@ CASES: list[tuple[errors.TurnoutError, int, str, str | None, str]] = [
     (errors.NoCandidateError({"a": "b"}), 400, "no_candidate", None, "request"),
     (errors.SettingsError("a", 1, "x"), 500, "invalid_settings", "a", "server"),
     (errors.ArtifactError("x"), 500, "invalid_artifact", None, "server"),
+    (
+        errors.UnavailableError(["a"], retry_after_s=1),
+        503,
+        "upstream_unavailable",
+        None,
+        "server",
+    ),
     (errors.RouterError("x"), 500, "router_failed", None, "server"),
     (errors.MissingExtraError("x", "y"), 500, "missing_extra", None, "server"),
     (errors.UpstreamError("x", candidate="a"), 502, "upstream_error", None, "server"),

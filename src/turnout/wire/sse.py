@@ -1,4 +1,4 @@
-"""Server-sent events, as far as a chat stream needs them (WHATWG HTML, section 9.2)."""
+"""Server-sent events, as far as the three dialects need them (WHATWG HTML, section 9.2)."""
 
 from __future__ import annotations
 

@@ -89,6 +89,8 @@ def read_chat_answer(body: Mapping[str, Any]) -> Answer:
     dropped = [f"message.{name}" for name in odd if message.get(name)]
     if first.get("logprobs"):
         dropped.append("logprobs")
+    if isinstance(choices, list) and len(choices) > 1:
+        dropped.append("choices after the first")
     reading = read_usage("chat", body.get("usage"))
     return Answer(
         id=text(body.get("id")),
