@@ -60,3 +60,25 @@ def consumed(value: Any) -> Any:
     if isinstance(value, str | bytes | int | float | None):
         return value
     return [consumed(item) for item in value]
+
+
+def event_type(dialect: Dialect) -> pydantic.TypeAdapter[Any]:
+    """What the dialect's own SDK says that an event of a stream is."""
+    module, name = {
+        "chat": ("openai.types.chat", "ChatCompletionChunk"),
+        "responses": ("openai.types.responses", "ResponseStreamEvent"),
+        "messages": ("anthropic.types", "RawMessageStreamEvent"),
+    }[dialect]
+    found = pytest.importorskip(module, reason=f"{module} is not installed")
+    return pydantic.TypeAdapter(getattr(found, name))
+
+
+def reply_type(dialect: Dialect) -> pydantic.TypeAdapter[Any]:
+    """What the dialect's own SDK says that a whole reply is."""
+    module, name = {
+        "chat": ("openai.types.chat", "ChatCompletion"),
+        "responses": ("openai.types.responses", "Response"),
+        "messages": ("anthropic.types", "Message"),
+    }[dialect]
+    found = pytest.importorskip(module, reason=f"{module} is not installed")
+    return pydantic.TypeAdapter(getattr(found, name))

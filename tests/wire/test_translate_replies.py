@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from judges import anthropic_client, openai_client, replying
+from judges import anthropic_client, openai_client, reply_type, replying
 
 from turnout.errors import ReplyError
 from turnout.wire.dialects import DIALECTS, Dialect
@@ -147,6 +147,22 @@ def test_the_sdk_of_the_client_reads_the_whole_answer(source: Dialect, target: D
     found = read_by_sdk(target, body_of(source, target))
     calls = [("call_1", "f", {"a": 1})]
     assert found == ("Hm.", "Let me look.", calls, FINISHES[target], (9, 4))
+
+
+@pytest.mark.parametrize("target", DIALECTS)
+@pytest.mark.parametrize("source", DIALECTS)
+def test_a_reply_is_of_the_sdks_own_type(source: Dialect, target: Dialect) -> None:
+    adapter = reply_type(target)
+    adapter.validate_python(body_of(source, target))
+    request = {
+        "model": "m",
+        "input": "x",
+        "tools": [],
+        "temperature": 0.5,
+        "reasoning": {"effort": "low"},
+    }
+    raw = json.dumps(REPLIES[source]).encode()
+    adapter.validate_python(translate_reply(raw, source, client(target, request=request)).body)
 
 
 def chat_finish(reason: str, **message: Any) -> dict[str, Any]:
