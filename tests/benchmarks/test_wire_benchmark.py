@@ -20,7 +20,7 @@ def test_every_way_is_measured_against_json(
     finally:
         sys.modules.pop("wire")
     said = capsys.readouterr().out
-    assert said.count("json loads + dumps") == 9, "six requests and three streams"
+    assert said.count("\n  json loads + dumps") == 9, "six requests and three streams"
     assert said.count("   1.00 x") >= 9
     for way in ("read, to pass through", "watch, to pass through", "translate to messages"):
         assert way in said
