@@ -7,18 +7,14 @@ from typing import Any
 
 from turnout.types import Candidate
 from turnout.wire.dialects import Dialect
+from turnout.wire.efforts import ANTHROPIC_EFFORTS
 
-_EFFORT: Mapping[Dialect, tuple[str, ...]] = {
-    "chat": ("reasoning_effort", "reasoning"),
-    "responses": ("reasoning",),
-    "messages": ("thinking", "output_config"),
-}
-"""Fields by which a request says something of reasoning itself."""
-_LIMIT: Mapping[Dialect, tuple[str, ...]] = {
+_LIMITS: Mapping[Dialect, tuple[str, ...]] = {
     "chat": ("max_completion_tokens", "max_tokens"),
     "responses": ("max_output_tokens",),
     "messages": ("max_tokens",),
 }
+"""The fields that limit the output; the first is the one to set."""
 
 
 def arm_fields(
@@ -32,22 +28,37 @@ def arm_fields(
         dialect: the request's.
     """
     found: dict[str, Any] = {}
-    effort, limit = candidate.arm_effort, candidate.arm_output_tokens
-    if effort is not None and _unset(request, _EFFORT[dialect]):
-        found |= _effort(effort, dialect)
-    if limit is not None and _unset(request, _LIMIT[dialect]):
-        found[_LIMIT[dialect][0]] = limit
+    if candidate.arm_effort is not None:
+        found |= _EFFORTS[dialect](candidate.arm_effort, request)
+    limits = _LIMITS[dialect]
+    if candidate.arm_output_tokens is not None and _unset(request, limits):
+        found[limits[0]] = candidate.arm_output_tokens
     return found
 
 
-def _effort(effort: str, dialect: Dialect) -> dict[str, Any]:
-    if dialect == "chat":
-        return {"reasoning_effort": effort}
-    if dialect == "responses":
-        return {"reasoning": {"effort": effort}}
+def _chat_effort(effort: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    unset = _unset(request, ("reasoning_effort", "reasoning"))
+    return {"reasoning_effort": effort} if unset else {}
+
+
+def _responses_effort(effort: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    given = request.get("reasoning")
+    given = given if isinstance(given, Mapping) else {}
+    return {"reasoning": {**given, "effort": effort}} if _unset(given, ("effort",)) else {}
+
+
+def _messages_effort(effort: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    given = request.get("output_config")
+    given = given if isinstance(given, Mapping) else {}
+    if not _unset(request, ("thinking",)) or not _unset(given, ("effort",)):
+        return {}
     if effort == "none":
         return {"thinking": {"type": "disabled"}}
-    return {"output_config": {"effort": "low" if effort == "minimal" else effort}}
+    asked = effort if effort in ANTHROPIC_EFFORTS else "low"
+    return {"thinking": {"type": "adaptive"}, "output_config": {**given, "effort": asked}}
+
+
+_EFFORTS = {"chat": _chat_effort, "responses": _responses_effort, "messages": _messages_effort}
 
 
 def _unset(request: Mapping[str, Any], names: tuple[str, ...]) -> bool:
