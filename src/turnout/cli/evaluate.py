@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.artifacts.folder import read_artifact
-from turnout.artifacts.opening import open_router, trainable
+from turnout.artifacts.opening import DEFAULT_BASE, open_router, trainable
 from turnout.cli.pool import option_option, read_options
 from turnout.data.outcomes import read_outcomes
+from turnout.data.seen import SeenPrompts
 from turnout.errors import InputError
 from turnout.evaluation.benchmarks import Benchmark, open_benchmark
 from turnout.evaluation.intervals import REPLICATES
@@ -23,6 +24,7 @@ from turnout.evaluation.measure import known_as, measure, write
 from turnout.evaluation.pool import QualityRow
 from turnout.evaluation.run import ScoreRow
 from turnout.routers.base import Router
+from turnout.routers.learning import LearningRouter
 
 
 @click.command()
@@ -119,6 +121,8 @@ def evaluate(
     found = known_as(found, _aliases(aliases))
     if artifact is not None and transfer:
         found = replace(found, notes=(*found.notes, _seen_by(artifact, data, benchmark)))
+    if artifact is None and opened:
+        found = replace(found, notes=(*found.notes, *_seen_by_shipped(opened, found)))
     found, extra = in_domain(found, names, labels=labels, folds=folds, seed=seed)
     report = measure(
         found,
@@ -231,6 +235,24 @@ def _seen_by(artifact: Path, data: Path, benchmark: str) -> str:
         f"{artifact} was fitted on {stated.get('prompts', 'unknown')} prompts of "
         f"{stated.get('source', 'unknown data')}; its row is transfer only if none of them is here"
     )
+
+
+def _seen_by_shipped(opened: Mapping[str, Router], benchmark: Benchmark) -> list[str]:
+    """For each shipped artifact in use, which part of the prompts it was fitted on."""
+    seen = SeenPrompts.load().look_up([query.text for query in benchmark.queries])
+    notes = []
+    for name, router in opened.items():
+        found = seen.by_artifact(DEFAULT_BASE if isinstance(router, LearningRouter) else name)
+        if found is None:  # nothing was fitted
+            continue
+        exact, near = (int(part.sum()) for part in found)
+        share = (exact + near) / benchmark.n
+        notes.append(
+            f"{name} as it ships was fitted on {exact} of these {benchmark.n:,} prompts word for word "
+            f"and on near-duplicates of {near} ({share:.1%})"
+            + ("; on those its row is memory" if exact + near else "")
+        )
+    return notes
 
 
 def _aliases(given: Sequence[str]) -> Mapping[str, str]:
