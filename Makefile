@@ -30,6 +30,7 @@ bench-quality: $(VENV)/installed-test ## Quality on RouteLLM's data (DATA=folder
 artifacts: $(VENV)/installed-test ## Fit the shipped artifacts again (DATA=folder with outcomes/)
 	$(BIN)/python recipes/build_pretrained.py --data $(DATA)
 	$(BIN)/python recipes/build_universal.py --data $(DATA)
+	$(BIN)/python recipes/build_seen.py --data $(DATA)
 
 build: $(VENV)/installed ## Wheel and source distribution into dist/
 	$(BIN)/python -m pip install --quiet build

@@ -177,3 +177,9 @@ def test_a_router_takes_its_options(two: Path, tmp_path: Path) -> None:
 def test_options_are_numbers_where_they_look_like_it(text: str, value: object) -> None:
     assert read_options([f"name={text}"]) == {"name": value}
     assert type(read_options([f"name={text}"])["name"]) is type(value)
+
+
+def test_the_report_says_what_a_shipped_router_was_fitted_on(two: Path) -> None:
+    said = run("--data", two, "--routers", "mf,random", "--replicates", 20).stdout
+    assert "mf as it ships was fitted on 0 of these 120 prompts word for word" in said
+    assert "random as it ships" not in said
