@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from planted import CANDIDATES, planted_prompts
 from turnout.artifacts.opening import open_router
-from turnout.engine import _MOST_KEPT, Engine
+from turnout.engine import Engine
 from turnout.errors import (
     InputError,
     NoCandidateError,
@@ -24,6 +24,7 @@ from turnout.errors import (
     RouterError,
     UnknownNameError,
 )
+from turnout.knobs import MOST_KEPT
 from turnout.names import RouteSpec
 from turnout.routers.base import Router
 from turnout.routers.reference import Reference
@@ -305,9 +306,9 @@ def test_policies_are_kept_but_not_without_end() -> None:
     made = engine()
     policy = made.policy(spec(0.5), TWO.candidates)
     assert made.policy(spec(0.5), TWO.candidates) is policy
-    for i in range(3 * _MOST_KEPT):
-        made.policy(spec(i / (3 * _MOST_KEPT)), TWO.candidates)
-        assert len(made._policies) <= _MOST_KEPT
+    for i in range(3 * MOST_KEPT):
+        made.policy(spec(i / (3 * MOST_KEPT)), TWO.candidates)
+        assert len(made._knobs._policies) <= MOST_KEPT
     assert made.policy(spec(0.5), TWO.candidates) == policy
 
 
@@ -319,7 +320,7 @@ def test_another_thread_may_clear_what_is_kept_at_any_time() -> None:
             super().__setitem__(key, value)
             self.clear()
 
-    made._policies = Cleared()
+    made._knobs._policies = Cleared()
     assert not made.decide(LONG, spec()).fallback
 
 

@@ -81,8 +81,12 @@ class ProviderSettings(_Keyed):
 
     base_url: str = Field(pattern=_URL)
     timeout_s: float = Field(default=600.0, gt=0)
-    """Longest wait for the next byte."""
-    connect_timeout_s: float = Field(default=5.0, gt=0)
+    """Longest wait for an answer that is no stream to begin; no other wait is longer."""
+    connect_timeout_s: float = Field(default=2.0, gt=0)
+    first_byte_timeout_s: float = Field(default=30.0, gt=0)
+    """Longest wait for a stream to begin."""
+    idle_timeout_s: float = Field(default=60.0, gt=0)
+    """Longest wait between two pieces of an answer."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
 
 
@@ -124,6 +128,14 @@ class PriceSettings(_Tree):
     output_usd: float = Field(ge=0, allow_inf_nan=False)
 
 
+class ReplicaSettings(_Tree):
+    """Another endpoint that serves the same model."""
+
+    provider: str
+    model: str | None = None
+    """The name that this provider knows it by; none: as the candidate's own."""
+
+
 class CandidateSettings(_Tree):
     """A model that requests may be sent to."""
 
@@ -139,6 +151,23 @@ class CandidateSettings(_Tree):
     """Reasoning effort to ask for; where none is given, the one in a name such as o3-mini@high."""
     arm_output_tokens: int | None = Field(default=None, gt=0)
     """Output limit to ask for (`max_completion_tokens`) unless the request sets one."""
+    replicas: tuple[ReplicaSettings, ...] = ()
+    """Endpoints beside its own; each request goes to the less loaded of two."""
+
+
+class ResilienceSettings(_Tree):
+    """What happens when an upstream fails before its answer begins."""
+
+    retries: int = Field(default=2, ge=0, le=10)
+    """Times that a request is tried again from the start when every target of it has failed."""
+    retry_budget: float = Field(default=0.2, ge=0, le=1)
+    """Further calls, fallbacks among them, as a share of the clients' requests."""
+    breaker_failures: int = Field(default=5, ge=1)
+    """Failures in a row that take a target out."""
+    breaker_share: float = Field(default=0.5, gt=0, le=1)
+    """Or this share of failures among ten calls and more of ten seconds."""
+    breaker_open_s: float = Field(default=5.0, gt=0)
+    """How long it is out at first, before one request may probe it."""
 
 
 class RouterSettings(BaseModel):
@@ -199,6 +228,7 @@ class Settings(_Tree):
     about half of the calls to the strong model."""
     explore: ExploreSettings | None = None
     """None never explores."""
+    resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
@@ -373,11 +403,14 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "providers": ProviderSettings,
         "candidates": CandidateSettings,
         "explore": ExploreSettings,
+        "resilience": ResilienceSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
-    return list((PriceSettings if parent[-1:] == ("price",) else tree).model_fields)
+    nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}
+    deepest = next((nested[str(p)] for p in reversed(parent) if str(p) in nested), tree)
+    return list(deepest.model_fields)
 
 
 def _with_defaults(settings: Settings) -> Settings:
@@ -405,12 +438,9 @@ def _check_names(settings: Settings) -> None:
             )
         if candidate.name in names[:i]:
             raise SettingsError(f"{field}.name", candidate.name, "give each candidate its own name")
-        if candidate.provider not in settings.providers:
-            known = ", ".join(settings.providers)
-            hint = suggest(str(candidate.provider), settings.providers)
-            raise SettingsError(
-                f"{field}.provider", candidate.provider, f"name one of: {known}.{hint}"
-            )
+        _check_provider(f"{field}.provider", candidate.provider, settings)
+        for j, replica in enumerate(candidate.replicas):
+            _check_provider(f"{field}.replicas[{j}].provider", replica.provider, settings)
     if settings.default not in names:
         remedy = (
             f"name one of the candidates: {', '.join(names)}.{suggest(settings.default, names)}"
@@ -427,6 +457,13 @@ def _check_encoder_names(names: Iterable[str]) -> None:
         if not _ROUTER_NAME.match(name) or re.match(r"(static|hashing)-\d+\Z", name):
             remedy = "use letters, digits, - and _, and none of the names of built-in encoders"
             raise SettingsError(f"encoders.{name}", name, remedy)
+
+
+def _check_provider(field: str, name: str | None, settings: Settings) -> None:
+    if name not in settings.providers:
+        known = ", ".join(settings.providers)
+        hint = suggest(str(name), settings.providers)
+        raise SettingsError(field, name, f"name one of: {known}.{hint}")
 
 
 def _resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Settings:

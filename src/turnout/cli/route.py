@@ -18,8 +18,9 @@ from turnout.cli.pool import (
     router_options,
 )
 from turnout.data.prompts import read_prompts
-from turnout.engine import Engine, KnowsShares
+from turnout.engine import Engine
 from turnout.errors import InputError
+from turnout.knobs import KnowsShares
 from turnout.names import RouteSpec, format_route
 from turnout.types import Decision, Query
 from turnout.wire.chat import query_of_prompt
