@@ -164,7 +164,8 @@ def test_a_router_takes_its_options(two: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="options are of one router"):
         run(*common, "rules,random", "--option", "seed=1")
     one, other, again = (
-        run(*common, "random", "--option", f"seed={seed}").stdout for seed in (1, 2, 1)
+        json.loads(run(*common, "random", "--option", f"seed={seed}", "--json").stdout)["rows"]
+        for seed in (1, 2, 1)
     )
     assert one == again != other
 
@@ -177,3 +178,9 @@ def test_a_router_takes_its_options(two: Path, tmp_path: Path) -> None:
 def test_options_are_numbers_where_they_look_like_it(text: str, value: object) -> None:
     assert read_options([f"name={text}"]) == {"name": value}
     assert type(read_options([f"name={text}"])["name"]) is type(value)
+
+
+def test_the_report_says_what_a_shipped_router_was_fitted_on(two: Path) -> None:
+    said = run("--data", two, "--routers", "mf,random", "--replicates", 20).stdout
+    assert "mf as it ships was fitted on 0 of these 120 prompts word for word" in said
+    assert "random as it ships" not in said

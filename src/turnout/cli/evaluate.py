@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.artifacts.folder import read_artifact
-from turnout.artifacts.opening import open_router, trainable
+from turnout.artifacts.opening import DEFAULT_BASE, PRETRAINED, open_router, trainable
 from turnout.cli.pool import option_option, read_options
 from turnout.data.outcomes import read_outcomes
+from turnout.data.seen import SeenPrompts
 from turnout.errors import InputError
 from turnout.evaluation.asking import Asked
 from turnout.evaluation.benchmarks import Benchmark, open_benchmark
@@ -25,6 +26,7 @@ from turnout.evaluation.intervals import REPLICATES
 from turnout.evaluation.measure import known_as, measure, write
 from turnout.evaluation.rows import QualityRow, ScoreRow
 from turnout.routers.base import Router
+from turnout.routers.learning import LearningRouter
 
 
 @click.command()
@@ -144,6 +146,8 @@ def evaluate(
     found = known_as(found, _aliases(aliases))
     if artifact is not None and transfer:
         found = replace(found, notes=(*found.notes, _seen_by(artifact, data, benchmark)))
+    if artifact is None and opened:
+        found = replace(found, notes=(*found.notes, *_seen_by_shipped(opened, found)))
     found, extra = in_domain(found, names, labels=labels, folds=folds, seed=seed)
     report = measure(
         found,
@@ -264,6 +268,27 @@ def _seen_by(artifact: Path, data: Path, benchmark: str) -> str:
         f"{artifact} was fitted on {stated.get('prompts', 'unknown')} prompts of "
         f"{stated.get('source', 'unknown data')}; its row is transfer only if none of them is here"
     )
+
+
+def _seen_by_shipped(opened: Mapping[str, Router], benchmark: Benchmark) -> list[str]:
+    """For each shipped artifact in use, which part of the prompts it was fitted on."""
+    seen = SeenPrompts.load().look_up([query.text for query in benchmark.queries])
+    notes = []
+    for name, router in opened.items():
+        held = DEFAULT_BASE if isinstance(router, LearningRouter) else name
+        found = seen.by_artifact(held)
+        if found is None:
+            if (PRETRAINED / held).is_dir():
+                notes.append(f"which prompts {name} as it ships was fitted on is not known here")
+            continue  # nothing was fitted
+        exact, near = (int(part.sum()) for part in found)
+        share = (exact + near) / benchmark.n
+        notes.append(
+            f"{name} as it ships was fitted on {exact} of these {benchmark.n:,} prompts word for word "
+            f"and on near-duplicates of {near} ({share:.1%})"
+            + ("; on those its row is memory" if exact + near else "")
+        )
+    return notes
 
 
 def _aliases(given: Sequence[str]) -> Mapping[str, str]:

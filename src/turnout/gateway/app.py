@@ -7,6 +7,7 @@ import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -28,6 +29,7 @@ from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.serving import Serving
 from turnout.providers.base import Provider
+from turnout.routers.judging import Spend
 from turnout.settings import Settings
 from turnout.wire.body import read_body
 from turnout.wire.dialects import Dialect
@@ -189,7 +191,9 @@ class Gateway:
             return
         routers = sorted(self.serving.engine.routers)
         ready = {"status": "ready", "routers": routers, "fallbacks": self.serving.engine.fallbacks}
-        await answer_json(call, ready)
+        spent = {name: getattr(r, "spend", None) for name, r in self.serving.engine.routers.items()}
+        judges = {name: asdict(spend) for name, spend in spent.items() if isinstance(spend, Spend)}
+        await answer_json(call, ready | ({"judges": judges} if judges else {}))
 
     async def _complete(self, call: Call, dialect: Dialect) -> None:
         await self.opened().complete(call, dialect)
