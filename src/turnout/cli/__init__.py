@@ -21,6 +21,7 @@ _COMMANDS = {
     "models": "List the models of the predictor, and add one from a few labels.",
     "replay": "Decide stored predictions again with other thresholds, prices and pools.",
     "route": "Decide for prompts, and say why. No key, no network.",
+    "routerarena": "Write, check and score a submission to RouterArena.",
     "routes": "Fit or import a file of routes by example.",
     "serve": "Serve an OpenAI-compatible gateway.",
     "train": "Fit a router on your own outcomes.",
