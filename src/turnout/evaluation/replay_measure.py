@@ -82,6 +82,8 @@ def sweep(replay: Replay, stored: StoredPredictions, steps: int) -> list[float]:
         stored: its predictions.
         steps: how many settings, at least 2.
     """
+    if len(replay.candidates) == 1:
+        return [0.0]
     if replay.policy_name() != "threshold":
         return [float(f"{t:.4g}") for t in np.linspace(0.0, 1.0, steps)]
     rate = _win_rates(stored, replay)
@@ -264,9 +266,14 @@ def _pool_notes(stored: StoredPredictions, replay: Replay) -> list[str]:
     unserved = int((stored.out[:, replay.columns]).all(axis=1).sum())
     if unserved:
         found.append(f"{unserved:,} prompts that no candidate of this pool can serve")
-    unpriced = [c.name for c in replay.candidates if c.price is None]
-    if unpriced and np.isfinite(replay.cost_picousd).any():
-        found.append(f"no price is known for {', '.join(unpriced)}: costs are as recorded")
+    for kind, known in (("as recorded", True), ("unknown; give --price MODEL=IN,OUT", False)):
+        named = [
+            c.name
+            for j, c in enumerate(replay.candidates)
+            if c.price is None and np.isfinite(replay.cost_picousd[:, j]).any() == known
+        ]
+        if named:
+            found.append(f"no price is known for {', '.join(named)}: costs are {kind}")
     return found
 
 
