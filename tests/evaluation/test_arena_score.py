@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from planted import planted_prompts
 from turnout.data.table import build_table
 from turnout.errors import DataError, InputError
+from turnout.evaluation.choices import arena_score
 from turnout.evaluation.routerarena import (
     ArenaEntry,
     ArenaQuery,
@@ -25,7 +26,7 @@ from turnout.evaluation.routerarena import (
     require_valid,
     write_json,
 )
-from turnout.evaluation.routerarena_score import ArenaScore, arena_score, graded, score
+from turnout.evaluation.routerarena_score import ArenaScore, graded, score
 from turnout.types import Outcome
 
 QUERIES = [

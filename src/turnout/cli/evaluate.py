@@ -32,13 +32,14 @@ from turnout.routers.base import Router
     "--benchmark",
     default="outcomes",
     show_default=True,
-    help="routellm-mmlu, routellm-gsm8k, routellm-mtbench, outcomes, or a plug-in's.",
+    help="outcomes, routellm-mmlu, routellm-gsm8k, routellm-mtbench, routerbench, routerarena, "
+    "llmrouter, llmrouterbench, or a plug-in's (docs/reference/benchmarks.md).",
 )
 @click.option(
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="The benchmark's folder (RouteLLM's routellm/evals), or your outcomes as JSONL.",
+    help="The benchmark's folder or file, or your outcomes as JSONL, CSV or Parquet.",
 )
 @click.option(
     "--routers",

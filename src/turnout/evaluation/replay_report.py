@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from turnout.evaluation.intervals import Estimate
-from turnout.evaluation.report import align, json_estimate, json_interval, json_number
+from turnout.evaluation.tables import align, json_estimate, json_interval, json_number
 from turnout.types import Price
 
 ALWAYS: Final = "always "

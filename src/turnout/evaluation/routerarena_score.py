@@ -5,19 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 
 from turnout.data.table import OutcomeTable
 from turnout.errors import InputError
+from turnout.evaluation.choices import arena_score
 from turnout.evaluation.intervals import REPLICATES, Estimate, Resampler, percentile_interval
-from turnout.evaluation.metrics import Vector
 from turnout.evaluation.routerarena import ArenaEntry
-
-ARENA_BETA: Final = 0.1
-ARENA_USD: Final = (0.0044, 200.0)
-"""Cost of 1,000 queries at which the cost term is 1, and 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,26 +33,6 @@ class ArenaScore:
     """Of queries answered fully by the model chosen: how often it was the cheapest such model."""
     optimal_cost: float | None = None
     """On those: cost of the cheapest such model over that of the model chosen."""
-
-
-def arena_score(quality: Vector, cost_usd: Vector, *, beta: float = ARENA_BETA) -> Vector:
-    """RouterArena's S = (1 + b) A C / (b A + C), nearly accuracy alone at b = 0.1.
-
-    C = (log2 c_max - log2 c) / (log2 c_max - log2 c_min), c in USD per 1,000 queries, clamped.
-
-    Args:
-        quality: (k,) mean accuracy A in [0, 1].
-        cost_usd: (k,) mean cost of a query.
-        beta: weight of cost.
-    """
-    least, most = ARENA_USD
-    usd = np.clip(np.asarray(cost_usd) * 1000.0, least, most)
-    cheap = (math.log2(most) - np.log2(usd)) / (math.log2(most) - math.log2(least))
-    accuracy = np.asarray(quality, dtype=np.float64)
-    below = beta * accuracy + cheap
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = (1.0 + beta) * accuracy * cheap / below
-    return np.asarray(np.where(below > 0, found, 0.0))
 
 
 def graded(entries: Sequence[ArenaEntry], table: OutcomeTable) -> list[ArenaEntry]:
