@@ -158,6 +158,9 @@ def test_outcomes_join_recorded_decisions(run: Run, outcomes: Path, tmp_path: Pa
         (["--threshold", "1.5"], "threshold: 1.5"),
         (["--artifact", "x"], "leave it out"),
         (["--router", "mf"], "predictions of blend"),
+        (["--price", "gpt-4=1,2", "--price", "gpt-4=1,3"], "price: 'gpt-4' .*one price for each"),
+        (["--prices", "twice.yaml"], "twice.yaml: 'gpt-4' .*one price for each"),
+        (["--prices", "twice.csv"], "twice.csv: 'gpt-4' .*one price for each"),
         (["--prices", "absent.yaml"], "absent.yaml.*cannot be read"),
         (["--prices", "bad.yaml"], "bad.yaml gpt-4 output_usd: None .*USD per million"),
         (["--prices", "bad.csv"], "bad.csv:2 gpt-4 input_usd: 'free'"),
@@ -173,6 +176,8 @@ def test_what_cannot_be_used_is_named(
     for name, text in (
         ("bad.yaml", "gpt-4: {input_usd: 1}"),
         ("bad.csv", "model,input_usd,output_usd\ngpt-4,free,1\n"),
+        ("twice.yaml", "gpt-4: {input_usd: 1, output_usd: 1}\n" * 2),
+        ("twice.csv", "model,input_usd,output_usd\ngpt-4,1,1\ngpt-4,1,2\n"),
         ("nameless.csv", "model,input_usd,output_usd\n,1,1\n"),
         ("list.json", "[1]"),
         ("others.json", '{"gpt-9": {"input_usd": 1, "output_usd": 1}}'),

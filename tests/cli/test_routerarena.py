@@ -97,6 +97,7 @@ def test_decisions_are_those_of_turnout_route(home: Path) -> None:
         (["check", "p.json", "--queries", "router_data.json", "--models", "gpt-4o"], "39 problems"),
         (["score", "p.json"], "no entry has one"),
         (["predict", "router_data.json", "--out", "sub", "--threshold", "2"], "threshold: 2.0"),
+        (["predict", "router_data.json", "--out", "sub", "--name", "../x"], "name: '../x'"),
         (["predict", "outcomes.jsonl", "--out", "sub"], "outcomes.jsonl:1 global index"),
     ],
 )

@@ -141,6 +141,10 @@ def test_a_valid_submission_has_every_query_once_and_models_of_the_pool() -> Non
     [
         (lambda e: e.pop(), "AIME_39: the query has no entry"),
         (lambda e: e.append(e[0]), r"entry 41 \(AIME_0\): entry 1 has this index too"),
+        (
+            lambda e: e.extend(optimality_entries(e[:1], ["AIME_0"], MODELS) * 2),
+            r"entry 42 \(AIME_0\): entry 41 has this index too",
+        ),
         (lambda e: e.insert(0, replace(e[0], index="X_1")), r"entry 1 \(X_1\): this index is not"),
         (
             lambda e: e.insert(5, replace(e.pop(5), model="gpt-9")),

@@ -155,6 +155,25 @@ def test_a_quality_by_place_in_the_pool_is_told_when_the_pool_changes(
     assert not any("rest on their place" in note for note in report.notes)
 
 
+def test_prompts_that_nobody_can_serve_are_told_and_count_in_no_mean(
+    stored: StoredPredictions,
+) -> None:
+    out = stored.out.copy()
+    out[:7, 1:] = True
+    narrow = replace(stored, out=out)
+    replay = Replay(narrow, models=["medium", "small"])
+    report = replay_report(narrow, replay, [0.5], replicates=50)
+    row = report.row("threshold 0.5")
+    assert row.unserved == 7
+    assert sum(row.share.values()) == pytest.approx((N - 7) / N)
+    served = replay.chosen(replay.cost_picousd, replay.decide(0.5))[7:]
+    assert row.expected_cost_usd == pytest.approx(served.mean() / PICO)
+    assert report.measured_prompts == N - 7
+    assert row.measured_quality is not None
+    assert np.isfinite(row.measured_quality.value)
+    assert "7 prompts that no candidate of this pool can serve" in report.notes
+
+
 def test_json_and_text_say_the_same(stored: StoredPredictions) -> None:
     report = replay_report(stored, Replay(stored, prices=CHEAP), [0.25], replicates=50)
     found = json.loads(report.to_json())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import yaml
@@ -25,6 +25,8 @@ from turnout.evaluation.replay_measure import replay_report, sweep
 from turnout.evaluation.replay_predictions import StoredPredictions
 from turnout.knobs import HasReference
 from turnout.types import Price
+
+P = TypeVar("P")
 
 SWEEP = 11
 """Settings that are tried where none is named."""
@@ -190,7 +192,7 @@ def _prices(
         kept = [name for name in names if name not in found]
         note = f"{file.name} prices {len(found)} of {len(names)} models"
         note += f"; {', '.join(kept)} keep theirs" if kept else ""
-    return found | dict(read_price(text, names) for text in given), note
+    return found | _once("price", [read_price(text, names) for text in given]), note
 
 
 def _price_list(file: Path) -> dict[str, Price]:
@@ -200,17 +202,32 @@ def _price_list(file: Path) -> dict[str, Price]:
         DataError: it cannot be read, or a model has no price in it; file, model and value are named.
     """
     if file.suffix.lower() in CSV_SUFFIXES:
-        return dict(
-            _listed(f"{at(file, line)}", row.get("model"), row) for line, row in read_rows(file)
-        )
+        rows = [_listed(at(file, line), row.get("model"), row) for line, row in read_rows(file)]
+        return _once(file.name, rows)
     try:
-        stated = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        stated, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         why = str(error).partition("\n")[0]
         raise DataError("prices", str(file), f"it cannot be read as YAML or JSON: {why}") from None
     if not isinstance(stated, dict) or not stated:
         raise DataError("prices", str(file), "give MODEL: {input_usd: …, output_usd: …}")
+    if isinstance(node, yaml.MappingNode):  # a key that stands twice is lost in `stated`
+        _once(file.name, [(str(key.value), None) for key, _ in node.value])
     return dict(_listed(file.name, name, about) for name, about in stated.items())
+
+
+def _once(where: str, prices: Sequence[tuple[str, P]]) -> dict[str, P]:
+    """Prices by model.
+
+    Raises:
+        InputError: a model has two.
+    """
+    names = [name for name, _ in prices]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(where, name, "give one price for each model")
+    return dict(prices)
 
 
 def _listed(where: str, name: object, about: Any) -> tuple[str, Price]:

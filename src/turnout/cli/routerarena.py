@@ -92,6 +92,8 @@ def predict(
         config=config,
     )
     engine.check()
+    if not name.strip() or Path(name).name != name:
+        raise InputError("name", name, "give a name that a file can have")
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         raise InputError("threshold", threshold, "give a number from 0 to 1")
     spec = (

@@ -128,7 +128,7 @@ class _Meter:
                 c.name: float((index == j).sum() / total)
                 for j, c in enumerate(self.replay.candidates)
             },
-            expected_cost_usd=_mean(self.replay.chosen(self.replay.cost_picousd, index)) / PICO,
+            expected_cost_usd=self._cost(index),
             expected_quality=_known_mean(self.replay.chosen(self.replay.quality, index)),
             kept_cost_usd=math.nan if base is None else self._kept_cost(base),
             changed=0 if base is None else int((now != base).sum()),
@@ -143,7 +143,8 @@ class _Meter:
         if outcomes is None:
             return list(rows)
         score = outcomes.score[:, self.replay.columns]
-        complete: NDArray[np.bool_] = np.asarray(np.isfinite(score).all(axis=1))
+        served = ~self.stored.out[:, self.replay.columns].all(axis=1)
+        complete: NDArray[np.bool_] = np.asarray(np.isfinite(score).all(axis=1) & served)
         self.measured_prompts = int(complete.sum())
         if self.measured_prompts < LEAST_MEASURED:
             self.notes.append(
@@ -202,7 +203,14 @@ class _Meter:
         place = np.full(len(self.stored.names), NOBODY, dtype=np.intp)
         place[self.replay.columns] = np.arange(len(self.replay.columns))
         index = np.where(base == NOBODY, NOBODY, place[np.maximum(base, 0)])
-        return _mean(self.replay.chosen(self.replay.cost_picousd, index)) / PICO
+        if ((index == NOBODY) & (base != NOBODY)).any():
+            return math.nan
+        return self._cost(index)
+
+    def _cost(self, index: Index) -> float:
+        """Mean expected cost of the requests that are served; NaN where one is unknown."""
+        cost = self.replay.chosen(self.replay.cost_picousd, index)[index != NOBODY]
+        return float(cost.mean()) / PICO if len(cost) else math.nan
 
 
 def _estimates(
@@ -279,11 +287,6 @@ def _pool_notes(stored: StoredPredictions, replay: Replay) -> list[str]:
 
 def _name(threshold: float | None) -> str:
     return "as recorded" if threshold is None else f"threshold {threshold:g}"
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    """NaN where one is unknown."""
-    return float(values.mean()) if len(values) else math.nan
 
 
 def _known_mean(values: NDArray[np.float64]) -> float:

@@ -140,7 +140,7 @@ def check(
     Every query has one entry with its own prompt, and a model of the pool.
     """
     prompts = {query.index: query.prompt for query in queries}
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, str], int] = {}
     found = []
     for number, entry in enumerate(entries, start=1):
         where = f"entry {number} ({entry.index})"
@@ -151,11 +151,11 @@ def check(
             found.append(f"{where}: its prompt is not that of the query list")
         if entry.model not in models:
             found.append(f"{where}: {entry.model!r} is not in the pool: {', '.join(models)}")
-        if not entry.for_optimality:
-            if entry.index in seen:
-                found.append(f"{where}: entry {seen[entry.index]} has this index too")
-            seen.setdefault(entry.index, number)
-    missing = [query.index for query in queries if query.index not in seen]
+        # A query has one entry, and one for optimality of each other model.
+        key = (entry.index, entry.model if entry.for_optimality else "")
+        if seen.setdefault(key, number) != number:
+            found.append(f"{where}: entry {seen[key]} has this index too")
+    missing = [query.index for query in queries if (query.index, "") not in seen]
     found += [f"{index}: the query has no entry" for index in missing]
     return found
 
