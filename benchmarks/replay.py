@@ -15,7 +15,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
-import json
 import resource
 import tempfile
 import time
@@ -65,7 +64,19 @@ def main() -> None:
     options = parser.parse_args()
     router = open_router(options.router)
     queries = [Query.of(text) for text in prompts(150, options.live)]
-    found = {}
+    print(
+        f"Deciding {options.rows:,} stored predictions of {options.router} again, CPU s of one thread\n"
+    )
+    columns = (
+        "pool",
+        "read",
+        "new prices",
+        "threshold",
+        "bytes a row",
+        "live us a row",
+        "times less",
+    )
+    print(("{:14}" + "{:>14}" * 6).format(*columns))
     for label, names in POOLS.items():
         candidates = tuple(
             Candidate(name=name, price=Price.per_million(*PRICES[name])) for name in names
@@ -91,17 +102,12 @@ def main() -> None:
                 replay.decide(float(threshold))
             further = (time.process_time() - first) / 5
         whole_us = (first - start) / options.rows * 1e6
-        found[label] = {
-            "rows": options.rows,
-            "read_s": round(loaded - start, 3),
-            "new_prices_s": round(first - loaded, 3),
-            "further_threshold_s": round(further, 3),
-            "bytes_a_row": round(size / options.rows, 1),
-            "live_us_a_row": round(live_us, 1),
-            "live_over_replay": round(live_us / whole_us),
-        }
+        times = f"{loaded - start:14.3f}{first - loaded:14.3f}{further:14.3f}"
+        print(
+            f"{label:14}{times}{size / options.rows:14.1f}{live_us:14.1f}{live_us / whole_us:14.0f}"
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"router": options.router, **found, "peak_mb": round(peak)}, indent=2))
+    print(f"\npeak memory {peak:.0f} MB; new prices: one setting, threshold: each further one")
 
 
 if __name__ == "__main__":
