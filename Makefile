@@ -22,6 +22,7 @@ check: $(VENV)/installed-check ## Lint, format, types, layers
 
 bench: $(VENV)/installed-test ## Decision time, import time and size, as ratios to baselines
 	$(BIN)/python benchmarks/decision.py
+	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/wire.py
 

@@ -435,6 +435,7 @@ def timing() -> str:
     here = Path(__file__).parent
     runs = [
         [sys.executable, str(here / "decision.py")],
+        [sys.executable, str(here / "replay.py")],
         [sys.executable, str(here / "footprint.py"), "--environment"],
     ]
     texts = [subprocess.run(r, capture_output=True, check=True, text=True).stdout for r in runs]

@@ -15,12 +15,16 @@ import pytest
 from click.testing import CliRunner
 
 from planted import SUCCESS, planted_prompts
+from turnout.artifacts.opening import open_router
 from turnout.cli import cli
+from turnout.evaluation.benchmarks import open_benchmark
+from turnout.evaluation.replay_folder import predict_benchmark, save
 from turnout.settings import MINIMAL
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 ELSEWHERE = {"serve"}
+ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
 PYTHON_ELSEWHERE = {"controller.md"}
 
 
@@ -28,7 +32,8 @@ def commands(page: Path) -> list[list[str]]:
     """The `turnout` commands of a page, in order, without their comments."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     found = re.findall(
-        r"^(?:    |\$ )?turnout ((?:audit|route|train|learn|models|calibrate|evaluate|demo)\b.*)$",
+        r"^(?:    |\$ )?turnout ((?:audit|route|train|learn|models|calibrate|evaluate|replay|"
+        r"routerarena|demo)\b.*)$",
         text,
         re.M,
     )
@@ -64,8 +69,20 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "labelled.jsonl").write_text(
         "\n".join(map(json.dumps, labelled[:100])), encoding="utf-8"
     )
+    (home / "prices.yaml").write_text("gpt-4: {input_usd: 2, output_usd: 8}\n", encoding="utf-8")
+    queries = [{"global index": f"AIME_{i}", "prompt_formatted": p} for i, p in enumerate(rng_free)]
+    for name, count in (("router_data", 200), ("router_data_10", 20), ("router_robustness", 10)):
+        text = json.dumps(queries[:count])
+        (home / f"{name}.json").write_text(text, encoding="utf-8")
+    graded = [f'"{p}",{m},{i % 2},0.001' for i, p in enumerate(rng_free) for m in ARENA_POOL]
+    text = "\n".join(["prompt,model,score,cost_usd", *graded])
+    (home / "outcomes.csv").write_text(text, encoding="utf-8")
     (home / "turnout.yaml").write_text(MINIMAL, encoding="utf-8")
     (home / "prompts.txt").write_text("\n".join(rng_free[:200]), encoding="utf-8")
+    kept = predict_benchmark(
+        open_router("blend"), open_benchmark("outcomes", home / "outcomes.jsonl")
+    )
+    save(kept, home / "kept" / "blend")
     return home
 
 
@@ -87,7 +104,12 @@ def test_the_commands_of_the_pages_run(workplace: Path, monkeypatch: pytest.Monk
                 continue
             if "1500" in arguments:  # more labels than this folder has
                 arguments[arguments.index("1500")] = "200"
+            target = None
+            if ">" in arguments:  # as a shell does
+                arguments, target = arguments[: arguments.index(">")], arguments[-1]
             result = runner.invoke(cli, arguments)
+            if target is not None:
+                Path(target).write_text(result.stdout, encoding="utf-8")
             assert result.exit_code == 0, (page.name, arguments, result.output, result.exception)
 
 

@@ -34,13 +34,14 @@ from turnout.routers.learning import LearningRouter
     "--benchmark",
     default="outcomes",
     show_default=True,
-    help="routellm-mmlu, routellm-gsm8k, routellm-mtbench, outcomes, or a plug-in's.",
+    help="outcomes, routellm-mmlu, routellm-gsm8k, routellm-mtbench, routerbench, routerarena, "
+    "llmrouter, llmrouterbench, or a plug-in's (docs/reference/benchmarks.md).",
 )
 @click.option(
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="The benchmark's folder (RouteLLM's routellm/evals), or your outcomes as JSONL.",
+    help="The benchmark's folder or file, or your outcomes as JSONL, CSV or Parquet.",
 )
 @click.option(
     "--routers",
@@ -115,6 +116,11 @@ from turnout.routers.learning import LearningRouter
     show_default=True,
     help="Bootstrap replicates of the intervals.",
 )
+@click.option(
+    "--save-predictions",
+    type=click.Path(path_type=Path),
+    help="Write each router's predictions into a folder here, for `turnout replay`.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 def evaluate(
     benchmark: str,
@@ -134,6 +140,7 @@ def evaluate(
     limit: int | None,
     seed: int,
     replicates: int,
+    save_predictions: Path | None,
     as_json: bool,
 ) -> None:
     """Measure routers beside random, prompt length, every model alone, and the oracle.
@@ -148,6 +155,8 @@ def evaluate(
         found = replace(found, notes=(*found.notes, _seen_by(artifact, data, benchmark)))
     if artifact is None and opened:
         found = replace(found, notes=(*found.notes, *_seen_by_shipped(opened, found)))
+    if save_predictions is not None:
+        _save(found, opened, save_predictions)
     found, extra = in_domain(found, names, labels=labels, folds=folds, seed=seed)
     report = measure(
         found,
@@ -169,6 +178,18 @@ def evaluate(
     click.echo(report.to_json() if as_json else report.to_text(), nl=False)
     for line in write(report, out) if out is not None else ():
         click.echo(line, err=True)
+
+
+def _save(benchmark: Benchmark, opened: Mapping[str, Router], folder: Path) -> None:
+    """Write the predictions of each router, on all prompts of the benchmark."""
+    from turnout.evaluation.replay_folder import predict_benchmark, save
+
+    if not opened:
+        remedy = "name a router to predict with; those that --labels or --folds fit are not kept"
+        raise InputError("save_predictions", str(folder), remedy)
+    for name, router in opened.items():
+        save(predict_benchmark(router, benchmark), folder / name)
+        click.echo(f"wrote predictions to {folder / name}", err=True)
 
 
 def in_domain(

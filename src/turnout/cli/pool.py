@@ -104,7 +104,7 @@ def make_pool(*, strong: str, weak: str, models: Sequence[str], prices: Sequence
             raise InputError("models", name, "give the name of a model")
         if names.count(name) > 1:
             raise InputError("models", name, "name each candidate once")
-    given = dict(_price(text, names) for text in prices)
+    given = dict(read_price(text, names) for text in prices)
     return Pool(candidates=tuple(_candidate(n, given.get(n)) for n in names), default=names[0])
 
 
@@ -164,7 +164,12 @@ def _refuse_without_effect(options: Sequence[str], remedy: str) -> None:
             raise InputError(name.removesuffix("s"), context.params[name], remedy)
 
 
-def _price(text: str, names: Sequence[str]) -> tuple[str, Price]:
+def read_price(text: str, names: Sequence[str]) -> tuple[str, Price]:
+    """`MODEL=IN,OUT`, in USD per million tokens, of one of these candidates.
+
+    Raises:
+        InputError: it is not, or not a price.
+    """
     name, _, numbers = text.rpartition("=")
     if name not in names:
         raise InputError("price", text, f"give MODEL=IN,OUT for one of {', '.join(names)}")
