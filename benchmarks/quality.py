@@ -48,7 +48,16 @@ difference to the rule "longer prompts to the strong model".
 """
 
 
-SECTIONS = ("transfer", "mmlu", "gsm8k", "nine", "routerbench", "every", "timing")
+SECTIONS = (
+    "transfer",
+    "mmlu",
+    "gsm8k",
+    "nine",
+    "routerbench",
+    "every",
+    "certificates",
+    "timing",
+)
 
 
 SETS = {"LLMRouter-9": "llmrouter_uiuc", "RouterBench": "routerbench"}
@@ -89,6 +98,14 @@ def make_section(name: str, args: argparse.Namespace) -> str:
         return every(
             data / "outcomes", args.routers, args.set or list(SETS), args.out.with_suffix(".json")
         )
+    if name == "certificates":
+        from certificates import section  # which reads this page's sections
+
+        text, rows = section(data, 1000)
+        args.out.with_name("certificates.json").write_text(
+            json.dumps(rows, indent=1) + "\n", "utf-8"
+        )
+        return text
     if name == "transfer":
         return transfer({b: open_benchmark(b, data / "routellm") for b in ROUTELLM})
     if name in ("mmlu", "gsm8k"):

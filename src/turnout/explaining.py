@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.calibration.watch import Watch
 from turnout.names import RouteSpec
 from turnout.policies.base import Choice
 from turnout.pricing import expected_cost_picousd
@@ -45,6 +46,7 @@ def routed_decision(
     *,
     decision_id: str,
     explored: Explored | None,
+    certificate: str | None,
     excluded: Mapping[str, str],
     elapsed_us: int,
 ) -> Decision:
@@ -57,6 +59,7 @@ def routed_decision(
         spec: the route that was asked for.
         decision_id: a new one.
         explored: what exploring made of the choice; None where nothing explores.
+        certificate: id of the one that covers this choice; None where none does.
         excluded: candidates that constraints put out, and why.
         elapsed_us: what deciding took.
     """
@@ -69,7 +72,7 @@ def routed_decision(
             f"explored, as {explored.share:.3g} of requests are; "
             f"{names[index]} was the choice: {reason}"
         )
-        index = explored.index
+        index, certificate = explored.index, None
     return Decision(
         id=decision_id,
         router=spec.router,
@@ -86,6 +89,7 @@ def routed_decision(
         basis=dict(zip(names, prediction.basis, strict=False)),
         excluded=dict(excluded),
         artifact=routed.router.fingerprint,
+        certificate=certificate,
         notes=(*query.notes, *prediction.notes[i : i + 1]),
         elapsed_us=elapsed_us,
     )
@@ -144,6 +148,43 @@ def unpredicted_decision(
         expected_cost_picousd=_expected(query, candidate),
         excluded=dict(excluded),
         fallback=error is not None,
+        notes=query.notes,
+        elapsed_us=elapsed_us,
+    )
+
+
+def withheld_decision(
+    query: Query,
+    candidate: Candidate,
+    spec: RouteSpec,
+    watch: Watch,
+    *,
+    decision_id: str,
+    excluded: Mapping[str, str],
+    elapsed_us: int,
+) -> Decision:
+    """The decision where the route's certificate no longer holds: the safe model serves.
+
+    Args:
+        query: what is asked.
+        candidate: who serves.
+        spec: the route that was asked for.
+        watch: of the certificate that was revoked.
+        decision_id: a new one.
+        excluded: candidates that constraints put out, and why.
+        elapsed_us: what deciding took.
+    """
+    reason = f"certificate {watch.id} is revoked, {candidate.name} serves: {watch.revoked}"
+    return Decision(
+        id=decision_id,
+        router=spec.router,
+        policy="certificate",
+        attempts=(Attempt(candidate=candidate.name, reason=reason),),
+        code="certificate_revoked",
+        reason=reason,
+        threshold=spec.threshold,
+        expected_cost_picousd=_expected(query, candidate),
+        excluded=dict(excluded),
         notes=query.notes,
         elapsed_us=elapsed_us,
     )

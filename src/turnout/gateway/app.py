@@ -85,9 +85,14 @@ class _Gateway:
     async def readyz(self, request: Request) -> Response:  # noqa: ARG002
         if self.chat is None or self.problem is not None:
             return _json({"status": "not ready", "problem": self.problem}, 503)
-        routers = sorted(self.chat.engine.routers)
+        engine = self.chat.engine
         return _json(
-            {"status": "ready", "routers": routers, "fallbacks": self.chat.engine.fallbacks}
+            {
+                "status": "ready",
+                "routers": sorted(engine.routers),
+                "fallbacks": engine.fallbacks,
+                "certificates": engine.certificates(),
+            }
         )
 
 
