@@ -171,7 +171,7 @@ class Certificate:
             ("data", f"{self.source} {self.data[:16]}"),
             ("artifact", f"{self.artifact or 'none'}, encoder {(self.encoder or 'none')[:16]}"),
             ("watched", f"strong calls between {self.watched.share_low:.1%} and "
-                        f"{self.watched.share_high:.1%}, and the {self.watched.score}; a false "
+                        f"{self.watched.share_high:.1%}, and the {self.watched.score}; false "
                         f"alarm in at most {self.watched.false_alarm:.2%} of certificates"),
         ]  # fmt: skip
         lines += [("note", note) for note in self.notes]
