@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -423,6 +424,17 @@ def test_operating_points_are_worked_out_once_for_all_thresholds() -> None:
 
 
 @dataclass
+class Sleeping(Length):
+    """Fails after a while, as a judge does whose server is late."""
+
+    seconds: float = 0.02
+
+    def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
+        time.sleep(self.seconds)
+        raise RouterError("too late")
+
+
+@dataclass
 class Slow(Length):
     """Says that it takes long."""
 
@@ -457,6 +469,17 @@ def test_where_the_fallback_fails_too_the_default_serves() -> None:
     made = engine.decide(Query.of("broken"), RouteSpec("judge", 0.1))
     assert (made.model, made.code, made.fallback) == ("large", "router_failed", True)
     assert any("router judge failed" in note for note in made.notes)
+    assert engine.fallbacks == 1  # one decision, though two routers failed
+
+
+@pytest.mark.parametrize("text", ["broken", "brok"])
+def test_the_time_of_a_fallback_counts_the_router_that_failed(text: str) -> None:
+    slow = Sleeping(name="judge")
+    both = {"judge": slow, "spare": Length(name="spare")}
+    engine = Engine(TWO, both, fallbacks={"judge": RouteSpec("spare", 0.5)})
+    made = engine.decide(Query.of(text), RouteSpec("judge", 0.1))
+    assert made.fallback
+    assert made.elapsed_us >= slow.seconds * 1e6
 
 
 def test_a_fallback_must_exist_and_have_none_of_its_own() -> None:

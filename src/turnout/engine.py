@@ -35,6 +35,7 @@ from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.base import Policy
 from turnout.policies.constraints import exclusions
 from turnout.policies.explore import DRAWS, Explore
+from turnout.pricing import arm_output_tokens, cost_of_tokens_picousd
 from turnout.routers.base import Learns, Router, Samples
 from turnout.types import Candidate, Decision, Outcome, Pool, Prediction, Query
 
@@ -87,7 +88,8 @@ class Engine:
         self._knobs = Knobs(pool, self.routers)
         self._lock = threading.Lock()
         self.fallbacks = 0
-        """Decisions in which a router failed, and a fallback route or the default decided."""
+        """Decisions in which a router failed, and a fallback route or the default decided; one where
+        both failed counts once."""
 
     def check(self) -> None:
         """Raise what routing would raise later: unknown candidates, missing prices or outcomes.
@@ -210,8 +212,11 @@ class Engine:
         candidates: Sequence[Candidate],
         spec: RouteSpec,
         excluded: Sequence[Mapping[str, str]],
+        *,
+        since: int | None = None,
     ) -> list[Decision]:
-        start = time.perf_counter_ns()
+        """`since`: when a router began that failed before this one; that failure is counted."""
+        start = time.perf_counter_ns() if since is None else since
         if len(candidates) == 1:
             return [
                 unpredicted_decision(
@@ -230,8 +235,9 @@ class Engine:
         try:
             routed = self._route(queries, candidates, spec)
         except Exception as error:  # noqa: BLE001 - a router's failure must not fail the request
-            with self._lock:
-                self.fallbacks += len(queries)
+            if since is None:
+                with self._lock:
+                    self.fallbacks += len(queries)
             # Not the message: an error that is not ours may quote the prompt.
             stand_in = self._fallback_routes.get(spec.router)
             log.error(
@@ -244,7 +250,7 @@ class Engine:
                 "".join(traceback.format_tb(error.__traceback__)),
             )
             if stand_in is not None:
-                return self._stand_in(queries, candidates, spec, stand_in, excluded, error)
+                return self._stand_in(queries, candidates, spec, stand_in, excluded, error, start)
             return [
                 unpredicted_decision(
                     query,
@@ -324,10 +330,11 @@ class Engine:
         spec: RouteSpec,
         excluded: Sequence[Mapping[str, str]],
         error: Exception,
+        start: int,
     ) -> list[Decision]:
         """The decisions of the fallback route, which say what failed and who decided instead."""
         note = f"router {failed.router} failed, {format_route(spec)} decided: {error}"
-        made = self._decide_group(queries, candidates, spec, excluded)
+        made = self._decide_group(queries, candidates, spec, excluded, since=start)
         return [replace(d, fallback=True, notes=(*d.notes, note)) for d in made]
 
     def _route(
@@ -343,10 +350,13 @@ class Engine:
             )
         if not np.isfinite(prediction.quality).all():
             raise RouterError(f"router {spec.router} predicted a quality that is not a number")
-        cost = self.cost_picousd(spec.router, queries, candidates, prediction)
+        lengths = arm_output_tokens(queries, candidates, prediction)
+        tokens_in = np.asarray([q.input_tokens for q in queries], dtype=np.float64)
+        cost = cost_of_tokens_picousd(tokens_in, lengths, candidates)
+        cost = self._knobs.priced(spec.router, candidates, cost)
         policy = self.policy(spec, candidates)
         choice = policy.choose(prediction, candidates, cost)
-        return Routed(router, prediction, cost, policy.name, choice)
+        return Routed(router, prediction, cost, policy.name, choice, lengths)
 
     def cost_picousd(
         self,

@@ -11,6 +11,7 @@
     ├── ArtifactError                  an artifact that is missing, corrupt or does not fit
     ├── NotCertifiedError              no operating point is shown to keep a promise
     ├── NoCandidateError               constraints leave no candidate for this request
+    ├── UnavailableError               every target that could serve is failing
     ├── MissingExtraError (ImportError) an optional dependency is not installed
     ├── RouterError                    a router could not predict; the default candidate serves
     └── UpstreamError                  an upstream answered with an error, or not at all
@@ -125,6 +126,19 @@ class NoCandidateError(TurnoutError):
         )
 
 
+class UnavailableError(TurnoutError):
+    """Every target that could serve is failing, and was not called; `retry_after_s` says when next."""
+
+    code = "upstream_unavailable"
+
+    def __init__(self, candidates: Iterable[str], *, retry_after_s: float) -> None:
+        self.candidates, self.retry_after_s = tuple(candidates), retry_after_s
+        super().__init__(
+            f"{', '.join(self.candidates)}: every upstream that could serve this request is failing; "
+            f"try again in {max(1, round(retry_after_s))} s"
+        )
+
+
 class MissingExtraError(TurnoutError, ImportError):
     """An optional dependency is not installed."""
 
@@ -145,6 +159,8 @@ class UpstreamError(TurnoutError):
     """An upstream answered with an error (`status` set) or could not be reached (`status` None).
 
     `body` and `headers` are the upstream's own, so that a caller can pass them on unchanged.
+    `phase` says how far the call came: `connect`, `first_byte`, `idle` (a body that fell silent) or
+    `answer`.
     """
 
     code = "upstream_error"
@@ -157,8 +173,13 @@ class UpstreamError(TurnoutError):
         status: int | None = None,
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
+        phase: str = "answer",
+        tls: bool = False,
     ) -> None:
         self.candidate, self.status, self.body = candidate, status, body
+        self.phase = phase
+        if tls:
+            self.code = "upstream_tls"
         self.headers = dict(headers or {})
         super().__init__(message)
 

@@ -14,7 +14,7 @@ import uvicorn
 from turnout.cli.serve import bound
 from turnout.engine import Engine
 from turnout.errors import UnknownNameError
-from turnout.gateway.app import create_app
+from turnout.gateway.app import Gateway, create_app
 from turnout.gateway.building import build_pool
 from turnout.providers.fake import FakeUpstream, create_fake_app
 from turnout.settings import Settings, parse_settings
@@ -96,6 +96,7 @@ candidates:
 routers: {{length: {{}}, broken: {{}}, nan: {{}}}}
 auto: router-length-0.5
 max_body_bytes: 2000000
+resilience: {{retries: 0, breaker_failures: 100000, breaker_share: 1}}
 """
 
 
@@ -144,6 +145,7 @@ class Deployment:
     url: str
     upstream: FakeUpstream
     engine: Engine
+    app: Gateway
 
 
 @contextmanager
@@ -152,5 +154,6 @@ def deployment(timeout_s: float = 30.0, **changes: Any) -> Iterator[Deployment]:
     with serving(upstream) as upstream_url:
         settings = make_settings(upstream_url, timeout_s, **changes)
         engine = make_engine(settings)
-        with serving(create_app(settings, engine=engine)) as url:
-            yield Deployment(url, upstream, engine)
+        app = create_app(settings, engine=engine)
+        with serving(app) as url:
+            yield Deployment(url, upstream, engine, app)

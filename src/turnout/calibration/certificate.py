@@ -172,7 +172,7 @@ class Certificate:
             ("artifact", f"{self.artifact or 'none'}, encoder {(self.encoder or 'none')[:16]}"),
             ("watched", f"strong calls between {self.watched.share_low:.1%} and "
                         f"{self.watched.share_high:.1%}, and the {self.watched.score}; false "
-                        f"alarm in at most {self.watched.false_alarm:.2%} of certificates"),
+                        f"alarms: at most {100 * self.watched.false_alarm:g}%"),
         ]  # fmt: skip
         lines += [("note", note) for note in self.notes]
         return "\n".join([self.route, *(f"  {name:<14} {what}" for name, what in lines)])
