@@ -1,6 +1,6 @@
 """Do certificates keep their promise, and what do they spare? Redraws of recorded outcomes.
 
-    python benchmarks/certificates.py --data folder [--draws 1000]
+    python benchmarks/certificates.py --data folder [--draws 1000] [--only mmlu-transfer]
 
 The folder holds `routellm/` and `outcomes/` as for benchmarks/quality.py. A file of outcomes, one
 prompt of each group of near-duplicates, is taken for the whole traffic, so that the true loss of every
@@ -13,8 +13,9 @@ by each rule, and its true loss is compared with the promise.
   has noise of its own, the more the smaller it is.
 
 No prediction and no order of steps comes from the drawn outcomes: *transfer* rows use the shipped
-`blend` and its own reference; *in-domain* rows are predicted by `blend` fitted on the other four folds of
-the file, with steps at hundredths of those predictions; the N-model sets are predicted by a `blend`
+`blend` and its own reference; *in-domain* rows are predicted by `blend` fitted on other prompts of the
+file (GSM8K: the other four folds; MMLU: 3,000 labels by whole groups, which are not redrawn), with steps
+at hundredths of those predictions; the N-model sets are predicted by a `blend`
 fitted on one half (by whole groups), whose reference gives the operating points, and redrawn from the
 other half. Writes docs/certificates.json and the section `certificates` of docs/benchmarks.md.
 """
@@ -23,8 +24,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ from turnout.calibration.evidence import Evidence
 from turnout.calibration.promises import Facts, Promise
 from turnout.certifying import Trial
 from turnout.data.groups import group_holdout
-from turnout.evaluation.benchmarks import Benchmark, open_benchmark
+from turnout.evaluation.benchmarks import open_benchmark
 from turnout.training.fit import _groups, fit_router
-from turnout.training.indomain import predict_cross_fitted
+from turnout.training.indomain import predict_cross_fitted, predict_held_out, split_labels
 
 SIZES = (300, 1000, 3000)
 DELTAS = (0.05, 0.1)
@@ -50,7 +51,7 @@ PROMISES = (
     Promise(kind="floor", value=0.95),
 )
 DRAWS = 1000
-CHUNK = 100
+CHUNK, MOST_WORK = 100, 200_000
 RULES = ("naive", "binomial", "betting")
 
 
@@ -72,19 +73,25 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks.md"))
+    parser.add_argument("--only", choices=TRAFFICS, action="append", help="Measure these again.")
     args = parser.parse_args()
-    text, rows = section(args.data, args.draws)
-    args.out.with_name("certificates.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
-    kept = split_sections(args.out.read_text("utf-8")) if args.out.exists() else {}
-    kept["certificates"] = f"<!-- certificates -->\n{text}"
-    args.out.write_text("\n".join([HEADER, *(kept[n] for n in SECTIONS if n in kept)]), "utf-8")
-    print(f"wrote {args.out}")
+    page, store = args.out, args.out.with_name("certificates.json")
+    known = json.loads(store.read_text("utf-8")) if args.only and store.exists() else []
+    rows = section_rows(args.data, args.draws, args.only or list(TRAFFICS))
+    measured = {row["traffic"] for row in rows}
+    rows = [row for row in known if row["traffic"] not in measured] + rows
+    store.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    kept = split_sections(page.read_text("utf-8")) if page.exists() else {}
+    kept["certificates"] = f"<!-- certificates -->\n{markdown(rows, args.draws)}"
+    page.write_text("\n".join([HEADER, *(kept[n] for n in SECTIONS if n in kept)]), "utf-8")
+    print(f"wrote {page} and {store}")
 
 
-def section(data: Path, draws: int) -> tuple[str, list[dict[str, Any]]]:
-    """The section of docs/benchmarks.md, and its numbers."""
+def section_rows(data: Path, draws: int, names: Sequence[str]) -> list[dict[str, Any]]:
+    """One row a traffic, size, promise and delta."""
     rows = []
-    for traffic in traffics(data):
+    for name in names:
+        traffic = TRAFFICS[name](data)
         print(f"{traffic.name}: {traffic.facts.n:,} requests", flush=True)
         for n in SIZES:
             if n < traffic.facts.n:
@@ -93,21 +100,13 @@ def section(data: Path, draws: int) -> tuple[str, list[dict[str, Any]]]:
                         row = measure(traffic, promise, n, delta, draws)
                         print(f"  {row}", flush=True)
                         rows.append(row)
-    return markdown(rows, draws), rows
+    return rows
 
 
-def traffics(data: Path) -> Iterator[Traffic]:
-    """The files, one after the other."""
-    yield pool("RouterBench, 11 models", data / "outcomes" / "routerbench.parquet")
-    yield pool("MMLU-Pro, priced models", data / "outcomes" / "mmlu_pro.parquet")
-    for name in ("gsm8k", "mmlu"):
-        benchmark = open_benchmark(f"routellm-{name}", data / "routellm")
-        yield transfer(f"{name.upper()}, transfer", benchmark)
-        yield in_domain(f"{name.upper()}, in-domain", benchmark)
-
-
-def transfer(name: str, benchmark: Benchmark) -> Traffic:
+def transfer(data: Path, subject: str) -> Traffic:
     """The shipped blend: its predictions, and the steps of its reference."""
+    benchmark = open_benchmark(f"routellm-{subject}", data / "routellm")
+    name = f"{subject.upper()}, transfer"
     candidates = benchmark.candidates
     engine = Engine(
         Pool(candidates=candidates, default=candidates[0].name), {"blend": open_router("blend")}
@@ -125,9 +124,16 @@ def transfer(name: str, benchmark: Benchmark) -> Traffic:
     return Traffic(name, one_a_group(Trial(engine, "blend", evidence, PROMISES[0]).facts))
 
 
-def in_domain(name: str, benchmark: Benchmark) -> Traffic:
-    """Blend fitted on the other folds; steps at hundredths of the predicted gain."""
-    predicted = predict_cross_fitted(benchmark, "blend", 5)
+def in_domain(data: Path, subject: str, labels: int | None = None) -> Traffic:
+    """Blend fitted on other prompts of the file; steps at hundredths of the predicted gain."""
+    benchmark = open_benchmark(f"routellm-{subject}", data / "routellm")
+    name = f"{subject.upper()}, in-domain"
+    if labels is None:
+        predicted = predict_cross_fitted(benchmark, "blend", 5)
+    else:
+        fitted, rest = split_labels(benchmark, labels)
+        predicted = predict_held_out(benchmark, "blend", fitted, rest)
+        benchmark = benchmark.rows(rest)
     gain = predicted[:, 0].astype(np.float64) - predicted[:, 1]
     cuts = np.quantile(gain, np.linspace(0.0, 1.0, 101))
     cheap = gain[:, None] < np.r_[cuts, np.inf]
@@ -142,18 +148,12 @@ def in_domain(name: str, benchmark: Benchmark) -> Traffic:
     return Traffic(name, one_a_group(facts))
 
 
-def pool(name: str, path: Path) -> Traffic:
+def pool(data: Path, name: str, stem: str) -> Traffic:
     """N models: blend fitted on one half of the file, the other half is the traffic."""
-    parts = [read(path, role) for role in ("train", "dev")]
-    table = parts[0].columns(
-        [
-            model
-            for j, model in enumerate(parts[0].models)
-            if np.isfinite(parts[0].cost_usd[:, j]).sum()
-            > 0.9 * len(parts[0].prompts)  # a model whose price is known
-        ]
-    )
-    table = complete(table)
+    path = data / "outcomes" / f"{stem}.parquet"
+    table = read(path, "train")
+    priced = np.isfinite(table.cost_usd).mean(axis=0) > 0.9
+    table = complete(table.columns([m for m, p in zip(table.models, priced, strict=True) if p]))
     table = table.rows(np.flatnonzero(np.isfinite(table.cost_usd).all(axis=1)))
     groups = _groups(table)
     fitted = group_holdout(groups, len(groups) // 2, seed=0)
@@ -163,12 +163,9 @@ def pool(name: str, path: Path) -> Traffic:
     candidates = tuple(Candidate(name=table.models[j]) for j in order)
     engine = Engine(Pool(candidates=candidates, default=candidates[0].name), {"blend": router})
     evidence = Evidence.of_outcomes(rest, candidates, source=path.name, fingerprint="")
-    evidence = Evidence(
-        **{f: getattr(evidence, f) for f in evidence.__dataclass_fields__ if f != "groups"},
-        groups=np.unique(groups[~fitted], return_inverse=True)[1],
-    )
+    evidence = replace(evidence, groups=np.unique(groups[~fitted], return_inverse=True)[1])
     facts = one_a_group(Trial(engine, "blend", evidence, PROMISES[0]).facts)
-    return Traffic(f"{name} ({len(candidates)})" if "priced" in name else name, facts)
+    return Traffic(f"{name}, {len(candidates)} models", facts)
 
 
 def one_a_group(facts: Facts) -> Facts:
@@ -191,8 +188,11 @@ def measure(traffic: Traffic, promise: Promise, n: int, delta: float, draws: int
     true = slack.mean(axis=0)
     # Steps far beyond the promise are never reached: they need not be bet on.
     reach = int(np.flatnonzero(true <= 3 * _room(promise))[-1]) + 1
-    slack, worse, true = slack[:, :reach], worse[:, :reach], true[:reach]
-    cheap = 1.0 - traffic.facts.to_strong[:, :reach].mean(axis=0)
+    at = np.arange(reach)
+    if n * reach > MOST_WORK:  # large samples on fewer steps, evenly taken
+        at = np.unique(np.linspace(0, reach - 1, MOST_WORK // n).round().astype(int))
+    slack, worse, true = slack[:, at], worse[:, at], true[at]
+    cheap = 1.0 - traffic.facts.to_strong[:, at].mean(axis=0)
     rng = np.random.default_rng([n, round(1000 * delta)])
     size = len(slack)
     row: dict[str, Any] = {
@@ -204,13 +204,13 @@ def measure(traffic: Traffic, promise: Promise, n: int, delta: float, draws: int
     for rule in RULES:
         if rule == "binomial" and promise.kind != "max_loss":
             continue
-        at = steps(rule, slack, worse, promise, with_replacement, delta)
-        row[f"{rule}_broken"] = float((np.r_[0.0, true][at] > 1e-9).mean())
-        row[f"{rule}_cheap"] = float(np.r_[0.0, cheap][at].mean())
-        at = steps(rule, slack, worse, promise, without, delta)
+        ends = steps(rule, slack, worse, promise, with_replacement, delta)
+        row[f"{rule}_broken"] = float((np.r_[0.0, true][ends] > 1e-9).mean())
+        row[f"{rule}_cheap"] = float(np.r_[0.0, cheap][ends].mean())
+        ends = steps(rule, slack, worse, promise, without, delta)
         rest = [
             (slack[:, a - 1].sum() - slack[i, a - 1].sum()) / (size - n) if a else 0.0
-            for i, a in zip(without, at, strict=True)
+            for i, a in zip(without, ends, strict=True)
         ]
         row[f"{rule}_broken_on_rest"] = float((np.asarray(rest) > 1e-9).mean())
     return row
@@ -285,6 +285,16 @@ def markdown(rows: Sequence[dict[str, Any]], draws: int) -> str:
             f"| {cell['betting_cheap']} |"
         )
     return "\n".join([*lines, "", "    python benchmarks/certificates.py --data DATA", ""])
+
+
+TRAFFICS: dict[str, Callable[[Path], Traffic]] = {
+    "routerbench": lambda data: pool(data, "RouterBench", "routerbench"),
+    "mmlu-pro": lambda data: pool(data, "MMLU-Pro", "mmlu_pro"),
+    "gsm8k-transfer": lambda data: transfer(data, "gsm8k"),
+    "gsm8k-in-domain": lambda data: in_domain(data, "gsm8k"),
+    "mmlu-transfer": lambda data: transfer(data, "mmlu"),
+    "mmlu-in-domain": lambda data: in_domain(data, "mmlu", labels=3000),
+}
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ CONFIDENCE = 0.95
 EXPIRES_DAYS = 90
 FALSE_ALARM = 0.01
 """Chance that traffic which has not changed ever revokes a certificate."""
+LEAST_ROUTED = 0.1
+"""Part of the traffic that the first step must route where the risk is over the routed share: on
+fewer requests a share of losses is too coarse to be shown, and the walk would end at once."""
 _DAY_S = 86_400
 
 
@@ -188,7 +191,8 @@ class Trial:
             remedy = "it needs two models and a router that remembers outcomes; give --risk all"
             raise InputError("risk", "routed", remedy)
         slack = self.promise.value if self.promise.kind == "max_loss" else 1 - self.promise.value
-        wanted = 2 * least_groups(slack, delta) if slack > 0 else np.inf
+        least = 2 * least_groups(slack, delta) if slack > 0 else np.inf
+        wanted = max(least, LEAST_ROUTED * self.facts.g)
         rates = opened.reference_win_rates(candidates)
         routed = [self.facts.g * float((rates < t).mean()) for t in self.thresholds]
         enough = [i for i, count in enumerate(routed) if count >= wanted]
