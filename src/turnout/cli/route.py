@@ -156,7 +156,7 @@ def _explain(query: Query, decision: Decision) -> str:
     lines.append(f"  cost     {costs}")
     lines.extend(f"  rests on {name}: {basis}" for name, basis in decision.basis.items())
     if decision.certificate is not None:
-        lines.append(f"  certificate {decision.certificate}")
+        lines.append(f"  under    certificate {decision.certificate}")
     lines.extend(f"  out      {name}: {why}" for name, why in decision.excluded.items())
     lines.extend(f"  note     {note}" for note in decision.notes)
     lines.append(f"  as       model={route_name!r} · {decision.elapsed_us / 1000:.2f} ms")
