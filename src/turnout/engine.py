@@ -335,7 +335,8 @@ class Engine:
         """The decisions of the fallback route, which say what failed and who decided instead."""
         note = f"router {failed.router} failed, {format_route(spec)} decided: {error}"
         made = self._decide_group(queries, candidates, spec, excluded, since=start)
-        return [replace(d, fallback=True, notes=(*d.notes, note)) for d in made]
+        # What a router fails on is not the traffic that a certificate speaks of.
+        return [replace(d, fallback=True, certificate=None, notes=(*d.notes, note)) for d in made]
 
     def _route(
         self, queries: Sequence[Query], candidates: Sequence[Candidate], spec: RouteSpec
