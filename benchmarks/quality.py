@@ -50,7 +50,17 @@ difference to the rule "longer prompts to the strong model".
 """
 
 
-SECTIONS = ("transfer", "mmlu", "gsm8k", "nine", "routerbench", "every", "bert", "timing")
+SECTIONS = (
+    "transfer",
+    "mmlu",
+    "gsm8k",
+    "nine",
+    "routerbench",
+    "every",
+    "bert",
+    "certificates",
+    "timing",
+)
 
 
 SETS = {"LLMRouter-9": "llmrouter_uiuc", "RouterBench": "routerbench"}
@@ -92,6 +102,11 @@ def make_section(name: str, args: argparse.Namespace) -> str:
         return every(
             data / "outcomes", args.routers, args.set or list(SETS), args.out.with_suffix(".json")
         )
+    if name == "certificates":  # made by certificates.py; here its rows are only written out again
+        from certificates import DRAWS, markdown
+
+        known = json.loads(args.out.with_name("certificates.json").read_text("utf-8"))
+        return markdown(known, DRAWS)
     if name == "bert":
         return bert_beside_blend(data / "outcomes", args.base)
     if name == "transfer":

@@ -77,6 +77,13 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     graded = [f'"{p}",{m},{i % 2},0.001' for i, p in enumerate(rng_free) for m in ARENA_POOL]
     text = "\n".join(["prompt,model,score,cost_usd", *graded])
     (home / "outcomes.csv").write_text(text, encoding="utf-8")
+    with (home / "fresh.jsonl").open("w", encoding="utf-8") as file:
+        for i, prompt in enumerate(planted_prompts(800, seed=1)):
+            good = {
+                name: float((i * 6007 % 1009) / 1009 < SUCCESS[column][i % 4])
+                for name, column in (("gpt-4", "large"), ("mixtral", "small"))
+            }
+            file.write(json.dumps({"prompt": prompt, "models": good}) + "\n")
     (home / "turnout.yaml").write_text(MINIMAL, encoding="utf-8")
     (home / "prompts.txt").write_text("\n".join(rng_free[:200]), encoding="utf-8")
     kept = predict_benchmark(

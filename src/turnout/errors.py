@@ -10,6 +10,7 @@
     │   └── DataError                  outcomes, prompts or benchmark files
     ├── UnknownNameError (LookupError) a router, model, encoder or benchmark that does not exist
     ├── ArtifactError                  an artifact that is missing, corrupt or does not fit
+    ├── NotCertifiedError              no operating point is shown to keep a promise
     ├── NoCandidateError               constraints leave no candidate for this request
     ├── UnavailableError               every target that could serve is failing
     ├── MissingExtraError (ImportError) an optional dependency is not installed
@@ -112,6 +113,12 @@ class ArtifactError(TurnoutError):
     """An artifact folder that is missing, corrupt, of another version, or does not fit."""
 
     code = "invalid_artifact"
+
+
+class NotCertifiedError(TurnoutError):
+    """No operating point is shown to keep a promise; the message says what would do."""
+
+    code = "not_certified"
 
 
 class NoCandidateError(TurnoutError):

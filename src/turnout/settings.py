@@ -196,6 +196,9 @@ class RouterSettings(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
     artifact: Path | None = None
+    certificate: Path | None = None
+    """A file of certificates by `turnout calibrate --out`; those in the artifact's own folder are
+    found without it."""
     fallback: str = ""
     """The route that decides where this router fails, such as `router-rules-0.5`; without one, the
     default candidate serves."""
@@ -244,8 +247,8 @@ class Settings(_Tree):
     encoders: Annotated[dict[str, EncoderSettings], _NoneIsEmpty] = Field(default_factory=dict)
     """By the name that a router's `encoder` option says."""
     auto: str = ""
-    """The route that model `auto` means; where none is named, `blend` (or else the first router) at
-    about half of the calls to the strong model."""
+    """The route that model `auto` means; where none is named, that of the last certificate, else
+    `blend` (or the first router) at about half of the calls to the strong model."""
     explore: ExploreSettings | None = None
     """None never explores."""
     store: StoreSettings | None = None
@@ -559,4 +562,7 @@ def _router(router: RouterSettings, folder: Path) -> RouterSettings:
     if isinstance(extra.get("file"), str):
         extra["file"] = str(folder / extra["file"])
     artifact = None if router.artifact is None else folder / router.artifact
-    return RouterSettings(artifact=artifact, fallback=router.fallback, **extra)
+    certificate = None if router.certificate is None else folder / router.certificate
+    return RouterSettings(
+        artifact=artifact, certificate=certificate, fallback=router.fallback, **extra
+    )

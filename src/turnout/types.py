@@ -342,6 +342,8 @@ class Decision:
     """True where the router failed and the default candidate serves."""
     artifact: str | None = None
     """Fingerprint of the artifact that predicted."""
+    certificate: str | None = None
+    """Id of the certificate that covers this choice; None where none does."""
     propensity: float | None = None
     """The chance with which exploring chose this candidate; None where nothing explores, so that
     the choice was certain."""
@@ -379,6 +381,7 @@ class Decision:
             "excluded": dict(self.excluded),
             "fallback": self.fallback,
             "artifact": self.artifact,
+            "certificate": self.certificate,
             "propensity": self.propensity,
             "notes": list(self.notes),
             "elapsed_us": self.elapsed_us,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from turnout.artifacts.certificates import certificates_of, open_watches
 from turnout.artifacts.opening import open_router
 from turnout.engine import Engine
 from turnout.errors import InputError, UnknownNameError
@@ -118,6 +119,7 @@ def engine_from_options(
     prices: Sequence[str],
     config: Path | None,
     router_options: Mapping[str, Any] | None = None,
+    certificate: Path | None = None,
 ) -> Engine:
     """The engine that `router_options` and `pool_options` of a command mean.
 
@@ -126,11 +128,16 @@ def engine_from_options(
         TurnoutError: an option cannot be used.
     """
     if config is not None:
+        if certificate is not None:
+            remedy = "with --config, name it there, at its router"
+            raise InputError("certificate", str(certificate), remedy)
         engine = _from_config(config, artifact)
     else:
         pool = make_pool(strong=strong, weak=weak, models=models, prices=prices)
         opened = open_router(router, artifact=artifact, options=router_options)
-        engine = Engine(pool, {router: opened})
+        certificates = {router: certificates_of(artifact, certificate)}
+        watches = open_watches(certificates, {router: opened}, pool.candidates)
+        engine = Engine(pool, {router: opened}, watches=watches)
     if router not in engine.routers:
         raise UnknownNameError("router", router, engine.routers)
     return engine

@@ -189,9 +189,14 @@ class Gateway:
         if self.serving is None or self.problem is not None:
             await answer_json(call, {"status": "not ready", "problem": self.problem}, 503)
             return
-        routers = sorted(self.serving.engine.routers)
-        ready = {"status": "ready", "routers": routers, "fallbacks": self.serving.engine.fallbacks}
-        spent = {name: getattr(r, "spend", None) for name, r in self.serving.engine.routers.items()}
+        engine = self.serving.engine
+        ready = {
+            "status": "ready",
+            "routers": sorted(engine.routers),
+            "fallbacks": engine.fallbacks,
+            "certificates": engine.certificates(),
+        }
+        spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}
         judges = {name: asdict(spend) for name, spend in spent.items() if isinstance(spend, Spend)}
         await answer_json(call, ready | ({"judges": judges} if judges else {}))
 

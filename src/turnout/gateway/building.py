@@ -6,6 +6,7 @@ import random
 import time
 from functools import partial
 
+from turnout.artifacts.certificates import certificates_of, open_watches
 from turnout.artifacts.opening import open_router
 from turnout.encoders.named import NamedEncoders
 from turnout.engine import Engine
@@ -50,11 +51,17 @@ def build_engine(settings: Settings) -> Engine:
         for name, router in settings.routers.items()
     }
     check_auto(settings)
+    pool = build_pool(settings)
+    certificates = {
+        name: certificates_of(router.artifact, router.certificate)
+        for name, router in settings.routers.items()
+    }
     engine = Engine(
-        build_pool(settings),
+        pool,
         routers,
         fallbacks=_fallbacks(settings),
         explore=_explore(settings),
+        watches=open_watches(certificates, routers, pool.candidates),
     )
     engine.check()
     return engine
@@ -88,9 +95,15 @@ def _own_route(settings: Settings, field: str, route: str) -> RouteSpec:
 
 
 def auto_route(settings: Settings, engine: Engine) -> str:
-    """The route that model `auto` means: the one that is named, or half strong calls by `blend`."""
+    """The route that model `auto` means.
+
+    The one that is named, else that of the last certificate, else half strong calls by `blend`.
+    """
     if settings.auto:
         return settings.auto
+    certified = engine.certified_route()
+    if certified is not None:
+        return format_route(certified)
     router = "blend" if "blend" in engine.routers else next(iter(engine.routers))
     return format_route(engine.route_for_share(router, 0.5))
 

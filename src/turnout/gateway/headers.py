@@ -50,6 +50,7 @@ def decision_headers(decision: Decision) -> dict[str, str]:
         "x-turnout-score": None if score is None else f"{score:.4f}",
         "x-turnout-reason": header_safe(f"{decision.code}: {plain_reason(decision)}"),
         "x-turnout-cost-usd": None if cost is None else picousd_decimal(cost),
+        "x-turnout-certificate": decision.certificate,
         "x-turnout-propensity": None
         if decision.propensity is None
         else f"{decision.propensity:.6g}",
