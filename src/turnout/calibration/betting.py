@@ -8,8 +8,9 @@ inequality). Reaching it therefore shows, with confidence 1 - δ, that the mean 
 
 Only how soon it is shown depends on the stakes. They aim anew at the target before every value, by
 what is still missing and how many values are left (STaR-Bets: Voráček and Orabona 2025,
-arXiv:2505.22422); on real outcomes this certified 5 to 10% more than stakes fixed beforehand, and
-half as much again as an exact binomial bound on "the cheap answer was worse" (docs/benchmarks.md).
+arXiv:2505.22422); on real outcomes this certified 2 to 14% more than stakes fixed beforehand, and a
+tenth to many times more than an exact binomial bound on "the cheap answer was worse", which cannot
+count the cheap answers that are better (docs/lab-notes.md, docs/benchmarks.md).
 """
 
 from __future__ import annotations
