@@ -118,9 +118,7 @@ def _at_point(
     mean: NDArray[np.float64],
     names: Sequence[str],
 ) -> Index:
-    if point.constant is not None:
-        return np.full(len(predicted), names.index(point.constant), dtype=np.intp)
-    return best_value(np.asarray(predicted, dtype=np.float64), mean, point.usd_per_quality)
+    return point.pick(np.asarray(predicted, dtype=np.float64), mean, names)
 
 
 def _stacked(choices: Sequence[NDArray[np.integer]]) -> NDArray[np.int16]:
