@@ -50,8 +50,8 @@ class Scripted:
                     writer.write(piece)
                     await writer.drain()
                     await asyncio.sleep(0.001)  # so that pieces arrive as pieces
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client or the test is over
         finally:
             self.closed += 1
             writer.close()

@@ -32,6 +32,7 @@ from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.base import Policy
 from turnout.policies.constraints import exclusions
 from turnout.policies.explore import DRAWS, Explore
+from turnout.pricing import arm_output_tokens, cost_of_tokens_picousd
 from turnout.routers.base import Learns, Router, Samples
 from turnout.types import Candidate, Decision, Outcome, Pool, Prediction, Query
 
@@ -277,10 +278,13 @@ class Engine:
             )
         if not np.isfinite(prediction.quality).all():
             raise RouterError(f"router {spec.router} predicted a quality that is not a number")
-        cost = self.cost_picousd(spec.router, queries, candidates, prediction)
+        lengths = arm_output_tokens(queries, candidates, prediction)
+        tokens_in = np.asarray([q.input_tokens for q in queries], dtype=np.float64)
+        cost = cost_of_tokens_picousd(tokens_in, lengths, candidates)
+        cost = self._knobs.priced(spec.router, candidates, cost)
         policy = self.policy(spec, candidates)
         choice = policy.choose(prediction, candidates, cost)
-        return Routed(router, prediction, cost, policy.name, choice)
+        return Routed(router, prediction, cost, policy.name, choice, lengths)
 
     def cost_picousd(
         self,

@@ -10,6 +10,7 @@
     ├── UnknownNameError (LookupError) a router, model, encoder or benchmark that does not exist
     ├── ArtifactError                  an artifact that is missing, corrupt or does not fit
     ├── NoCandidateError               constraints leave no candidate for this request
+    ├── UnavailableError               every target that could serve is failing
     ├── MissingExtraError (ImportError) an optional dependency is not installed
     ├── RouterError                    a router could not predict; the default candidate serves
     └── UpstreamError                  an upstream answered with an error, or not at all
@@ -115,6 +116,19 @@ class NoCandidateError(TurnoutError):
         super().__init__(
             f"no candidate can serve this request ({reasons}). "
             "Add a candidate that can, or change what the request asks for."
+        )
+
+
+class UnavailableError(TurnoutError):
+    """Every target that could serve is failing, and was not called; `retry_after_s` says when next."""
+
+    code = "upstream_unavailable"
+
+    def __init__(self, candidates: Iterable[str], *, retry_after_s: float) -> None:
+        self.candidates, self.retry_after_s = tuple(candidates), retry_after_s
+        super().__init__(
+            f"{', '.join(self.candidates)}: every upstream that could serve this request is failing; "
+            f"try again in {max(1, round(retry_after_s))} s"
         )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from turnout.names import RouteSpec
 from turnout.policies.base import Choice
-from turnout.pricing import expected_cost_picousd
+from turnout.pricing import arm_output_tokens, cost_of_tokens_picousd
 from turnout.routers.base import Router
 from turnout.types import Attempt, Candidate, Decision, Prediction, Query
 
@@ -24,6 +25,8 @@ class Routed:
     cost_picousd: NDArray[np.float64]
     policy: str
     choice: Choice
+    output_tokens: NDArray[np.float64]
+    """(n, m) expected, as `cost_picousd` counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ def routed_decision(
         quality=dict(zip(names, prediction.quality[i].tolist(), strict=True)),
         spread=_spread(prediction, i),
         expected_cost_picousd=_whole(names, routed.cost_picousd[i].tolist()),
+        input_tokens=query.input_tokens,
+        expected_output_tokens=dict(zip(names, routed.output_tokens[i].tolist(), strict=True)),
         basis=dict(zip(names, prediction.basis, strict=False)),
         excluded=dict(excluded),
         artifact=routed.router.fingerprint,
@@ -101,8 +106,8 @@ def named_decision(query: Query, candidate: Candidate, *, decision_id: str) -> D
         attempts=(Attempt(candidate=candidate.name, reason=reason),),
         code="asked_for_by_name",
         reason=reason,
-        expected_cost_picousd=_expected(query, candidate),
         notes=query.notes,
+        **_expected(query, candidate),
     )
 
 
@@ -141,17 +146,24 @@ def unpredicted_decision(
         code="only_candidate" if error is None else "router_failed",
         reason=reason,
         threshold=spec.threshold,
-        expected_cost_picousd=_expected(query, candidate),
         excluded=dict(excluded),
         fallback=error is not None,
         notes=query.notes,
         elapsed_us=elapsed_us,
+        **_expected(query, candidate),
     )
 
 
-def _expected(query: Query, candidate: Candidate) -> dict[str, int | None]:
-    cost = expected_cost_picousd([query], [candidate])[0].tolist()
-    return _whole((candidate.name,), cost)
+def _expected(query: Query, candidate: Candidate) -> dict[str, Any]:
+    """What a decision says of tokens and cost where nothing was predicted."""
+    lengths = arm_output_tokens([query], [candidate])
+    tokens_in = np.asarray([query.input_tokens], dtype=np.float64)
+    cost = cost_of_tokens_picousd(tokens_in, lengths, [candidate])[0].tolist()
+    return {
+        "expected_cost_picousd": _whole((candidate.name,), cost),
+        "input_tokens": query.input_tokens,
+        "expected_output_tokens": {candidate.name: float(lengths[0, 0])},
+    }
 
 
 def _spread(prediction: Prediction, i: int) -> dict[str, float]:

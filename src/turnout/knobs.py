@@ -92,10 +92,18 @@ class Knobs:
         A candidate without a price counts at the mean cost recorded with the outcomes of this
         router's artifact; NaN where there is none either.
         """
-        cost = expected_cost_picousd(queries, candidates, prediction)
+        return self.priced(
+            router, candidates, expected_cost_picousd(queries, candidates, prediction)
+        )
+
+    def priced(
+        self, router: str, candidates: Sequence[Candidate], cost_picousd: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """(n, m) costs with the mean recorded cost where a candidate has no price."""
         if any(c.price is None for c in candidates):
-            cost = np.where(np.isnan(cost), self.recorded_picousd(router, candidates), cost)
-        return cost
+            recorded = self.recorded_picousd(router, candidates)
+            return np.where(np.isnan(cost_picousd), recorded, cost_picousd)
+        return cost_picousd
 
     def recorded_picousd(self, router: str, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
         """(m,) mean cost recorded with the outcomes of a router's artifact; NaN where there is none."""

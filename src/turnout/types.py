@@ -256,6 +256,10 @@ class Decision:
     spread: Mapping[str, float] = field(default_factory=dict)
     """Standard deviation of that prediction, where the router can tell; else empty."""
     expected_cost_picousd: Mapping[str, int | None] = field(default_factory=dict)
+    input_tokens: int | None = None
+    """Estimated tokens of the request; None where it was not looked at."""
+    expected_output_tokens: Mapping[str, float] = field(default_factory=dict)
+    """Per candidate, as the expected cost counts them; with `input_tokens` it can be priced anew."""
     basis: Mapping[str, str] = field(default_factory=dict)
     excluded: Mapping[str, str] = field(default_factory=dict)
     """Candidates that constraints put out, and why."""
@@ -294,6 +298,8 @@ class Decision:
             "quality": dict(self.quality),
             "spread": dict(self.spread),
             "expected_cost_usd": self.expected_cost_usd,
+            "input_tokens": self.input_tokens,
+            "expected_output_tokens": dict(self.expected_output_tokens),
             "basis": dict(self.basis),
             "excluded": dict(self.excluded),
             "fallback": self.fallback,

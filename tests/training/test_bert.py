@@ -15,10 +15,12 @@ from tiny_bert import PIECES, WIDTH, base, tokenizer
 from turnout.artifacts.opening import open_router
 from turnout.cli import cli
 from turnout.data.table import OutcomeTable, build_table
+from turnout.encoders.named import NamedEncoders
 from turnout.encoders.onnx import fingerprint
 from turnout.encoders.opening import open_encoder
 from turnout.encoders.transformer import TokenModel, read_tokenizer, token_ids
 from turnout.errors import ArtifactError, InputError, UnknownNameError
+from turnout.settings import read_encoders
 from turnout.training.checkpoint import POSITIONS, read_checkpoint
 from turnout.training.graph import build_onnx
 from turnout.training.graph_weights import read_graph
@@ -151,6 +153,9 @@ def test_an_encoder_is_found_by_folder_or_by_name(
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
     assert float(rows[0] @ rows[1]) < 0.999
     assert encoder.name == "onnx:tiny"
+    named = NamedEncoders(read_encoders({"mine": {"onnx": str(folder)}}))["mine"]
+    assert (named.name, named.fingerprint) == (encoder.name, encoder.fingerprint)
+    np.testing.assert_array_equal(named.encode(["one two"]), encoder.encode(["one two"]))
     monkeypatch.setenv("TURNOUT_ENCODERS", str(tmp_path))
     assert open_encoder(encoder.name).fingerprint == encoder.fingerprint
     (folder / "tokenizer.json").write_text(tokenizer() + " ")

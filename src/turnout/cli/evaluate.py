@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from turnout.artifacts.folder import read_artifact
 from turnout.artifacts.opening import open_router, trainable
+from turnout.cli.pool import option_option, read_options
 from turnout.data.outcomes import read_outcomes
 from turnout.errors import InputError
 from turnout.evaluation.benchmarks import Benchmark, open_benchmark
@@ -47,6 +49,7 @@ from turnout.routers.base import Router
     type=click.Path(path_type=Path),
     help="A folder made by `turnout train`, for a single router.",
 )
+@option_option
 @click.option(
     "--model",
     "models",
@@ -94,6 +97,7 @@ def evaluate(
     data: Path,
     routers: str,
     artifact: Path | None,
+    options: tuple[str, ...],
     models: tuple[str, ...],
     aliases: tuple[str, ...],
     out: Path | None,
@@ -110,7 +114,7 @@ def evaluate(
     Nothing is called: the outcomes are recorded ones. Every number has a 95% interval.
     """
     names = [name.strip() for name in routers.split(",") if name.strip()]
-    opened = _open_routers(names, artifact, seed) if transfer else {}
+    opened = _open_routers(names, artifact, seed, read_options(options)) if transfer else {}
     found = open_benchmark(benchmark, data, models).limited(limit, seed=seed)
     found = known_as(found, _aliases(aliases))
     if artifact is not None and transfer:
@@ -196,13 +200,17 @@ def _row(name: str, benchmark: Benchmark, quality: NDArray[np.floating]) -> Scor
     return ScoreRow(name=name, kind="in-domain", scores=gain)
 
 
-def _open_routers(names: Sequence[str], artifact: Path | None, seed: int) -> dict[str, Router]:
+def _open_routers(
+    names: Sequence[str], artifact: Path | None, seed: int, given: Mapping[str, Any]
+) -> dict[str, Router]:
+    if given and len(names) != 1:
+        raise InputError("option", next(iter(given)), "options are of one router; name just that")
     if artifact is not None and len(names) != 1:
         raise InputError("artifact", str(artifact), "an artifact is of one router; name just that")
     found = {}
     for name in names:
         # A coin without a seed would make every run another report.
-        options = {"seed": seed} if name == "random" else None
+        options = {"seed": seed, **given} if name == "random" else dict(given) or None
         found[name] = open_router(name, artifact=artifact, options=options)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -9,14 +10,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias
 
 from turnout.engine import Engine
-from turnout.errors import TurnoutError
+from turnout.errors import RequestError, TurnoutError, UnavailableError
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send, json_bytes
-from turnout.gateway.building import auto_route, build_engine, build_providers, check_auto
+from turnout.gateway.building import (
+    auto_route,
+    build_engine,
+    build_providers,
+    build_resilience,
+    check_auto,
+)
 from turnout.gateway.chat import Chat
 from turnout.gateway.headers import new_request_id, refusal_headers
+from turnout.gateway.learning import Keeper, read_reported
 from turnout.gateway.models import Catalog
 from turnout.providers.base import Provider
 from turnout.settings import Settings
+from turnout.wire.body import read_body
+from turnout.wire.chat import Kind
 from turnout.wire.errors import INTERNAL_MESSAGE, error_body, error_status, http_error_body
 
 log = logging.getLogger("turnout.gateway")
@@ -43,6 +53,8 @@ class Gateway:
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
+        if settings.learn is not None:
+            self._endpoints["/outcomes"] = {"POST": self._outcomes}
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -56,8 +68,12 @@ class Gateway:
                 engine,
                 providers,
                 Catalog(engine, auto_route(self.settings, engine), self.settings.allow_passthrough),
+                build_resilience(self.settings, engine),
                 self.settings.max_body_bytes,
             )
+            if self.settings.learn is not None:
+                keeper = Keeper(engine, self.settings.learn, self.settings.routers)
+                await stack.enter_async_context(keeper.running())
             self.problem = _problem(engine)
             yield
             self.problem = "stopping"
@@ -104,7 +120,10 @@ class Gateway:
                 log.error("request failed: %s", error)
             else:
                 log.info("request refused: %s (%s)", body["error"]["code"], status)
-            await answer_json(call, body, status, refusal_headers(body["error"]["code"]))
+            headers = refusal_headers(body["error"]["code"])
+            if isinstance(error, UnavailableError):
+                headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+            await answer_json(call, body, status, headers)
         except Exception as error:
             if call.started:
                 raise  # the server cuts the connection: an answer that ends early must not look whole
@@ -132,6 +151,16 @@ class Gateway:
             message = f"{call.path[:200]} takes {allowed}, not {call.method}"
             raise HttpError(405, message, "method_not_allowed", {"allow": allowed})
         return endpoint
+
+    async def _outcomes(self, call: Call) -> None:
+        """Let the routers that can learn from what models scored."""
+        engine = self.opened().engine
+        body = read_body(await call.body(self.settings.max_body_bytes))
+        learned = await asyncio.to_thread(engine.learn, read_reported(body.fields))
+        if not learned:
+            remedy = "configure one that does, such as knn_live or bandit"
+            raise RequestError("outcomes", Kind("routers of which none learns"), remedy)
+        await answer_json(call, {"learned": learned})
 
     async def _models(self, call: Call) -> None:
         await answer_json(call, self.opened().catalog.listing())

@@ -10,17 +10,18 @@ from typing import Any
 
 from turnout.engine import Engine
 from turnout.errors import RequestError, UpstreamError
-from turnout.execution import arun
+from turnout.execution import Try, arun
+from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, json_bytes
 from turnout.gateway.headers import decision_headers, new_request_id, to_client, to_upstream
 from turnout.gateway.models import Catalog
 from turnout.gateway.relay import is_stream, relay_stream, whole_body
 from turnout.providers.base import Provider, Reply
-from turnout.types import Attempt, Candidate, Decision
+from turnout.types import Candidate, Decision
 from turnout.wire.arms import arm_fields
 from turnout.wire.body import Body, read_body
 from turnout.wire.chat import Kind, kind, read_query
-from turnout.wire.errors import error_body, error_status
+from turnout.wire.errors import error_body, error_status, http_error_body
 
 log = logging.getLogger("turnout.gateway")
 
@@ -34,6 +35,7 @@ class Chat:
     engine: Engine
     providers: Mapping[str, Provider]
     catalog: Catalog
+    resilience: Resilience
     max_body_bytes: int
 
     async def complete(self, call: Call) -> None:
@@ -44,7 +46,8 @@ class Chat:
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
         try:
             async with call.unless_gone():
-                served, reply = await arun(decision, self._caller(body, call.headers))
+                caller = self._caller(body, call.headers)
+                served, reply = await arun(decision, caller, self.resilience.plan())
                 content = None if is_stream(reply) else await whole_body(reply)
         except UpstreamError as error:
             log.warning("%s: %s", decision.id, error)
@@ -102,11 +105,11 @@ class _Caller:
     body: Body
     headers: Mapping[str, str]
 
-    async def __call__(self, attempt: Attempt) -> tuple[str, Reply]:
-        candidate = self.engine.pool[attempt.candidate]
-        reply = await self.providers[candidate.provider].chat(
+    async def __call__(self, todo: Try) -> tuple[str, Reply]:
+        candidate, target = self.engine.pool[todo.attempt.candidate], todo.target
+        reply = await self.providers[target.provider].chat(
             self.body.with_fields(
-                {"model": candidate.model, **arm_fields(candidate, self.body.fields)}
+                {"model": target.model, **arm_fields(candidate, self.body.fields)}
             ),
             candidate=candidate.name,
             headers=self.headers,
@@ -124,17 +127,25 @@ class _Caller:
 
 
 async def upstream_failure(call: Call, error: UpstreamError, explained: Mapping[str, str]) -> None:
-    """Answer with the upstream's own error, byte for byte; with ours where it gave none."""
-    if error.status is not None:
-        headers = {"x-request-id": new_request_id(), **to_client(error.headers), **explained}
+    """Answer with the upstream's own error, byte for byte; with ours where it gave none.
+
+    Of a refused key (401, 403) nothing is passed on: the key is not the client's, and some upstreams
+    quote it.
+    """
+    own_id = {"x-request-id": new_request_id()}
+    known = {**own_id, **explained}
+    if error.status in (401, 403):
+        message = f"the provider of {error.candidate} refused the gateway's key ({error.status})"
+        body = http_error_body(502, message, code="upstream_key_refused")
+        await call.answer(502, {"content-type": "application/json", **known}, json_bytes(body))
+    elif error.status is not None:
+        # A client that retries as well would multiply what has been tried here.
+        tried = {"x-should-retry": "false"} if error.status >= 500 else {}
+        headers = {**own_id, **tried, **to_client(error.headers), **explained}
         await call.answer(error.status, headers, error.body)
-        return
-    headers = {
-        "content-type": "application/json",
-        "x-request-id": new_request_id(),
-        **explained,
-    }
-    await call.answer(error_status(error), headers, json_bytes(error_body(error)))
+    else:
+        headers = {"content-type": "application/json", "x-should-retry": "false", **known}
+        await call.answer(error_status(error), headers, json_bytes(error_body(error)))
 
 
 def _model(fields: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from turnout.errors import (
     NoCandidateError,
     SettingsError,
     TurnoutError,
+    UnavailableError,
     UnknownNameError,
     UpstreamError,
     UpstreamTimeoutError,
@@ -23,6 +24,8 @@ def error_status(error: TurnoutError) -> int:
     if isinstance(error, UpstreamError):
         unreachable = 504 if isinstance(error, UpstreamTimeoutError) else 502
         return error.status or unreachable
+    if isinstance(error, UnavailableError):
+        return 503
     if isinstance(error, BodyTooLargeError):
         return 413
     if isinstance(error, UnknownNameError):

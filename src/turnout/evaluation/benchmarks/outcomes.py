@@ -13,14 +13,14 @@ from turnout.data.table import OutcomeTable
 from turnout.errors import DataError
 from turnout.evaluation.benchmarks.base import Benchmark
 from turnout.pricing import list_price
-from turnout.types import PICO, Candidate, Query, estimate_tokens
+from turnout.types import PICO, Candidate, Floats, Query, estimate_tokens
 
 LEAST_PROMPTS = 30
 """Below this no interval says anything."""
 
 
 def read(path: Path, models: Sequence[str] = ()) -> Benchmark:
-    """Read a JSONL file (docs/reference/outcomes-format.md) as a benchmark of two or N models.
+    """Read an outcomes file (docs/reference/outcomes-format.md) as a benchmark of two or N models.
 
     Raises:
         DataError: see `read_outcomes` and `from_table`.
@@ -74,7 +74,13 @@ def from_table(
         groups=table.groups,
         categories=table.categories,
         notes=tuple(notes),
+        input_tokens=_known(table.input_tokens),
+        output_tokens=_known(table.output_tokens),
     )
+
+
+def _known(tokens: Floats) -> NDArray[np.float64] | None:
+    return tokens.astype(np.float64) if np.isfinite(tokens).any() else None
 
 
 def _costs(table: OutcomeTable, candidates: Sequence[Candidate]) -> tuple[NDArray[np.float64], str]:
