@@ -29,6 +29,7 @@ def bench(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
 def test_every_call_is_timed_at_every_length(bench, monkeypatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(bench, "LENGTHS", (20, 40))
     monkeypatch.setattr(bench, "BASELINE_TOKENS", 64)
+    monkeypatch.setattr(bench, "FEWER", 1)
     found = bench.times(base(tmp_path / "base"), 3)
     assert list(found) == [20, 40]
     for spent in found.values():
