@@ -40,10 +40,10 @@ WARM, FEWER = 5, 4
 def quality(at: Field, title: str, base: str, *, frozen: bool) -> str:
     """A table of `blend` and `bert` on one set of outcomes, and their paired differences."""
     own = {"base": base} if base else {}
-    rows = [router_row("blend", at)]
+    rows = [router_row("blend", at, noise={})]
     ways = {"bert": {}} | ({"bert, frozen base": {"epochs": 0}} if frozen else {})
     for name, options in ways.items():
-        rows.append(router_row("bert", at, options={**own, **options}, label=name))
+        rows.append(router_row("bert", at, options={**own, **options}, label=name, noise={}))
     fitted = (name for name in ways if name in at.predicted)
     return "\n".join([markdown(title, at, rows), *(paired(at, n, "blend") for n in fitted)])
 

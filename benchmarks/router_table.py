@@ -142,11 +142,17 @@ def baselines(at: Field) -> list[dict[str, Any]]:
 
 
 def router_row(
-    name: str, at: Field, *, options: Mapping[str, Any] | None = None, label: str = ""
+    name: str,
+    at: Field,
+    *,
+    options: Mapping[str, Any] | None = None,
+    label: str = "",
+    noise: Noise = NOISE,
 ) -> dict[str, Any]:
     """One router, fitted on the train part; or the reason why it was not.
 
-    `options` are those of its training, `label` is the row's name where it is not the router's.
+    `options` are those of its training, `label` is the row's name where it is not the router's, and
+    flips are counted under each kind of `noise`.
     """
     label = label or name
     started = time.perf_counter()
@@ -171,7 +177,7 @@ def router_row(
     row["brier"] = at.mean(((quality - at.score) ** 2).mean(axis=1))
     row |= at.apgr(quality[:, at.strong].astype(np.float64) - quality[:, at.weak])
     row |= hull(at, router, candidates, quality)
-    for kind, change in NOISE.items():
+    for kind, change in noise.items():
         moved = np.argmax(predict([change(p) for p in at.dev.prompts]), axis=1) != pick
         row[f"flips_{kind}"] = at.mean(moved.astype(np.float64))
     row["p50_ms"] = round(decision_ms(predict, at.dev.prompts), 3)
