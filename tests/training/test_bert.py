@@ -218,13 +218,13 @@ def test_it_learns_what_a_prompt_says_and_resumes(tmp_path: Path) -> None:
 
     folder, table, said = base(tmp_path / "in"), outcomes(), []
     options = {**OPTIONS, "base": str(folder)}
-    kept = str(tmp_path / "kept")
-    fitted = train_bert(table, **options, checkpoints=kept, progress=said.append)
+    kept = tmp_path / "kept"
+    fitted = train_bert(table, **options, checkpoint=kept, progress=said.append)
     assert fitted.manifest["measured"]["brier_skill"] > 0.5
     (last,) = list((tmp_path / "kept").iterdir())
     files = sorted(last.iterdir())
     files[-1].unlink()
-    again = train_bert(table, **options, checkpoints=kept, progress=said.append)
+    again = train_bert(table, **options, checkpoint=kept, progress=said.append)
     assert any("taken from" in line for line in said)
     assert again.files["model.onnx"] == fitted.files["model.onnx"]
     fitted.write(tmp_path / "out")
