@@ -53,8 +53,10 @@ def from_table(
             "outcomes",
             len(complete),
             f"at least {LEAST_PROMPTS} prompts need a score of every compared model "
-            f"({', '.join(table.models)}); name fewer models or add outcomes",
+            f"({', '.join(table.models)}); name fewer models or add outcomes"
+            f"{_fewest(table)}",
         )
+    fewest = _fewest(table)
     table = table.rows(complete)
     if not models:
         mean = table.score.mean(axis=0, dtype=np.float64)
@@ -64,7 +66,7 @@ def from_table(
     cost, note = _costs(table, candidates)
     notes = [*table.notes, f"models, strongest first: {', '.join(table.models)}", note]
     if left_out:
-        notes.append(f"{left_out} prompts left out: not every model has a score")
+        notes.append(f"{left_out} prompts left out: not every model has a score{fewest}")
     return Benchmark(
         name=name,
         queries=tuple(Query.of(prompt) for prompt in table.prompts),
@@ -79,8 +81,24 @@ def from_table(
     )
 
 
+def _fewest(table: OutcomeTable) -> str:
+    """Which models lack scores most, as the end of a sentence; empty where none lacks any."""
+    n, m = table.shape
+    scored = np.isfinite(table.score).sum(axis=0)
+    worst = [j for j in np.argsort(scored, kind="stable")[:3].tolist() if scored[j] < n]
+    said = [f"{table.models[j]} has {scored[j]} of {n}" for j in worst]
+    return f"; fewest scores of {m} models: {', '.join(said)}" if said else ""
+
+
 def _known(tokens: Floats) -> NDArray[np.float64] | None:
     return tokens.astype(np.float64) if np.isfinite(tokens).any() else None
+
+
+def _without_cost(cost: NDArray[np.float64], candidates: Sequence[Candidate]) -> str:
+    lacking = [c.name for c, bad in zip(candidates, np.isnan(cost).any(axis=0), strict=True) if bad]
+    if len(lacking) == len(candidates) or len(lacking) > 5:
+        return f"of {len(lacking)} of {len(candidates)} models"
+    return f"of {', '.join(lacking)}"
 
 
 def _costs(table: OutcomeTable, candidates: Sequence[Candidate]) -> tuple[NDArray[np.float64], str]:
@@ -98,7 +116,7 @@ def _costs(table: OutcomeTable, candidates: Sequence[Candidate]) -> tuple[NDArra
     unknown = int(np.isnan(cost).sum())
     if unknown:
         return cost, (
-            f"no dollar axis: {unknown} costs are unknown; give cost_usd, or output_tokens "
+            f"no dollar axis: {unknown} costs are unknown ({_without_cost(cost, candidates)}); give cost_usd, or output_tokens "
             "for models that have a list price"
         )
     filled = int((~recorded).sum())
