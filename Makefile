@@ -27,7 +27,7 @@ bench: $(VENV)/installed-test ## Decision time, import time and size, as ratios 
 	$(BIN)/python benchmarks/wire.py
 
 bench-quality: $(VENV)/installed-test ## Quality on RouteLLM's data (DATA=folder with routellm/ and outcomes/)
-	$(BIN)/python benchmarks/quality.py --data $(DATA)
+	$(BIN)/python benchmarks/quality.py --data $(DATA) $(if $(BASE),--base $(BASE))
 
 artifacts: $(VENV)/installed-test ## Fit the shipped artifacts again (DATA=folder with outcomes/, BASE=all-MiniLM-L6-v2)
 	$(BIN)/python recipes/build_pretrained.py --data $(DATA)

@@ -97,7 +97,7 @@ def main() -> None:
     )
     parser.add_argument("--base", help="Of the section `bert`: folder of all-MiniLM-L6-v2.")
     args = parser.parse_args()
-    kept = split_sections(args.out.read_text("utf-8")) if args.only and args.out.exists() else {}
+    kept = split_sections(args.out.read_text("utf-8")) if args.out.exists() else {}
     for name in args.only or (s for s in SECTIONS if s != "bert" or args.base):
         print(f"{name} …", flush=True)
         kept[name] = f"<!-- {name} -->\n" + make_section(name, args)

@@ -144,11 +144,17 @@ def baselines(at: Field) -> list[dict[str, Any]]:
 
 
 def router_row(
-    name: str, at: Field, *, options: Mapping[str, Any] | None = None, label: str = ""
+    name: str,
+    at: Field,
+    *,
+    options: Mapping[str, Any] | None = None,
+    label: str = "",
+    noise: Noise = NOISE,
 ) -> dict[str, Any]:
     """One router, fitted on the train part; or the reason why it was not.
 
-    `options` are those of its training, `label` is the row's name where it is not the router's.
+    `options` are those of its training, `label` is the row's name where it is not the router's, and
+    flips are counted under each kind of `noise`.
     """
     label = label or name
     started = time.perf_counter()
@@ -162,7 +168,7 @@ def router_row(
         files = (Path(scratch) / "made").iterdir()
         row["size_mb"] = round(sum(f.stat().st_size for f in files) / 1e6, 2)
     candidates = [Candidate(name=model) for model in at.train.models]
-    return row | measured(label, fitted.open(), candidates, at)
+    return row | measured(label, fitted.open(), candidates, at, noise)
 
 
 def artifact_row(name: str, folder: Path, place: str, at: Field) -> dict[str, Any]:
@@ -182,7 +188,9 @@ def artifact_row(name: str, folder: Path, place: str, at: Field) -> dict[str, An
     return row | measured(name, router, candidates, at)
 
 
-def measured(name: str, router: Any, candidates: Sequence[Candidate], at: Field) -> dict[str, Any]:
+def measured(
+    name: str, router: Any, candidates: Sequence[Candidate], at: Field, noise: Noise = NOISE
+) -> dict[str, Any]:
     """What is reported of a router that is open."""
 
     def predict(prompts: Sequence[str]) -> np.ndarray:
@@ -195,7 +203,7 @@ def measured(name: str, router: Any, candidates: Sequence[Candidate], at: Field)
     row["brier"] = at.mean(((quality - at.score) ** 2).mean(axis=1))
     row |= at.apgr(quality[:, at.strong].astype(np.float64) - quality[:, at.weak])
     row |= hull(at, points, quality)
-    for kind, change in NOISE.items():
+    for kind, change in noise.items():
         moved = best_quality(points, predict([change(p) for p in at.dev.prompts]), at) != pick
         row[f"flips_{kind}"] = at.mean(moved.astype(np.float64))
     row["p50_ms"] = round(decision_ms(predict, at.dev.prompts), 3)
