@@ -68,7 +68,7 @@ from turnout.routers.base import Router
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Write evaluation.html, .json and .png in here.",
+    help="Write evaluation.html, .json and .png in here, with decision times.",
 )
 @click.option(
     "--robustness",
@@ -155,7 +155,7 @@ def evaluate(
         progress=_progress if sys.stderr.isatty() else None,
         asked=Asked(
             robustness=robustness,
-            latency=True,
+            latency=out is not None,
             examples=examples,
             usd_per_quality=usd_per_quality,
             command=shlex.join(["turnout", *sys.argv[1:]]),
