@@ -69,9 +69,13 @@ def metric_cell(metrics: Mapping[str, Estimate], name: str, scale: float) -> str
     value = metrics[name].value if name in metrics else math.nan
     if math.isnan(value):
         return "-"
+    unit, digits, sign = (1.0, 3, "")
     if name in _PERCENT:
-        return f"{value:.1%}"
-    return f"{value * scale:.2f}" if name in _POINTS else f"{value:.3f}"
+        unit, digits, sign = (100.0, 1, "%")
+    elif name in _POINTS:
+        unit, digits = (scale, 2)
+    # Adding 0 takes the minus off a value that rounds to nothing.
+    return f"{round(value * unit, digits) + 0.0:.{digits}f}{sign}"
 
 
 def metric_range(metrics: Mapping[str, Estimate], name: str, scale: float) -> str:

@@ -80,6 +80,7 @@ class PairRows:
             kind=row.kind,
             metrics=metrics,
             sweep=self._sweep(row),
+            at_half=self._at_half(row),
             calibration=_calibration(row, self._at),
             remark=row.remark,
             calls=calls,
@@ -92,6 +93,12 @@ class PairRows:
         if row.scores.ndim != 1 or not self._meter.priced:
             return {}
         return self._meter.swept(threshold_sweep(row.scores))[1]
+
+    def _at_half(self, row: ScoreRow) -> Mapping[str, Estimate]:
+        if row.scores.ndim != 1:
+            return {}
+        choice = np.where(row.scores >= np.quantile(row.scores, 0.5), 0, 1)
+        return self._meter.chosen(choice.astype(np.intp)).metrics
 
     def _marks(self, row: ScoreRow) -> tuple[Mark, ...]:
         if not row.route or row.scores.ndim != 1:

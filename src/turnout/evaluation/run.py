@@ -32,6 +32,8 @@ from turnout.evaluation.rules import LENGTH, NAMES, ORACLE, RANDOM, score_baseli
 from turnout.evaluation.verdict import Verdict, judge_pair
 from turnout.routers.base import Router
 
+NO_CEILING = "no attainable ceiling: it needs a third model's outcomes on these prompts"
+
 __all__ = [
     "LENGTH",
     "ORACLE",
@@ -104,7 +106,7 @@ def score_rows(
         quality_weak=weak,
         cost_usd=(cost[0], cost[1]) if benchmark.has_costs else None,
         rows=(*_constant_rows(benchmark), *measured, *_published_rows(benchmark)),
-        notes=(*benchmark.notes, *_gap_notes(strong, weak)),
+        notes=(*benchmark.notes, *_gap_notes(strong, weak), NO_CEILING),
         verdicts=_verdicts(benchmark, measured),
         categories=category_rows(benchmark, _at_half(benchmark, rows)),
         replicates=replicates,

@@ -43,12 +43,13 @@ def pair_view(report: EvaluationReport) -> View:
         f"{report.weak}: {_quality(report.quality_weak, report.scale)}."
     )
     swept = sorted((row for row in report.rows if row.sweep), key=lambda row: row.name in NAMES)
-    names = present((row.sweep for row in swept), without=("arena",))
+    found = [(row.name, {**row.at_half, **row.sweep}) for row in swept]
+    names = present(metrics for _, metrics in found)
     axis = "dollars" if report.cost_usd is not None else "calls"
     sections = [
         Section("curve", "Cost and quality", lead, figures, (_pair_table(report),)),
         *_knob_section(_pair_knob(report)),
-        _metrics_section([(r.name, r.sweep) for r in swept], names, report.scale, axis),
+        _metrics_section(found, names, report.scale, f"{axis}, one choice at half of the calls"),
         *_category_section(
             report.categories, report.scale, "With half of the calls to the strong model."
         ),
