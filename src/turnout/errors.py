@@ -4,7 +4,8 @@
     ├── InputError (ValueError)        something given is unusable: names field, value, remedy
     │   ├── RouteNameError             "router-mf-1.5", "gpt-4" where a route is needed
     │   ├── RequestError               a chat request that no upstream could serve
-    │   │   └── BodyTooLargeError      one that is longer than this server reads
+    │   │   ├── BodyTooLargeError      one that is longer than this server reads
+    │   │   └── TranslationError       one that this candidate's API cannot express
     │   ├── SettingsError              a configuration file or environment variable
     │   └── DataError                  outcomes, prompts or benchmark files
     ├── UnknownNameError (LookupError) a router, model, encoder or benchmark that does not exist
@@ -13,6 +14,7 @@
     ├── UnavailableError               every target that could serve is failing
     ├── MissingExtraError (ImportError) an optional dependency is not installed
     ├── RouterError                    a router could not predict; the default candidate serves
+    ├── ReplyError                     an upstream's answer that cannot be read
     └── UpstreamError                  an upstream answered with an error, or not at all
         └── UpstreamTimeoutError       it took longer than its provider's time limits
 
@@ -72,6 +74,12 @@ class BodyTooLargeError(RequestError):
     """A request body that is longer than this server reads."""
 
     code = "request_too_large"
+
+
+class TranslationError(RequestError):
+    """A request that one candidate's API cannot express, though another candidate's may."""
+
+    code = "untranslatable"
 
 
 class SettingsError(InputError):
@@ -146,6 +154,12 @@ class RouterError(TurnoutError):
     """A router could not predict. The engine then serves the default candidate and says so."""
 
     code = "router_failed"
+
+
+class ReplyError(TurnoutError):
+    """An upstream's answer, whole or streamed, that is not what its API promises."""
+
+    code = "invalid_upstream_reply"
 
 
 class UpstreamError(TurnoutError):

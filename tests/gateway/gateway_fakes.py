@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,6 +131,8 @@ def serving(app: Any) -> Iterator[str]:
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
+        while not server.started and thread.is_alive():  # the lifespan opens what is asked for
+            time.sleep(0.001)
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:

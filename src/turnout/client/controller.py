@@ -32,7 +32,8 @@ from turnout.errors import InputError, TurnoutError, UnknownNameError
 from turnout.policies.explore import Explore
 from turnout.routers.base import Router
 from turnout.types import Decision, Pool
-from turnout.wire.chat import kind, query_of_prompt
+from turnout.wire.chat import query_of_prompt
+from turnout.wire.reading import kind
 
 if TYPE_CHECKING:
     import httpx2

@@ -26,8 +26,8 @@ from turnout.gateway.models import Catalog
 from turnout.providers.base import Provider
 from turnout.settings import Settings
 from turnout.wire.body import read_body
-from turnout.wire.chat import Kind
 from turnout.wire.errors import INTERNAL_MESSAGE, error_body, error_status, http_error_body
+from turnout.wire.reading import Kind
 
 log = logging.getLogger("turnout.gateway")
 

@@ -20,8 +20,9 @@ from turnout.providers.base import Provider, Reply
 from turnout.types import Candidate, Decision
 from turnout.wire.arms import arm_fields
 from turnout.wire.body import Body, read_body
-from turnout.wire.chat import Kind, kind, read_query
+from turnout.wire.chat import read_query
 from turnout.wire.errors import error_body, error_status, http_error_body
+from turnout.wire.reading import Kind, kind
 
 log = logging.getLogger("turnout.gateway")
 
