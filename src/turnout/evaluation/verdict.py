@@ -182,7 +182,9 @@ def _at_best(at: Compared) -> str:
     ends = ""
     if math.isfinite(gap.low):
         ends = f" (95% from {gap.low * at.scale:+.1f} to {gap.high * at.scale:+.1f})"
-    return f" Its best setting is {points(gap.value, at.scale, signed=True)} from {at.best_single}{ends}."
+    side = "better" if gap.value > 0 else "worse"
+    size = points(abs(gap.value), at.scale)
+    return f" At its best setting it answers {size} {side} than {at.best_single}{ends}."
 
 
 def judge_pair(

@@ -95,7 +95,7 @@ def _known(tokens: Floats) -> NDArray[np.float64] | None:
 
 
 def _without_cost(cost: NDArray[np.float64], candidates: Sequence[Candidate]) -> str:
-    lacking = [c.name for j, c in enumerate(candidates) if np.isnan(cost[:, j]).any()]
+    lacking = [candidates[j].name for j in np.flatnonzero(np.isnan(cost).any(axis=0)).tolist()]
     if len(lacking) == len(candidates) or len(lacking) > 5:
         return f"of {len(lacking)} of {len(candidates)} models"
     return f"of {', '.join(lacking)}"
