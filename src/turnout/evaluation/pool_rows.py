@@ -160,7 +160,7 @@ class PoolRows:
         best = self._meter.best
         return judge_pool(
             Compared(
-                router=found.name,
+                router=name,
                 prompts=self._at.n,
                 scale=self._at.scale,
                 best_single=self._name(best),

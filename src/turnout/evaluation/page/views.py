@@ -139,8 +139,12 @@ def _is_router(name: str, kind: str) -> bool:
 
 
 def _pair_table(report: EvaluationReport) -> Table:
+    """Routers first, then what they must beat, then what others published."""
     rows = []
-    for row in report.rows:
+    by_place = sorted(
+        report.rows, key=lambda r: (r.kind == "published", not _is_router(r.name, r.kind))
+    )
+    for row in by_place:
         cells = [named(row.name, row.kind, row.remark, strong=_is_router(row.name, row.kind))]
         for name in HEADINGS:
             percent = name.startswith("cpt")
