@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from turnout.evaluation.asking import Asked
 from turnout.evaluation.benchmarks import Benchmark
 from turnout.evaluation.examples import MOST_CHARS, examples
 from turnout.evaluation.latency import latency
-from turnout.evaluation.measure import measure
+from turnout.evaluation.measure import measure, write
 from turnout.evaluation.provenance import fingerprint
+from turnout.evaluation.report import EvaluationReport
+from turnout.evaluation.rows import ScoreRow
 from turnout.routers.base import Router
 from turnout.types import Query
 
@@ -51,6 +54,24 @@ def test_a_long_prompt_is_cut(make: Make) -> None:
     found = examples("r", long, np.ones(40, dtype=np.intp), count=1)
     assert all(len(example.prompt) <= MOST_CHARS for example in found)
     assert all(example.prompt.endswith("…") for example in found)
+
+
+def test_a_prompt_with_half_a_character_can_be_written(make: Make, tmp_path: Path) -> None:
+    odd = make(40, 2)
+    odd = dataclasses.replace(odd, queries=tuple(Query.of(f"{i} \ud800") for i in range(40)))
+    router = ScoreRow(name="r", kind="transfer", scores=np.arange(40.0))
+    write(measure(odd, {}, extra=[router], replicates=20, asked=Asked(examples=2)), tmp_path)
+    assert " ?" in (tmp_path / "evaluation.html").read_text("utf-8")
+
+
+def test_regret_of_a_pair_counts_cost_where_it_is_asked_to(pair: Benchmark) -> None:
+    row = ScoreRow(name="r", kind="transfer", scores=np.arange(float(pair.n)))
+    found = []
+    for worth in (float("inf"), 0.05):
+        report = measure(pair, {}, extra=[row], replicates=20, asked=Asked(usd_per_quality=worth))
+        assert isinstance(report, EvaluationReport)
+        found.append(report.row("r").at_half["regret_oracle"].value)
+    assert found[0] != found[1]
 
 
 def test_latency_is_read_off_the_clock_that_is_given(pair: Benchmark, by_length: Router) -> None:

@@ -100,6 +100,10 @@ def test_of_many_models_an_upgrade_is_a_dearer_one(make: Callable[..., Benchmark
     assert polite_row.flips.value == pytest.approx(
         polite_row.strong_share[1] - polite_row.strong_share[0]
     )
+    # The value of a model is its mean cost's, on prompts however few.
+    choose = chooser(four, router, worth)
+    alone = [int(choose([query])[0][0]) for query in four.queries]
+    assert alone == choose(four.queries)[0].tolist()
     unpriced = make(120, 4, costs=False)
     assert middle_worth(unpriced, quality) == float("inf")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -37,14 +38,18 @@ class PairRows:
     Args:
         benchmark: with two models.
         replicates: of its groups.
+        usd_per_quality: what one unit of quality is worth, for regret, where costs are known.
     """
 
-    def __init__(self, benchmark: Benchmark, replicates: Replicates) -> None:
+    def __init__(
+        self, benchmark: Benchmark, replicates: Replicates, *, usd_per_quality: float = math.inf
+    ) -> None:
         self._at, self._replicates = benchmark, replicates
         calls = None
         if benchmark.extra_cost_usd is None:
             calls = np.broadcast_to(np.asarray([1.0, 0.0]), benchmark.quality.shape)
-        self._meter = Meter(benchmark, replicates, cost=calls)
+            usd_per_quality = math.inf
+        self._meter = Meter(benchmark, replicates, usd_per_quality=usd_per_quality, cost=calls)
 
     def measure(self, rows: Sequence[ScoreRow]) -> tuple[ReportRow, ...]:
         """All rows, with their paired differences to prompt length where that row is there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -80,8 +81,16 @@ def score_rows(
     *,
     replicates: int = REPLICATES,
     seed: int = 0,
+    usd_per_quality: float = math.inf,
 ) -> EvaluationReport:
     """Measure rows of scores, with paired intervals, beside always-weak, always-strong, published.
+
+    Args:
+        benchmark: with two models.
+        rows: scores on its prompts.
+        replicates: bootstrap replicates.
+        seed: of the bootstrap.
+        usd_per_quality: what one unit of quality is worth, for regret; inf counts quality alone.
 
     Raises:
         InputError: not two models, a row of another length, or a score that is not finite.
@@ -91,7 +100,7 @@ def score_rows(
     for row in rows:
         check_scores(row, benchmark.n)
     drawn = Replicates(Resampler(benchmark.groups, replicates, seed))
-    measured = PairRows(benchmark, drawn).measure(rows)
+    measured = PairRows(benchmark, drawn, usd_per_quality=usd_per_quality).measure(rows)
     means = drawn.means(benchmark.quality[:, [0, -1]])
     strong, weak = (interval(column) for column in means.T)
     cost = benchmark.cost_usd.mean(axis=0).tolist()
