@@ -14,6 +14,7 @@ from turnout.evaluation.benchmarks import Benchmark
 from turnout.evaluation.examples import MOST_CHARS, examples
 from turnout.evaluation.latency import latency
 from turnout.evaluation.measure import measure, write
+from turnout.evaluation.pool_report import PoolReport
 from turnout.evaluation.provenance import fingerprint
 from turnout.evaluation.report import EvaluationReport
 from turnout.evaluation.rows import ScoreRow
@@ -72,6 +73,21 @@ def test_regret_of_a_pair_counts_cost_where_it_is_asked_to(pair: Benchmark) -> N
         assert isinstance(report, EvaluationReport)
         found.append(report.row("r").at_half["regret_oracle"].value)
     assert found[0] != found[1]
+
+
+def test_without_all_costs_regret_counts_quality_alone(make: Make, by_length: Router) -> None:
+    four = make(60, 4)
+    cost = four.cost_usd.copy()
+    cost[:, 2] = np.nan
+    four = dataclasses.replace(four, cost_usd=cost)
+    report = measure(
+        four, {"r": by_length}, replicates=20, asked=Asked(usd_per_quality=0.01, robustness=False)
+    )
+    assert isinstance(report, PoolReport)
+    assert "regret counts quality alone: not all costs are known" in report.notes
+    for name in ("r", "oracle", "attainable ceiling"):
+        assert np.isfinite(report.row(name).metrics["regret_oracle"].value)
+    assert report.row("oracle").metrics["regret_oracle"].value == 0.0
 
 
 def test_latency_is_read_off_the_clock_that_is_given(pair: Benchmark, by_length: Router) -> None:
