@@ -21,6 +21,7 @@ from turnout.data.table import OutcomeTable
 from turnout.errors import ArtifactError, DataError, InputError, MissingExtraError
 from turnout.evaluation.hulls import aiq
 from turnout.evaluation.intervals import Estimate, Resampler, SortedPair, percentile_interval
+from turnout.evaluation.perturbing import polite, typos
 from turnout.policies.hull import OperatingPoint, operating_points
 from turnout.training import trainers
 
@@ -28,17 +29,8 @@ REPLICATES, TIMED = 300, 60
 Noise = dict[str, Callable[[str], str]]
 
 
-def typos(text: str) -> str:
-    """The same with 2% of its letters swapped with the next, always at the same places."""
-    letters = list(text)
-    rng = np.random.default_rng(len(text))
-    for i in np.flatnonzero(rng.random(max(len(letters) - 1, 0)) < 0.02):
-        letters[i], letters[i + 1] = letters[i + 1], letters[i]
-    return "".join(letters)
-
-
 NOISE: Noise = {
-    "polite": lambda text: f"Hello, could you please help me with this? {text}",
+    "polite": polite,
     "typos": typos,
     "case": str.lower,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -71,7 +72,7 @@ from turnout.routers.learning import LearningRouter
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Write evaluation.html, .json and .png in here.",
+    help="Write evaluation.html, .json and .png in here, with decision times.",
 )
 @click.option(
     "--robustness",
@@ -168,10 +169,10 @@ def evaluate(
         progress=_progress if sys.stderr.isatty() else None,
         asked=Asked(
             robustness=robustness,
-            latency=True,
+            latency=out is not None,
             examples=examples,
             usd_per_quality=usd_per_quality,
-            command=shlex.join(["turnout", *sys.argv[1:]]),
+            command=_command(sys.argv[1:]),
             made_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         ),
     )
@@ -320,6 +321,14 @@ def _aliases(given: Sequence[str]) -> Mapping[str, str]:
             raise InputError("known_as", pair, "give MODEL=NAME, such as gpt-4=gpt-4-0613")
         found[model] = name
     return found
+
+
+_SECRET = re.compile(r"(?i)^([^=]*(?:key|token|secret|password)[^=]*=).+", re.S)
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The command as it was given, without what an option's name says is a secret."""
+    return shlex.join(["turnout", *(_SECRET.sub(r"\1***", a) for a in arguments)])
 
 
 def _progress(router: str, done: int, total: int) -> None:
