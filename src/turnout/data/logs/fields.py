@@ -1,0 +1,321 @@
+"""What a format finds in its records, before it is checked; and how it is checked, once for all."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from turnout.data.logs.call import LogCall, Unusable
+from turnout.errors import RequestError
+from turnout.wire.chat import read_query
+
+Row = Mapping[str, Any]
+
+_ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool"}
+_MOST_TOKENS = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """Raw values of one call; any may be missing or of another type than it should be."""
+
+    format: str
+    body: Any = None
+    """The request: an object with messages, a list of messages, or text."""
+    response: Any = None
+    """The answer: OpenAI's or Anthropic's object, a message, or text."""
+    id: Any = None
+    start: Any = None
+    end: Any = None
+    latency_ms: Any = None
+    session: Any = None
+    model: Any = None
+    input_tokens: Any = None
+    cached_tokens: Any = None
+    output_tokens: Any = None
+    cost_usd: Any = None
+    score: Any = None
+    propensity: Any = None
+    decision_id: Any = None
+    no_prompt: str = "no_prompt"
+    """The reason where there is no prompt."""
+    doubts: tuple[str, ...] = ()
+
+
+def finish(fields: Fields) -> LogCall | Unusable:
+    """The call that raw values make, or why they make none."""
+    body = loaded(fields.body)
+    messages = messages_of(body)
+    if not messages:
+        return Unusable(fields.no_prompt)
+    request = (
+        {**body, "messages": messages} if isinstance(body, Mapping) else {"messages": messages}
+    )
+    try:
+        query = read_query(request)
+    except RequestError:
+        return Unusable("bad_messages")
+    if not query.text.strip():
+        return Unusable("no_user_text")
+    doubts = list(fields.doubts)
+    response = loaded(fields.response)
+    usage = usage_of(response)
+    start, latency = _timing(fields, doubts)
+    return LogCall(
+        format=fields.format,
+        id=text(fields.id),
+        time=start,
+        session=text(fields.session),
+        model=text(fields.model) or text(part(response, "model")) or text(part(body, "model")),
+        messages=tuple(messages),
+        query=query,
+        answer=answer_of(response),
+        input_tokens=_tokens(first(fields.input_tokens, usage.get("input")), doubts),
+        cached_tokens=_tokens(first(fields.cached_tokens, usage.get("cached")), doubts),
+        output_tokens=_tokens(first(fields.output_tokens, usage.get("output")), doubts),
+        cost_usd=_within(fields.cost_usd, 0.0, math.inf, "bad_cost", doubts),
+        latency_ms=latency,
+        score=_within(fields.score, 0.0, 1.0, "bad_score", doubts),
+        propensity=_within(fields.propensity, 1e-12, 1.0, "bad_propensity", doubts),
+        decision_id=text(fields.decision_id),
+        doubts=tuple(doubts),
+    )
+
+
+def _timing(fields: Fields, doubts: list[str]) -> tuple[float | None, float | None]:
+    start, end = moment(fields.start), moment(fields.end)
+    if start is None and present(fields.start):
+        doubts.append("bad_time")
+    latency = number(fields.latency_ms)
+    if latency is None and start is not None and end is not None:
+        latency = (end - start) * 1e3
+    if latency is not None and not 0.0 <= latency < math.inf:
+        doubts.append("ends_before_start")
+        latency = None
+    return start, latency
+
+
+def _tokens(value: Any, doubts: list[str]) -> int | None:
+    found = number(value)
+    if found is None:
+        if present(value):
+            doubts.append("bad_tokens")
+        return None
+    if not (0 <= found <= _MOST_TOKENS and found == int(found)):
+        doubts.append("bad_tokens")
+        return None
+    return int(found)
+
+
+def _within(value: Any, low: float, high: float, doubt: str, doubts: list[str]) -> float | None:
+    found = number(value)
+    if found is not None and low <= found <= high and math.isfinite(found):
+        return found
+    if present(value):
+        doubts.append(doubt)
+    return None
+
+
+def present(value: Any) -> bool:
+    """Whether a value says anything: not None and not empty."""
+    return value is not None and value != ""
+
+
+def first(*values: Any) -> Any:
+    """The first value that says anything, or None."""
+    return next((v for v in values if present(v)), None)
+
+
+def part(value: Any, *path: str | int) -> Any:
+    """What stands at a path of names and places in a JSON value; None where it ends early."""
+    for step in path:
+        if isinstance(step, str):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        else:
+            listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+            value = value[step] if listed and -len(value) <= step < len(value) else None
+    return value
+
+
+def text(value: Any) -> str:
+    """A string as it is, a number in digits; else empty."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def number(value: Any) -> float | None:
+    """A number, true or false as 1 or 0, or the number that a string spells; else None."""
+    if isinstance(value, bool | int | float):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
+    if isinstance(value, str) and value.strip():
+        try:
+            return float(value)
+        except ValueError:
+            return {"true": 1.0, "false": 0.0}.get(value.strip().lower())
+    return None
+
+
+def moment(value: Any) -> float | None:
+    """Seconds since 1970: a number of s, ms, µs or ns by its size, or an ISO date (UTC if naive)."""
+    found = number(value)
+    if found is not None:
+        for limit, unit in ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3)):
+            if abs(found) >= limit:
+                return found / unit
+        return found if math.isfinite(found) else None
+    if not isinstance(value, str):
+        return None
+    try:
+        when = datetime.fromisoformat(value.strip().removesuffix(" UTC"))
+    except ValueError:
+        return None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def loaded(value: Any) -> Any:
+    """A JSON object or list that was logged as a string; any other value as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def messages_of(body: Any) -> list[dict[str, Any]]:
+    """The messages of a request in OpenAI's form; empty where it holds no prompt.
+
+    Read are `messages` (with Anthropic's `system` beside), `input` of the Responses API, `prompt` of
+    legacy completions, `contents` of Gemini, a list of messages alone, and text alone.
+    """
+    if isinstance(body, str):
+        return [{"role": "user", "content": body}] if body.strip() else []
+    if isinstance(body, Sequence):
+        return [_message(m) for m in _flat(body)]
+    if not isinstance(body, Mapping):
+        return []
+    for name in ("messages", "input", "prompt", "contents"):
+        found = messages_of(_prompt(body[name])) if present(body.get(name)) else []
+        if found:
+            system = first(
+                body.get("system"), body.get("instructions"), body.get("systemInstruction")
+            )
+            lead = messages_of([{"role": "system", "content": _content(system)}]) if system else []
+            return [*lead, *found]
+    return [_message(body)] if "role" in body else []
+
+
+def _prompt(value: Any) -> Any:
+    value = loaded(value)
+    listed = isinstance(value, Sequence) and not isinstance(value, str) and bool(value)
+    if listed and all(isinstance(v, str) for v in value):  # legacy completions take several
+        return "\n".join(value)
+    return value
+
+
+def _flat(rows: Iterable[Any]) -> Iterable[Any]:
+    """Messages of a list that may be nested once, as batched LangChain calls are."""
+    for row in rows:
+        if isinstance(row, list):
+            yield from row
+        else:
+            yield row
+
+
+def _message(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"role": "user", "content": value}
+    if not isinstance(value, Mapping):
+        return {"role": None}
+    if isinstance(value.get("message"), Mapping):  # OpenInference nests a message once more
+        value = value["message"]
+    role = value.get("role", value.get("type"))
+    role = _ROLES.get(role, role) if isinstance(role, str) else "user"
+    content = value.get("content", value.get("parts"))
+    kept = {"tool_calls": value["tool_calls"]} if value.get("tool_calls") else {}
+    return {"role": role, "content": _content(content), **kept}
+
+
+def _content(content: Any) -> Any:
+    """Content as a string or as parts in OpenAI's form; OTel and Gemini name their text otherwise."""
+    if isinstance(content, Mapping):
+        content = content.get("parts", [content])
+    if not isinstance(content, list):
+        return content if isinstance(content, str) or content is None else str(content)
+    return [_part(p) for p in content]
+
+
+def _part(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value if isinstance(value, str) else str(value)
+    if isinstance(value.get("content"), str) and value.get("type", "text") == "text":
+        return {"type": "text", "text": value["content"]}
+    if isinstance(value.get("text"), str) and "type" not in value:
+        return {"type": "text", "text": value["text"]}
+    return value
+
+
+def answer_of(response: Any) -> str:
+    """Text of an answer: of a completion, a message, a list of messages, or text alone."""
+    if isinstance(response, str):
+        return response
+    if isinstance(response, list):
+        return answer_of(response[-1]) if response else ""
+    if not isinstance(response, Mapping):
+        return ""
+    for found in (
+        part(response, "choices", 0, "message"),
+        part(response, "choices", 0, "text"),
+        part(response, "message"),
+        part(response, "output"),
+        part(response, "response"),
+    ):
+        if present(found):
+            return answer_of(found)
+    content = _content(response.get("content", response.get("parts")))
+    if isinstance(content, list):
+        return "\n".join(p["text"] for p in content if isinstance(part(p, "text"), str))
+    return content or ""
+
+
+def usage_of(response: Any) -> dict[str, Any]:
+    """Input, cached and output tokens of an answer's `usage`, in OpenAI's or Anthropic's shape."""
+    usage = part(response, "usage")
+    if not isinstance(usage, Mapping):
+        return {}
+    if "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage:
+        # Anthropic counts cached input apart; here all input is one number.
+        reads = number(usage.get("cache_read_input_tokens")) or 0
+        writes = number(usage.get("cache_creation_input_tokens")) or 0
+        fresh = first(usage.get("input_tokens"), usage.get("prompt_tokens"))
+        inside = "prompt_tokens" in usage  # LiteLLM's form has them in already
+        total = (number(fresh) or 0) + (0 if inside else reads + writes)
+        return {
+            "input": total,
+            "cached": reads,
+            "output": first(usage.get("output_tokens"), usage.get("completion_tokens")),
+        }
+    details = first(usage.get("prompt_tokens_details"), usage.get("input_tokens_details"))
+    return {
+        "input": first(usage.get("prompt_tokens"), usage.get("input_tokens")),
+        "cached": part(details, "cached_tokens"),
+        "output": first(usage.get("completion_tokens"), usage.get("output_tokens")),
+    }
+
+
+def own_marks(row: Row) -> dict[str, Any]:
+    """Score, propensity and decision id where a row or its metadata carries them."""
+    metadata = loaded(row.get("metadata"))
+    places = (row, part(row, "turnout"), part(metadata, "turnout"), metadata)
+    return {
+        name: first(*(part(place, name) for place in places))
+        for name in ("score", "propensity", "decision_id")
+    }
