@@ -19,6 +19,7 @@ _COMMANDS = {
     "evaluate": "Measure routers on a benchmark or on your own outcomes.",
     "learn": "Fold new outcomes into a router that learns, without fitting again.",
     "models": "List the models of the predictor, and add one from a few labels.",
+    "review": "Review production logs: what routing would have saved, and how sure that is.",
     "route": "Decide for prompts, and say why. No key, no network.",
     "routes": "Fit or import a file of routes by example.",
     "serve": "Serve an OpenAI-compatible gateway.",

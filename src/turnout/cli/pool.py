@@ -70,7 +70,7 @@ def make_pool(*, strong: str, weak: str, models: Sequence[str], prices: Sequence
             number, or an option would have no effect.
     """
     if models:
-        _refuse_without_effect(("strong", "weak"), "with --model, name every candidate by it")
+        refuse_without_effect(("strong", "weak"), "with --model, name every candidate by it")
     names = list(models) if models else [strong, weak]
     for name in names:
         if not name.strip():
@@ -121,13 +121,13 @@ def _from_config(config: Path, artifact: Path | None) -> Engine:
 
     if artifact is not None:
         raise InputError("artifact", str(artifact), "with --config, name it in the configuration")
-    _refuse_without_effect(
+    refuse_without_effect(
         ("strong", "weak", "models", "prices"), "with --config, candidates and prices stand there"
     )
     return build_engine(load_settings(config))
 
 
-def _refuse_without_effect(options: Sequence[str], remedy: str) -> None:
+def refuse_without_effect(options: Sequence[str], remedy: str) -> None:
     """Refuse options that were given on the command line and would change nothing."""
     context = click.get_current_context(silent=True)
     if context is None:

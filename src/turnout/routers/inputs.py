@@ -39,11 +39,15 @@ class Inputs:
 
     def rows(self, texts: Sequence[str]) -> Floats:
         """(n, d) scaled rows; each depends on its own text alone, without its courtesies."""
+        return self.transform(self.blocks(texts))
+
+    def blocks(self, texts: Sequence[str]) -> list[Floats]:
+        """The raw blocks of `rows`, the encoder's vectors first."""
         texts = [without_courtesy(text) for text in texts]
         parts = [self.encoder.encode(texts)]
         if self.lexical is not None:
             parts.append(self.lexical.encode(texts))
-        return self.transform([*parts, feature_rows(texts)])
+        return [*parts, feature_rows(texts)]
 
     def transform(self, blocks: Sequence[Floats]) -> Floats:
         """(n, d) scaled rows of raw blocks."""

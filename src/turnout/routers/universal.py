@@ -11,7 +11,7 @@ import numpy as np
 from turnout.errors import ArtifactError
 from turnout.routers.arrays import Arrays, sigmoid
 from turnout.routers.base import OpenedArtifact
-from turnout.routers.columns import _forms
+from turnout.routers.columns import forms
 from turnout.routers.factors import Factors, TextFactors
 from turnout.routers.inputs import Inputs
 from turnout.routers.priors import Arm, PricePrior, arm_prior
@@ -123,7 +123,7 @@ class Universal(ShareKnob):
                 continue
             model, said = split_arm(name)
             effort = candidate.effort or said or candidate.arm_effort
-            for form in _forms(model):
+            for form in forms(model):
                 key = self.aliases.get(form, form)
                 found.append(key if effort is None else f"{key}@{effort}")
         return found
