@@ -25,7 +25,7 @@ from turnout.review.texts import Texts
 from turnout.review.traffic import Traffic
 from turnout.routers.base import Router
 
-FLOORS = (1.0, 0.99, 0.98, 0.95, 0.9, 0.85, 0.8)
+FLOORS = (1.0, 0.99, 0.98, 0.97, 0.95, 0.93, 0.9, 0.85, 0.8)
 SHOWN_MODELS = 20
 EXAMPLES = 3
 EXAMPLE_CHARACTERS = 300

@@ -30,7 +30,8 @@ p { margin: .4rem 0; max-width: 46rem; } .soft { color: var(--soft); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
+  vertical-align: top; white-space: nowrap; }
+th, td:first-child, td.text { white-space: normal; }
 th { font-weight: 600; color: var(--soft); font-size: .85rem; }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
 td:first-child { min-width: 9rem; } tr.asked td { font-weight: 600; }
@@ -95,6 +96,7 @@ def to_html(review: Review) -> str:
 def _head(review: Review, row: FloorRow) -> str:
     formats = ", ".join(f"{name} {count:,}" for name, count in review.formats.items())
     when = "" if review.span is None else f" from {_day(review.span[0])} to {_day(review.span[1])}"
+    files = "file" if review.files == 1 else "files"
     strong = review.candidates[0]
     tiles = [
         (percent(row.cheap_share), f"of calls a cheaper model than {strong} would serve"),
@@ -104,7 +106,7 @@ def _head(review: Review, row: FloorRow) -> str:
     boxes = "".join(f"<div><b>{escape(big)}</b>{escape(small)}</div>" for big, small in tiles)
     return (
         f"<h1>Review of {review.calls:,} calls</h1>\n"
-        f'<p class="soft">{review.files:,} files ({escape(formats)}){escape(when)}; '
+        f'<p class="soft">{review.files:,} {files} ({escape(formats)}){escape(when)}; '
         f"candidates {escape(', '.join(review.candidates))}; router {escape(review.router)}</p>\n"
         f'<div class="answer">{boxes}</div>\n'
         f"<p>Ask the gateway for <code>{escape(row.route)}</code>. Brackets are 95% intervals over "
@@ -142,7 +144,7 @@ def _curve(floors: Sequence[FloorRow]) -> str:
     for i, row in enumerate(rows):
         x, y = place(row, row.cheap_share.value).split(",")
         dots.append(f'<circle class="dot" cx="{x}" cy="{y}" r="3.5"/>')
-        if i == 0 or float(x) - float(place(rows[i - 1], 0).split(",")[0]) > 25:
+        if i == 0 or float(x) - float(place(rows[i - 1], 0).split(",")[0]) > 34:
             dots.append(
                 f'<text x="{x}" y="{_HEIGHT - _PAD + 18}" text-anchor="middle">{row.floor:.0%}</text>'
             )

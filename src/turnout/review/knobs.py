@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.calibration.curve import separate
 from turnout.engine import HasReference, reference_points
 from turnout.names import RouteSpec, format_route
 from turnout.policies.hull import OperatingPoint, best_value
@@ -139,7 +140,13 @@ def _setting(router: Router, threshold: float) -> Setting:
 
 def _thresholds(win_rate: NDArray[np.float32]) -> list[float]:
     """Thresholds from all strong calls to none, a percent of the calls apart."""
-    falling = np.sort(win_rate)
-    at = np.linspace(0, len(falling) - 1, STEPS).astype(np.intp)
-    cuts = [float(np.format_float_positional(t)) for t in np.unique(falling[at])]
-    return [0.0, *(t for t in cuts if t > 0.0), *([1.0] if cuts[-1] < 1.0 else [])]
+    rising = np.sort(win_rate)
+    at = np.linspace(0, len(rising) - 1, STEPS).astype(np.intp)
+    cuts = np.unique(rising[at])
+    below = np.searchsorted(rising, cuts) - 1
+    found = [0.0]
+    for cut, i in zip(cuts, below, strict=True):
+        # In the fewest digits that tell it from the next lower win rate, since people copy it.
+        short = separate(rising[i], cut, rising.dtype) if i >= 0 else None
+        found.append(float(np.format_float_positional(cut)) if short is None else short)
+    return [*sorted({t for t in found if t < 1.0}), 1.0]

@@ -403,7 +403,9 @@ def usd(value: float) -> str:
     """Dollars with as many digits as they need."""
     if value != value:
         return "unknown"
-    return f"{value:,.2f}" if abs(value) >= 1 or value == 0 else f"{value:.6f}"
+    if value == 0 or abs(value) >= 1:
+        return f"{value:,.2f}"
+    return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.6f}"
 
 
 def decimal(value: float) -> str:

@@ -127,17 +127,21 @@ def present(value: Any) -> bool:
 
 def first(*values: Any) -> Any:
     """The first value that says anything, or None."""
-    return next((v for v in values if present(v)), None)
+    for value in values:
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def part(value: Any, *path: str | int) -> Any:
     """What stands at a path of names and places in a JSON value; None where it ends early."""
     for step in path:
-        if isinstance(step, str):
-            value = value.get(step) if isinstance(value, Mapping) else None
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step] if -len(value) <= step < len(value) else None
         else:
-            listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-            value = value[step] if listed and -len(value) <= step < len(value) else None
+            return None
     return value
 
 
@@ -150,7 +154,9 @@ def text(value: Any) -> str:
 
 def number(value: Any) -> float | None:
     """A number, true or false as 1 or 0, or the number that a string spells; else None."""
-    if isinstance(value, bool | int | float):
+    if value is None:
+        return None
+    if isinstance(value, int | float):
         try:
             return float(value)
         except OverflowError:
