@@ -5,6 +5,7 @@
     │   ├── RouteNameError             "router-mf-1.5", "gpt-4" where a route is needed
     │   ├── RequestError               a chat request that no upstream could serve
     │   │   └── BodyTooLargeError      one that is longer than this server reads
+    │   ├── CapReachedError            spending more is not allowed
     │   ├── SettingsError              a configuration file or environment variable
     │   └── DataError                  outcomes, prompts or benchmark files
     ├── UnknownNameError (LookupError) a router, model, encoder or benchmark that does not exist
@@ -71,6 +72,12 @@ class BodyTooLargeError(RequestError):
     """A request body that is longer than this server reads."""
 
     code = "request_too_large"
+
+
+class CapReachedError(InputError):
+    """The next call might spend more than is left under a cap; nothing was called."""
+
+    code = "cap_reached"
 
 
 class SettingsError(InputError):

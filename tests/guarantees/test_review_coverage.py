@@ -14,7 +14,7 @@ from turnout.calibration.bounds import beta_cdf
 from turnout.review.curve import Bootstrap, add_up
 from turnout.review.labels import Labels, fold_in
 
-RUNS, CONVERSATIONS, FLOOR = 100, 250, 0.95
+RUNS, CONVERSATIONS, FLOOR = 60, 250, 0.95
 
 
 def at_floor(drawn: Drawn, replicates: int = 300):
@@ -26,7 +26,7 @@ def at_floor(drawn: Drawn, replicates: int = 300):
 
 @pytest.fixture(scope="module")
 def truth():
-    drawn = draw_log(np.random.default_rng(12345), 60_000)
+    drawn = draw_log(np.random.default_rng(12345), 40_000)
     row, *_ = at_floor(drawn, replicates=20)
     return drawn, row
 

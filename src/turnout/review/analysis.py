@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,17 @@ from turnout.review.asked import Asked
 from turnout.review.clusters import Clusters, find_clusters
 from turnout.review.columns import UNKNOWN
 from turnout.review.curve import Bootstrap, FloorRow, Sums, add_up
-from turnout.review.drawing import draw, write_drawing
+from turnout.review.drawing import Drawing, draw, write_drawing
 from turnout.review.knobs import Knob, make_knob
 from turnout.review.labels import Labelled, fold_in, read_labels
 from turnout.review.mapping import Mapper
 from turnout.review.money import Money, Turns, price_calls, switching_usd, turns
-from turnout.review.offpolicy import off_policy
+from turnout.review.offpolicy import logged_candidates, off_policy
 from turnout.review.report import Caching, ClusterRow, Finding, ModelRow, Review, WayRow
 from turnout.review.texts import Texts
 from turnout.review.traffic import Traffic
 from turnout.routers.base import Router
+from turnout.types import Candidate
 
 FLOORS = (1.0, 0.99, 0.98, 0.97, 0.95, 0.93, 0.9, 0.85, 0.8)
 SHOWN_MODELS = 20
@@ -70,9 +72,7 @@ class Analysis:
             drawing = draw(
                 traffic.columns, clusters, stays, at_floor.setting, asked.label, seed=asked.seed
             )
-            calls = texts.calls(traffic.columns, drawing.rows)
-            names = [c.name for c in mapper.candidates]
-            write_drawing(asked.label_file, drawing, traffic.columns, calls, names)
+            _write_drawn(asked.label_file, drawing, traffic, mapper.candidates, texts)
         used = at_floor if labelled is None else labelled.at_floor
         return cls(
             traffic=traffic,
@@ -380,6 +380,18 @@ class Analysis:
                 f"{unserved:,} calls that no candidate can serve count as served by the strongest"
             )
         return tuple(found)
+
+
+def _write_drawn(
+    path: Path, drawing: Drawing, traffic: Traffic, candidates: Sequence[Candidate], texts: Texts
+) -> None:
+    answered = logged_candidates(traffic, candidates)
+    by = {
+        row: candidates[answered[row]].name for row in drawing.rows.tolist() if answered[row] >= 0
+    }
+    calls = texts.calls(traffic.columns, drawing.rows)
+    models = {c.name: c.model for c in candidates}
+    write_drawing(path, drawing, traffic.columns, calls, by, models)
 
 
 def _known(value: float, sums: Sums) -> float:

@@ -8,7 +8,8 @@ and every one has a known chance above 0 of being drawn. The estimators undo tho
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ EMPHASIS = (3.0, 1.5, 1.0)
 """How much more often a prompt near the knob's position is drawn than one far from it."""
 LEAST_OF_STRATUM = 2
 LEAST_DRAWN = 10
+_FILE_NAME = re.compile(r"[^\w.@-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,29 +144,63 @@ def allocate(weight: NDArray[np.floating], size: NDArray[np.intp], count: int) -
 
 
 def write_drawing(
-    path: Path, drawing: Drawing, columns: Columns, calls: dict[int, LogCall], models: Sequence[str]
+    path: Path,
+    drawing: Drawing,
+    columns: Columns,
+    calls: Mapping[int, LogCall],
+    answered_by: Mapping[int, str],
+    models: Mapping[str, str],
 ) -> None:
-    """Write the prompts to be graded as JSONL; the file holds prompts, and only its owner reads it.
+    """Write the prompts to be graded, and what to ask for the answers that are missing.
 
-    Each row is one of the outcomes format as well, once its scores are filled in.
+    The first file is JSONL; each row is one of the outcomes format as well, once its scores are filled
+    in. Beside it, `ask-MODEL.jsonl` is a batch's input file with the prompts that candidate has not
+    answered. All hold prompts, so only their owner may read them.
+
+    Args:
+        path: of the prompts.
+        drawing: which.
+        columns: n calls.
+        calls: row → call.
+        answered_by: row → candidate that answered, where it is one.
+        models: candidate → its name upstream.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    with path.open("w", encoding="utf-8") as file:
-        for i, row in enumerate(drawing.rows.tolist()):
-            call = calls[row]
-            said: dict[str, Any] = {
+    rows: list[dict[str, Any]] = []
+    for i, row in enumerate(drawing.rows.tolist()):
+        call = calls[row]
+        rows.append(
+            {
                 "id": prompt_id(columns, row),
                 "prompt": call.query.text,
                 "models": dict.fromkeys(models),
-                "answers": {call.model: call.answer} if call.answer else {},
+                "answers": {answered_by.get(row, call.model): call.answer} if call.answer else {},
                 "reference": None,
                 "inclusion": float(drawing.inclusion[i]),
                 "calls": int(drawing.calls[i]),
                 "stratum": drawing.stratum[i],
                 "messages": [dict(m) for m in call.messages],
             }
-            file.write(json.dumps(said, ensure_ascii=False, default=str) + "\n")
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, rows)
+    for model, upstream in models.items():
+        asked = [_request(row, upstream) for row in rows if model not in row["answers"]]
+        _write(path.with_name(f"ask-{_FILE_NAME.sub('-', model)}.jsonl"), asked)
+
+
+def _request(row: Mapping[str, Any], upstream: str) -> dict[str, Any]:
+    return {
+        "custom_id": row["id"],
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": {"model": upstream, "messages": row["messages"]},
+    }
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    path.touch(mode=0o600)
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
 
 
 def prompt_id(columns: Columns, row: int) -> str:
