@@ -27,9 +27,11 @@ bench: $(VENV)/installed-test ## Decision time, import time and size, as ratios 
 bench-quality: $(VENV)/installed-test ## Quality on RouteLLM's data (DATA=folder with routellm/ and outcomes/)
 	$(BIN)/python benchmarks/quality.py --data $(DATA)
 
-artifacts: $(VENV)/installed-test ## Fit the shipped artifacts again (DATA=folder with outcomes/)
+artifacts: $(VENV)/installed-test ## Fit the shipped artifacts again (DATA=folder with outcomes/, BASE=all-MiniLM-L6-v2)
 	$(BIN)/python recipes/build_pretrained.py --data $(DATA)
 	$(BIN)/python recipes/build_universal.py --data $(DATA)
+	@test -n "$(BASE)" || { echo "give BASE=folder of all-MiniLM-L6-v2 for bert: see recipes/build_bert.py"; exit 1; }
+	$(BIN)/python recipes/build_bert.py --data $(DATA) --base $(BASE)
 
 build: $(VENV)/installed ## Wheel and source distribution into dist/
 	$(BIN)/python -m pip install --quiet build

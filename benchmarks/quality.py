@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import bert
 import numpy as np
 import pyarrow.parquet as pq
 from router_table import Field, baselines, markdown, plain, router_row
@@ -38,6 +39,7 @@ from turnout.types import Outcome
 
 ROUTELLM = ("routellm-mmlu", "routellm-gsm8k", "routellm-mtbench")
 LABELS, SEEDS, FOLDS, REPLICATES = 1500, 8, 10, 500
+TIMED = 200
 NAMES = tuple(n for n in ("blend", "mf", "knn", "clusters", "linear") if n in trainable())
 HEADER = """# Benchmarks
 
@@ -48,7 +50,7 @@ difference to the rule "longer prompts to the strong model".
 """
 
 
-SECTIONS = ("transfer", "mmlu", "gsm8k", "nine", "routerbench", "every", "timing")
+SECTIONS = ("transfer", "mmlu", "gsm8k", "nine", "routerbench", "every", "bert", "timing")
 
 
 SETS = {"LLMRouter-9": "llmrouter_uiuc", "RouterBench": "routerbench"}
@@ -67,9 +69,10 @@ def main() -> None:
     parser.add_argument(
         "--set", choices=SETS, action="append", help="Of the section `every`: which outcomes."
     )
+    parser.add_argument("--base", help="Of the section `bert`: folder of all-MiniLM-L6-v2.")
     args = parser.parse_args()
     kept = split_sections(args.out.read_text("utf-8")) if args.only and args.out.exists() else {}
-    for name in args.only or SECTIONS:
+    for name in args.only or (s for s in SECTIONS if s != "bert" or args.base):
         print(f"{name} …", flush=True)
         kept[name] = f"<!-- {name} -->\n" + make_section(name, args)
     args.out.write_text("\n".join([HEADER, *(kept[n] for n in SECTIONS if n in kept)]), "utf-8")
@@ -89,6 +92,8 @@ def make_section(name: str, args: argparse.Namespace) -> str:
         return every(
             data / "outcomes", args.routers, args.set or list(SETS), args.out.with_suffix(".json")
         )
+    if name == "bert":
+        return bert_beside_blend(data / "outcomes", args.base)
     if name == "transfer":
         return transfer({b: open_benchmark(b, data / "routellm") for b in ROUTELLM})
     if name in ("mmlu", "gsm8k"):
@@ -323,10 +328,7 @@ def every(folder: Path, chosen: str | None, sets: Sequence[str], out: Path) -> s
     names = chosen.split(",") if chosen else list(trainers.names())
     sections, results = [], {}
     for title in sets:
-        stem = SETS[title]
-        train = read(folder / f"{stem}.parquet", "train")
-        train = complete(train) if stem == "llmrouter_uiuc" else train
-        at = Field(train, complete(read(folder / f"{stem}.parquet", "dev").columns(train.models)))
+        at = field_of(folder, title)
         rows = baselines(at)
         for name in names:
             print(f"  {title}: {name}", flush=True)
@@ -348,6 +350,41 @@ def every(folder: Path, chosen: str | None, sets: Sequence[str], out: Path) -> s
             "",
             *sections,
             f"    python benchmarks/quality.py --data DATA --only every{routers}",
+            "",
+        ]
+    )
+
+
+def field_of(folder: Path, title: str) -> Field:
+    """Train and dev part of one of `SETS`."""
+    stem = SETS[title]
+    train = read(folder / f"{stem}.parquet", "train")
+    train = complete(train) if stem == "llmrouter_uiuc" else train
+    return Field(train, complete(read(folder / f"{stem}.parquet", "dev").columns(train.models)))
+
+
+def bert_beside_blend(folder: Path, base: str | None) -> str:
+    """`bert` trained from the artifact that ships, beside `blend`; and the time of the shipped one."""
+    if not base:
+        raise SystemExit("the section bert needs --base, for its baseline of time")
+    return "\n".join(
+        [
+            "## `bert` beside `blend`",
+            "",
+            "Both trained on the train part with their defaults, bert from the encoder that ships, and reported on",
+            "dev. bert fits on seven tenths of the prompts; blend, by folds, on all.",
+            "",
+            *(
+                bert.quality(field_of(folder, title), title, "", frozen=False) + "\n"
+                for title in SETS
+            ),
+            "Time of one prediction of the shipped artifacts, CPU time of one thread, calls interleaved. bert reads",
+            "96 tokens at most, keeping the head and tail of a longer prompt (200 words are more than 200 tokens);",
+            f"the baseline is the whole of its base, {bert.BASELINE}.",
+            "",
+            bert.time_table(bert.times(Path(base), TIMED)),
+            "",
+            "    python benchmarks/quality.py --data DATA --only bert --base MINILM",
             "",
         ]
     )

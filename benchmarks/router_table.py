@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from turnout import Candidate, Query
 from turnout.data.groups import near_duplicate_groups
 from turnout.data.table import OutcomeTable
-from turnout.errors import DataError, InputError, MissingExtraError
+from turnout.errors import ArtifactError, DataError, InputError, MissingExtraError
 from turnout.evaluation.hulls import aiq
 from turnout.evaluation.intervals import Estimate, Resampler, SortedPair, percentile_interval
 from turnout.policies.hull import best_value, operating_points
@@ -52,6 +52,8 @@ class Field:
     dev: OutcomeTable
     score: np.ndarray = field(init=False)
     cost: np.ndarray | None = field(init=False)
+    predicted: dict[str, np.ndarray] = field(default_factory=dict)
+    """What each fitted router predicts of the dev part."""
 
     def __post_init__(self) -> None:
         self.score = self.dev.score.astype(np.float64)
@@ -139,14 +141,20 @@ def baselines(at: Field) -> list[dict[str, Any]]:
     return rows
 
 
-def router_row(name: str, at: Field) -> dict[str, Any]:
-    """One router, fitted on the train part; or the reason why it was not."""
+def router_row(
+    name: str, at: Field, *, options: Mapping[str, Any] | None = None, label: str = ""
+) -> dict[str, Any]:
+    """One router, fitted on the train part; or the reason why it was not.
+
+    `options` are those of its training, `label` is the row's name where it is not the router's.
+    """
+    label = label or name
     started = time.perf_counter()
     try:
-        fitted = trainers.train(name, at.train, source="train part")
-    except (MissingExtraError, DataError, InputError) as error:
-        return {"name": name, "not_fitted": str(error)}
-    row: dict[str, Any] = {"name": name, "fit_s": round(time.perf_counter() - started, 1)}
+        fitted = trainers.train(name, at.train, source="train part", options=options)
+    except (MissingExtraError, DataError, InputError, ArtifactError) as error:
+        return {"name": label, "not_fitted": str(error)}
+    row: dict[str, Any] = {"name": label, "fit_s": round(time.perf_counter() - started, 1)}
     with tempfile.TemporaryDirectory() as scratch:
         fitted.write(Path(scratch) / "made")
         files = (Path(scratch) / "made").iterdir()
@@ -157,9 +165,9 @@ def router_row(name: str, at: Field) -> dict[str, Any]:
     def predict(prompts: Sequence[str]) -> np.ndarray:
         return np.asarray(router.predict([Query.of(p) for p in prompts], candidates).quality)
 
-    quality = predict(at.dev.prompts)
+    quality = at.predicted[label] = predict(at.dev.prompts)
     pick = np.argmax(quality, axis=1)
-    row |= pick_row(name, at, pick)
+    row |= pick_row(label, at, pick)
     row["brier"] = at.mean(((quality - at.score) ** 2).mean(axis=1))
     row |= at.apgr(quality[:, at.strong].astype(np.float64) - quality[:, at.weak])
     row |= hull(at, router, candidates, quality)
@@ -168,6 +176,20 @@ def router_row(name: str, at: Field) -> dict[str, Any]:
         row[f"flips_{kind}"] = at.mean(moved.astype(np.float64))
     row["p50_ms"] = round(decision_ms(predict, at.dev.prompts), 3)
     return row
+
+
+def paired(at: Field, name: str, other: str) -> str:
+    """A line: what one router's score and Brier score are less another's, on the same prompts."""
+    each = np.arange(len(at.score))
+    score, brier = (
+        at.mean(values[0] - values[1])
+        for values in (
+            [at.score[each, np.argmax(at.predicted[n], axis=1)] for n in (name, other)],
+            [((at.predicted[n] - at.score) ** 2).mean(axis=1) for n in (name, other)],
+        )
+    )
+    cells = (f"{e.value:+.4f} [{e.low:+.4f} {e.high:+.4f}]" for e in (score, brier))
+    return "- {} less {}: mean score {}, Brier {} (less is better)".format(name, other, *cells)
 
 
 def hull(

@@ -40,9 +40,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    found = hashlib.sha256((args.model / "model.safetensors").read_bytes()).hexdigest()
-    if found != BASE_SHA256:
-        raise SystemExit(f"model.safetensors has SHA-256 {found}, expected {BASE_SHA256}")
+    check_base(args.model)
     base = read_checkpoint(args.model)
     model = build_onnx(base.weights, base.shape, top="tokens")
     cosine = compare(base, model)
@@ -63,6 +61,13 @@ def main() -> None:
     }
     (args.out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     print(f"{args.out}: {len(model)} bytes, cosine to 32 bits {min(cosine):.4f} at least")
+
+
+def check_base(folder: Path, expected: str = BASE_SHA256) -> None:
+    """Stop unless a folder's weights are the ones that were checked."""
+    found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    if found != expected:
+        raise SystemExit(f"model.safetensors has SHA-256 {found}, expected {expected}")
 
 
 def compare(base: Checkpoint, model: bytes) -> list[float]:

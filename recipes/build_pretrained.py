@@ -54,8 +54,8 @@ def main() -> None:
     scale = fit_scale(cells)
     raw = RawRows.of(open_encoder(), cells.prompts)
     material = Material.of(cells, scale, raw)
-    rungs = _ladder(cells, scale)
-    facts |= _facts(cells, scale, material)
+    rungs = ladder_of(cells, scale)
+    facts |= data_facts(cells, scale, material)
     units = loso.find_units(cells, scale, material.fit)
     holds = loso.held_out_sets(cells, material.fit)
     chars, stem = (FEATURES.index(f) for f in ("log_chars", "log_stem_words"))
@@ -128,7 +128,8 @@ def calibration(predicted: Floats, material: Material, *, fixed: float | None = 
     return tied_platt(predicted[use], material.score[use], cell_weights(material, use), fixed=fixed)
 
 
-def _ladder(cells: Cells, scale: Scale) -> Ladder:
+def ladder_of(cells: Cells, scale: Scale) -> Ladder:
+    """Where the measured models stand, and unknown ones."""
     positions = measured_positions(cells, scale)
     strong, weak = priors(positions)
     return Ladder(
@@ -136,7 +137,8 @@ def _ladder(cells: Cells, scale: Scale) -> Ladder:
     )
 
 
-def _facts(cells: Cells, scale: Scale, material: Material) -> dict[str, Any]:
+def data_facts(cells: Cells, scale: Scale, material: Material) -> dict[str, Any]:
+    """What manifest and card say of the data."""
     sets = {
         name: (
             int((cells.train & (cells.outcome_set == name)).sum()),

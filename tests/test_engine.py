@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from planted import CANDIDATES, planted_prompts
 from turnout.artifacts.opening import open_router
-from turnout.engine import _MOST_KEPT, Engine
+from turnout.engine import Engine
 from turnout.errors import (
     InputError,
     NoCandidateError,
@@ -23,6 +24,7 @@ from turnout.errors import (
     RouterError,
     UnknownNameError,
 )
+from turnout.knobs import MOST_KEPT
 from turnout.names import RouteSpec
 from turnout.routers.base import Router
 from turnout.routers.reference import Reference
@@ -304,9 +306,9 @@ def test_policies_are_kept_but_not_without_end() -> None:
     made = engine()
     policy = made.policy(spec(0.5), TWO.candidates)
     assert made.policy(spec(0.5), TWO.candidates) is policy
-    for i in range(3 * _MOST_KEPT):
-        made.policy(spec(i / (3 * _MOST_KEPT)), TWO.candidates)
-        assert len(made._policies) <= _MOST_KEPT
+    for i in range(3 * MOST_KEPT):
+        made.policy(spec(i / (3 * MOST_KEPT)), TWO.candidates)
+        assert len(made._knobs._policies) <= MOST_KEPT
     assert made.policy(spec(0.5), TWO.candidates) == policy
 
 
@@ -318,7 +320,7 @@ def test_another_thread_may_clear_what_is_kept_at_any_time() -> None:
             super().__setitem__(key, value)
             self.clear()
 
-    made._policies = Cleared()
+    made._knobs._policies = Cleared()
     assert not made.decide(LONG, spec()).fallback
 
 
@@ -422,6 +424,17 @@ def test_operating_points_are_worked_out_once_for_all_thresholds() -> None:
 
 
 @dataclass
+class Sleeping(Length):
+    """Fails after a while, as a judge does whose server is late."""
+
+    seconds: float = 0.02
+
+    def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
+        time.sleep(self.seconds)
+        raise RouterError("too late")
+
+
+@dataclass
 class Slow(Length):
     """Says that it takes long."""
 
@@ -456,6 +469,17 @@ def test_where_the_fallback_fails_too_the_default_serves() -> None:
     made = engine.decide(Query.of("broken"), RouteSpec("judge", 0.1))
     assert (made.model, made.code, made.fallback) == ("large", "router_failed", True)
     assert any("router judge failed" in note for note in made.notes)
+    assert engine.fallbacks == 1  # one decision, though two routers failed
+
+
+@pytest.mark.parametrize("text", ["broken", "brok"])
+def test_the_time_of_a_fallback_counts_the_router_that_failed(text: str) -> None:
+    slow = Sleeping(name="judge")
+    both = {"judge": slow, "spare": Length(name="spare")}
+    engine = Engine(TWO, both, fallbacks={"judge": RouteSpec("spare", 0.5)})
+    made = engine.decide(Query.of(text), RouteSpec("judge", 0.1))
+    assert made.fallback
+    assert made.elapsed_us >= slow.seconds * 1e6
 
 
 def test_a_fallback_must_exist_and_have_none_of_its_own() -> None:

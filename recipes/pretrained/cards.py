@@ -26,8 +26,10 @@ SOURCES = (
     ("lineage_bench", "lineage-bench, abilities only", "MIT"),
 )
 
-_LIMITS = """\
-## What it is not good for
+_TRANSFER_TITLE = "## Transfer to RouteLLM's benchmarks"
+_LIMITS_TITLE = "## What it is not good for"
+_LIMITS = f"""\
+{_LIMITS_TITLE}
 
 - There is no evidence that it beats prompt length on a benchmark that it has not seen. Fit it on
   your own labels (`turnout train`) before you count on it.
@@ -42,6 +44,14 @@ _LIMITS = """\
 def sections(name: str, result: Result, length: Result, facts: Mapping[str, Any]) -> str:
     """Markdown below the manifest's table."""
     parts = [_data(facts), _left_out(facts), _loso(result, length), _transfer(name), _LIMITS]
+    return "\n\n".join(part for part in parts if part)
+
+
+def with_transfer(card: str, name: str) -> str:
+    """A card with its section of transfer as it was measured last."""
+    head, limits = card.split(f"{_LIMITS_TITLE}\n", 1)
+    head = head.split(_TRANSFER_TITLE, 1)[0].rstrip()
+    parts = (head, _transfer(name), f"{_LIMITS_TITLE}\n{limits}")
     return "\n\n".join(part for part in parts if part)
 
 
@@ -114,7 +124,7 @@ def _transfer(name: str) -> str:
     if name not in read["arrays"]:
         return ""
     lines = [
-        "## Transfer to RouteLLM's benchmarks",
+        _TRANSFER_TITLE,
         "",
         "No label of these was used to fit, and nothing was changed after they were measured once, "
         f"with arrays `{read['arrays'][name]}`. GPT-4 Turbo against Mixtral 8x7B; RouteLLM's ten "

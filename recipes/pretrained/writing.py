@@ -18,6 +18,7 @@ from pretrained.outcomes import capped
 from pretrained.tiers import TIERS
 from turnout import __version__
 from turnout.artifacts.folder import write_artifact
+from turnout.routers.arrays import Arrays
 from turnout.routers.base import Head
 from turnout.routers.columns import Columns
 from turnout.routers.inputs import Inputs
@@ -43,12 +44,10 @@ class Ladder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """A router that is ready to be written."""
+class Judged:
+    """What is known of a router's predictions on sources left out."""
 
     name: str
-    inputs: Inputs
-    head: Head
     platt: Platt
     predicted: Floats
     """(n, 6) calibrated, with each prompt's own family held out, NaN where it was in no held-out set."""
@@ -57,6 +56,14 @@ class Finished:
     result: Result
     length: Result
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished(Judged):
+    """A router of a head that is ready to be written."""
+
+    inputs: Inputs
+    head: Head
 
 
 def write(
@@ -71,18 +78,31 @@ def write(
         facts: counts and the command, for manifest and card.
         folder: the artifact's own.
     """
+    manifest, arrays = described(done, material, ladder, facts)
+    manifest["encoder"] = {
+        "name": material.raw.encoder.name,
+        "fingerprint": material.raw.encoder.fingerprint,
+        "dimension": material.raw.encoder.dimension,
+    }
+    arrays |= {
+        **{f"inputs/{k}": a for k, a in done.inputs.arrays().items()},
+        **{f"head/{k}": a for k, a in done.head.arrays().items()},
+    }
+    card = render_card(manifest, more=sections(done.name, done.result, done.length, facts))
+    write_artifact(folder, manifest, arrays, card)
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def described(
+    done: Judged, material: Material, ladder: Ladder, facts: dict[str, Any]
+) -> tuple[dict[str, Any], Arrays]:
+    """Manifest and arrays of what all shipped routers have: ladder, calibration, reference."""
     ordered = Columns(names=TIERS, ladder={}).ordered(done.predicted)
     use = material.fit & np.isfinite(ordered).all(axis=1)
     rows = capped(material.unit, use, REFERENCE_OF_UNIT, seed=0)
-    reference = _reference(material, ordered, rows)
     manifest = {
         "router": done.name,
         "turnout": __version__,
-        "encoder": {
-            "name": material.raw.encoder.name,
-            "fingerprint": material.raw.encoder.fingerprint,
-            "dimension": material.raw.encoder.dimension,
-        },
         "columns": {
             "names": list(TIERS),
             "ladder": ladder.positions,
@@ -95,19 +115,15 @@ def write(
         "recipe": {"command": facts["command"], "seed": 0, "folds": "one source family left out"},
         "notes": [*done.notes, *facts["notes"]],
     }
-    arrays = {
-        **{f"inputs/{k}": a for k, a in done.inputs.arrays().items()},
-        **{f"head/{k}": a for k, a in done.head.arrays().items()},
+    reference = _reference(material, ordered, rows)
+    return manifest, {
         **{f"platt/{k}": a for k, a in done.platt.arrays().items()},
         **{f"reference/{k}": a for k, a in reference.arrays().items()},
     }
-    card = render_card(manifest, more=sections(done.name, done.result, done.length, facts))
-    write_artifact(folder, manifest, arrays, card)
-    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def measured(
-    done: Finished, material: Material, predicted: Floats, use: NDArray[np.bool_]
+    done: Judged, material: Material, predicted: Floats, use: NDArray[np.bool_]
 ) -> dict[str, Any]:
     """Leave-one-source-out numbers, as they stand in the manifest."""
     gap, error, wins = difference(done.result, done.length)

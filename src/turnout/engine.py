@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import math
 import secrets
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar, runtime_checkable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,43 +20,23 @@ from turnout.errors import (
     RouterError,
     UnknownNameError,
 )
+from turnout.explaining import (
+    Explored,
+    Routed,
+    named_decision,
+    routed_decision,
+    unpredicted_decision,
+)
+from turnout.knobs import Knobs
 from turnout.names import RouteSpec, format_route, parse_route
-from turnout.policies.base import Choice, Policy
+from turnout.policies.base import Policy
 from turnout.policies.constraints import exclusions
 from turnout.policies.explore import DRAWS, Explore
-from turnout.policies.hull import HullPolicy, OperatingPoint, operating_points
-from turnout.policies.threshold import ThresholdPolicy
-from turnout.policies.within_price import WithinPricePolicy
-from turnout.pricing import DEFAULT_OUTPUT_TOKENS, expected_cost_picousd, rates
+from turnout.pricing import arm_output_tokens, cost_of_tokens_picousd
 from turnout.routers.base import Learns, Router, Samples
-from turnout.routers.reference import Reference
-from turnout.types import PICO, Attempt, Candidate, Decision, Outcome, Pool, Prediction, Query
+from turnout.types import Candidate, Decision, Outcome, Pool, Prediction, Query
 
 log = logging.getLogger("turnout.engine")
-
-_MOST_KEPT = 1024
-"""Thresholds and needs come from requests, so what is kept per threshold or subset is bounded."""
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-@runtime_checkable
-class HasReference(Protocol):
-    """A router that remembers out-of-fold predictions beside outcomes."""
-
-    def reference(self, candidates: Sequence[Candidate]) -> Reference:
-        """What is known of these candidates."""
-        ...
-
-
-@runtime_checkable
-class KnowsShares(Protocol):
-    """A router that knows how often each threshold would call the strong one of two models."""
-
-    def threshold_for_share(self, candidates: Sequence[Candidate], share: float) -> float:
-        """The threshold that calls the first of two candidates on this share of prompts."""
-        ...
 
 
 class Engine:
@@ -99,12 +77,11 @@ class Engine:
             if spec.router in self._fallback_routes:
                 remedy = "name a router that has no fallback of its own, such as rules"
                 raise InputError(f"fallback of {name}", spec.router, remedy)
-        self._policies: dict[tuple[RouteSpec, tuple[str, ...]], Policy] = {}
-        self._points: dict[tuple[str, tuple[str, ...]], tuple[OperatingPoint, ...]] = {}
-        self._recorded: dict[tuple[str, tuple[str, ...]], NDArray[np.float64]] = {}
+        self._knobs = Knobs(pool, self.routers)
         self._lock = threading.Lock()
         self.fallbacks = 0
-        """Decisions in which a router failed, and a fallback route or the default decided."""
+        """Decisions in which a router failed, and a fallback route or the default decided; one where
+        both failed counts once."""
 
     def check(self) -> None:
         """Raise what routing would raise later: unknown candidates, missing prices or outcomes.
@@ -119,7 +96,7 @@ class Engine:
         for key, router in self.routers.items():
             router.check(candidates)
             if len(candidates) > 2:
-                recorded = self._recorded_picousd(key, candidates)
+                recorded = self._knobs.recorded_picousd(key, candidates)
                 for candidate, usual in zip(candidates, recorded, strict=True):
                     if candidate.price is None and np.isnan(usual):
                         remedy = "give a price for this model, in the settings or with --price"
@@ -131,23 +108,8 @@ class Engine:
         return parse_route(model, routers=self.routers, field=field)
 
     def route_for_share(self, router: str, share: float) -> RouteSpec:
-        """A router's knob for about this share of calls to the strongest model.
-
-        In a pool of two, a router that remembers reference prompts calls the strong model on this
-        share of them; your traffic may differ: `turnout calibrate` measures it. For other routers
-        and pools the threshold is 1 - share.
-
-        Raises:
-            UnknownNameError: no such router here.
-        """
-        if router not in self.routers:
-            raise UnknownNameError("router", router, self.routers)
-        opened = self.routers[router]
-        if len(self.pool.candidates) == 2 and isinstance(opened, KnowsShares):
-            found = opened.threshold_for_share(self.pool.candidates, share)
-            # Four decimals read well; cut down, so that the share is not below what was asked.
-            return RouteSpec(router, math.floor(found * 1e4) / 1e4)
-        return RouteSpec(router, 1.0 - share)
+        """A router's knob for about this share of calls to the strongest model: see `Knobs`."""
+        return self._knobs.route_for_share(router, share)
 
     def waits(self, router: str) -> bool:
         """Whether a router's decisions take long or call something: run them off an event loop."""
@@ -217,19 +179,7 @@ class Engine:
         Raises:
             KeyError: no candidate of that name.
         """
-        candidate = self.pool[name]
-        reason = "asked for by name"
-        cost = expected_cost_picousd([query], [candidate])[0].tolist()
-        return Decision(
-            id=self._new_id(),
-            router="none",
-            policy="by_name",
-            attempts=(Attempt(candidate=name, reason=reason),),
-            code="asked_for_by_name",
-            reason=reason,
-            expected_cost_picousd=_whole((name,), cost),
-            notes=query.notes,
-        )
+        return named_decision(query, self.pool[name], decision_id=self._new_id())
 
     def _decide_group(
         self,
@@ -237,18 +187,29 @@ class Engine:
         candidates: Sequence[Candidate],
         spec: RouteSpec,
         excluded: Sequence[Mapping[str, str]],
+        *,
+        since: int | None = None,
     ) -> list[Decision]:
-        start = time.perf_counter_ns()
+        """`since`: when a router began that failed before this one; that failure is counted."""
+        start = time.perf_counter_ns() if since is None else since
         if len(candidates) == 1:
             return [
-                self._only(query, candidates[0], spec, why, start)
+                unpredicted_decision(
+                    query,
+                    candidates[0],
+                    spec,
+                    decision_id=self._new_id(),
+                    excluded=why,
+                    elapsed_us=_elapsed_us(start),
+                )
                 for query, why in zip(queries, excluded, strict=True)
             ]
         try:
             routed = self._route(queries, candidates, spec)
         except Exception as error:  # noqa: BLE001 - a router's failure must not fail the request
-            with self._lock:
-                self.fallbacks += len(queries)
+            if since is None:
+                with self._lock:
+                    self.fallbacks += len(queries)
             # Not the message: an error that is not ours may quote the prompt.
             stand_in = self._fallback_routes.get(spec.router)
             log.error(
@@ -261,14 +222,31 @@ class Engine:
                 "".join(traceback.format_tb(error.__traceback__)),
             )
             if stand_in is not None:
-                return self._stand_in(queries, candidates, spec, stand_in, excluded, error)
+                return self._stand_in(queries, candidates, spec, stand_in, excluded, error, start)
             return [
-                self._default(query, candidates, spec, why, error, start)
+                unpredicted_decision(
+                    query,
+                    self._default(candidates),
+                    spec,
+                    decision_id=self._new_id(),
+                    excluded=why,
+                    elapsed_us=_elapsed_us(start),
+                    error=error,
+                )
                 for query, why in zip(queries, excluded, strict=True)
             ]
-        elapsed_us = (time.perf_counter_ns() - start) // 1000 // len(queries)
+        elapsed_us = _elapsed_us(start) // len(queries)
         return [
-            self._chosen(i, query, routed, spec, why, elapsed_us)
+            routed_decision(
+                i,
+                query,
+                routed,
+                spec,
+                decision_id=self._new_id(),
+                explored=self._explored(i, query, routed),
+                excluded=why,
+                elapsed_us=elapsed_us,
+            )
             for i, (query, why) in enumerate(zip(queries, excluded, strict=True))
         ]
 
@@ -280,15 +258,16 @@ class Engine:
         spec: RouteSpec,
         excluded: Sequence[Mapping[str, str]],
         error: Exception,
+        start: int,
     ) -> list[Decision]:
         """The decisions of the fallback route, which say what failed and who decided instead."""
         note = f"router {failed.router} failed, {format_route(spec)} decided: {error}"
-        made = self._decide_group(queries, candidates, spec, excluded)
+        made = self._decide_group(queries, candidates, spec, excluded, since=start)
         return [replace(d, fallback=True, notes=(*d.notes, note)) for d in made]
 
     def _route(
         self, queries: Sequence[Query], candidates: Sequence[Candidate], spec: RouteSpec
-    ) -> _Routed:
+    ) -> Routed:
         router = self.routers[spec.router]
         prediction = router.predict(queries, candidates)
         names, shape = tuple(c.name for c in candidates), prediction.quality.shape
@@ -299,10 +278,13 @@ class Engine:
             )
         if not np.isfinite(prediction.quality).all():
             raise RouterError(f"router {spec.router} predicted a quality that is not a number")
-        cost = self.cost_picousd(spec.router, queries, candidates, prediction)
+        lengths = arm_output_tokens(queries, candidates, prediction)
+        tokens_in = np.asarray([q.input_tokens for q in queries], dtype=np.float64)
+        cost = cost_of_tokens_picousd(tokens_in, lengths, candidates)
+        cost = self._knobs.priced(spec.router, candidates, cost)
         policy = self.policy(spec, candidates)
         choice = policy.choose(prediction, candidates, cost)
-        return _Routed(router, prediction, cost, policy.name, choice)
+        return Routed(router, prediction, cost, policy.name, choice, lengths)
 
     def cost_picousd(
         self,
@@ -311,226 +293,33 @@ class Engine:
         candidates: Sequence[Candidate],
         prediction: Prediction,
     ) -> NDArray[np.float64]:
-        """(n, m) expected price of each call.
-
-        A candidate without a price counts at the mean cost recorded with the outcomes of this
-        router's artifact; NaN where there is none either.
-        """
-        cost = expected_cost_picousd(queries, candidates, prediction)
-        if any(c.price is None for c in candidates):
-            cost = np.where(np.isnan(cost), self._recorded_picousd(router, candidates), cost)
-        return cost
-
-    def _recorded_picousd(
-        self, router: str, candidates: Sequence[Candidate]
-    ) -> NDArray[np.float64]:
-        key = (router, tuple(c.name for c in candidates))
-        return _kept(
-            self._recorded, key, lambda: recorded_cost_picousd(self.routers[router], candidates)
-        )
+        """(n, m) expected price of each call: see `Knobs`."""
+        return self._knobs.cost_picousd(router, queries, candidates, prediction)
 
     def policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
-        """The policy that a spec means here: a threshold in a pool of two, the hull in a larger one.
+        """What a spec means here: see `Knobs`."""
+        return self._knobs.policy(spec, candidates)
 
-        The pool decides, not how many candidates constraints leave, so that a threshold keeps its
-        meaning from request to request.
-        """
-        key = (spec, tuple(c.name for c in candidates))
-        return _kept(self._policies, key, lambda: self._make_policy(spec, candidates))
-
-    def _make_policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
-        if len(self.pool.candidates) == 2:
-            return ThresholdPolicy(spec.threshold)
-        router = self.routers[spec.router]
-        if not isinstance(router, HasReference):
-            return WithinPricePolicy(spec.threshold)
-        key = (spec.router, tuple(c.name for c in candidates))
-        points = _kept(
-            self._points, key, lambda: reference_points(router.reference(candidates), candidates)
-        )
-        return HullPolicy(points, spec.threshold)
-
-    def _chosen(
-        self,
-        i: int,
-        query: Query,
-        routed: _Routed,
-        spec: RouteSpec,
-        excluded: Mapping[str, str],
-        elapsed_us: int,
-    ) -> Decision:
-        prediction, choice = routed.prediction, routed.choice
-        names = prediction.candidates
-        quality = prediction.quality[i].tolist()
-        index, code, reason = int(choice.index[i]), choice.code[i], choice.reason[i]
-        propensity = None
-        if self.explore is not None:
-            base = index
-            index, propensity = self._explored(self.explore, i, query, routed)
-            if index != base:
-                code = "explored"
-                reason = (
-                    f"explored, as {self.explore.share:.3g} of requests are; "
-                    f"{names[base]} was the choice: {reason}"
-                )
-        return Decision(
-            id=self._new_id(),
-            router=spec.router,
-            policy=routed.policy,
-            attempts=(Attempt(candidate=names[index], reason=reason),),
-            code=code,
-            reason=reason,
-            propensity=propensity,
-            threshold=spec.threshold,
-            win_rate=None if choice.win_rate is None else float(choice.win_rate[i]),
-            quality=dict(zip(names, quality, strict=True)),
-            spread=_spread(prediction, i),
-            expected_cost_picousd=_whole(names, routed.cost_picousd[i].tolist()),
-            basis=dict(zip(names, prediction.basis, strict=False)),
-            excluded=dict(excluded),
-            artifact=routed.router.fingerprint,
-            notes=(*query.notes, *prediction.notes[i : i + 1]),
-            elapsed_us=elapsed_us,
-        )
-
-    def _explored(
-        self, explore: Explore, i: int, query: Query, routed: _Routed
-    ) -> tuple[int, float]:
-        """The column to call for the i-th query, and its propensity."""
+    def _explored(self, i: int, query: Query, routed: Routed) -> Explored | None:
+        """What exploring makes of the choice for the i-th query; None where nothing explores."""
+        explore = self.explore
+        if explore is None:
+            return None
         samples = None
         if explore.how == "samples" and isinstance(routed.router, Samples):
             fit = [self.pool[name] for name in routed.prediction.candidates]
             samples = routed.router.samples(
                 query, fit, routed.prediction.quality[i], explore.child_rng(), DRAWS
             )
-        return explore.choose(int(routed.choice.index[i]), routed.cost_picousd[i], samples)
-
-    def _only(
-        self,
-        query: Query,
-        candidate: Candidate,
-        spec: RouteSpec,
-        excluded: Mapping[str, str],
-        start: int,
-    ) -> Decision:
-        reason = f"{candidate.name} is the only candidate that can serve this request"
-        return self._without_prediction(
-            query, candidate, spec, excluded, start, code="only_candidate", reason=reason
+        index, propensity = explore.choose(
+            int(routed.choice.index[i]), routed.cost_picousd[i], samples
         )
+        return Explored(index, propensity, explore.share)
 
-    def _default(
-        self,
-        query: Query,
-        candidates: Sequence[Candidate],
-        spec: RouteSpec,
-        excluded: Mapping[str, str],
-        error: Exception,
-        start: int,
-    ) -> Decision:
-        fit = {c.name: c for c in candidates}
-        candidate = fit.get(self.pool.default, candidates[0])
-        reason = f"router {spec.router} failed, {candidate.name} serves by default: {error}"
-        return self._without_prediction(
-            query,
-            candidate,
-            spec,
-            excluded,
-            start,
-            code="router_failed",
-            reason=reason,
-            fallback=True,
-        )
-
-    def _without_prediction(
-        self,
-        query: Query,
-        candidate: Candidate,
-        spec: RouteSpec,
-        excluded: Mapping[str, str],
-        start: int,
-        *,
-        code: str,
-        reason: str,
-        fallback: bool = False,
-    ) -> Decision:
-        cost = expected_cost_picousd([query], [candidate])[0].tolist()
-        return Decision(
-            id=self._new_id(),
-            router=spec.router,
-            policy="constraints" if not fallback else "default",
-            attempts=(Attempt(candidate=candidate.name, reason=reason),),
-            code=code,
-            reason=reason,
-            threshold=spec.threshold,
-            expected_cost_picousd=_whole((candidate.name,), cost),
-            excluded=dict(excluded),
-            fallback=fallback,
-            notes=query.notes,
-            elapsed_us=(time.perf_counter_ns() - start) // 1000,
-        )
+    def _default(self, candidates: Sequence[Candidate]) -> Candidate:
+        """Who serves where a router fails: the pool's default if it fits, else the strongest."""
+        return {c.name: c for c in candidates}.get(self.pool.default, candidates[0])
 
 
-@dataclass(frozen=True, slots=True)
-class _Routed:
-    """What routing n queries gave, before it is written out as decisions."""
-
-    router: Router
-    prediction: Prediction
-    cost_picousd: NDArray[np.float64]
-    policy: str
-    choice: Choice
-
-
-def reference_points(
-    reference: Reference, candidates: Sequence[Candidate]
-) -> tuple[OperatingPoint, ...]:
-    """The hull of a router for these candidates at today's prices, best quality first.
-
-    Each call of the reference is priced by its tokens at the candidate's price; a candidate without
-    a price counts at the mean cost that was recorded with its outcomes.
-
-    Raises:
-        InputError: a candidate has neither.
-    """
-    tokens_out = np.where(
-        np.isfinite(reference.output_tokens), reference.output_tokens, DEFAULT_OUTPUT_TOKENS
-    )
-    priced = (
-        reference.input_tokens[:, None] * rates(candidates, "input_picousd")
-        + tokens_out * rates(candidates, "output_picousd")
-    ) / PICO
-    cost = np.where(np.isfinite(priced), priced, reference.mean_cost_usd())
-    names = [c.name for c in candidates]
-    return operating_points(reference.predicted, reference.score, cost, names)
-
-
-def recorded_cost_picousd(router: Router, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
-    """(m,) mean cost recorded with the outcomes of a router's artifact; NaN where there is none."""
-    if not isinstance(router, HasReference):
-        return np.full(len(candidates), np.nan)
-    return router.reference(candidates).mean_cost_usd().astype(np.float64) * PICO
-
-
-def _spread(prediction: Prediction, i: int) -> dict[str, float]:
-    """Per candidate, of the i-th query; empty where the router cannot tell."""
-    if prediction.spread is None:
-        return {}
-    return dict(zip(prediction.candidates, prediction.spread[i].tolist(), strict=True))
-
-
-def _kept(cache: dict[K, V], key: K, make: Callable[[], V]) -> V:
-    """What is kept under a key, made where it is not; a full cache starts again.
-
-    The value made is the one returned, so that another thread may clear the cache at any time.
-    """
-    found = cache.get(key)
-    if found is None:
-        found = make()
-        if len(cache) >= _MOST_KEPT:
-            cache.clear()
-        cache[key] = found
-    return found
-
-
-def _whole(names: Sequence[str], cost: Sequence[float]) -> dict[str, int | None]:
-    return {n: None if c != c else round(c) for n, c in zip(names, cost, strict=True)}
+def _elapsed_us(start_ns: int) -> int:
+    return (time.perf_counter_ns() - start_ns) // 1000

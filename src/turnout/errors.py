@@ -4,15 +4,18 @@
     ├── InputError (ValueError)        something given is unusable: names field, value, remedy
     │   ├── RouteNameError             "router-mf-1.5", "gpt-4" where a route is needed
     │   ├── RequestError               a chat request that no upstream could serve
-    │   │   └── BodyTooLargeError      one that is longer than this server reads
+    │   │   ├── BodyTooLargeError      one that is longer than this server reads
+    │   │   └── TranslationError       one that this candidate's API cannot express
     │   ├── CapReachedError            spending more is not allowed
     │   ├── SettingsError              a configuration file or environment variable
     │   └── DataError                  outcomes, prompts or benchmark files
     ├── UnknownNameError (LookupError) a router, model, encoder or benchmark that does not exist
     ├── ArtifactError                  an artifact that is missing, corrupt or does not fit
     ├── NoCandidateError               constraints leave no candidate for this request
+    ├── UnavailableError               every target that could serve is failing
     ├── MissingExtraError (ImportError) an optional dependency is not installed
     ├── RouterError                    a router could not predict; the default candidate serves
+    ├── ReplyError                     an upstream's answer that cannot be read
     └── UpstreamError                  an upstream answered with an error, or not at all
         └── UpstreamTimeoutError       it took longer than its provider's time limits
 
@@ -80,6 +83,12 @@ class CapReachedError(InputError):
     code = "cap_reached"
 
 
+class TranslationError(RequestError):
+    """A request that one candidate's API cannot express, though another candidate's may."""
+
+    code = "untranslatable"
+
+
 class SettingsError(InputError):
     """A configuration file or environment variable that cannot be used."""
 
@@ -125,6 +134,19 @@ class NoCandidateError(TurnoutError):
         )
 
 
+class UnavailableError(TurnoutError):
+    """Every target that could serve is failing, and was not called; `retry_after_s` says when next."""
+
+    code = "upstream_unavailable"
+
+    def __init__(self, candidates: Iterable[str], *, retry_after_s: float) -> None:
+        self.candidates, self.retry_after_s = tuple(candidates), retry_after_s
+        super().__init__(
+            f"{', '.join(self.candidates)}: every upstream that could serve this request is failing; "
+            f"try again in {max(1, round(retry_after_s))} s"
+        )
+
+
 class MissingExtraError(TurnoutError, ImportError):
     """An optional dependency is not installed."""
 
@@ -141,10 +163,18 @@ class RouterError(TurnoutError):
     code = "router_failed"
 
 
+class ReplyError(TurnoutError):
+    """An upstream's answer, whole or streamed, that is not what its API promises."""
+
+    code = "invalid_upstream_reply"
+
+
 class UpstreamError(TurnoutError):
     """An upstream answered with an error (`status` set) or could not be reached (`status` None).
 
     `body` and `headers` are the upstream's own, so that a caller can pass them on unchanged.
+    `phase` says how far the call came: `connect`, `first_byte`, `idle` (a body that fell silent) or
+    `answer`.
     """
 
     code = "upstream_error"
@@ -157,8 +187,13 @@ class UpstreamError(TurnoutError):
         status: int | None = None,
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
+        phase: str = "answer",
+        tls: bool = False,
     ) -> None:
         self.candidate, self.status, self.body = candidate, status, body
+        self.phase = phase
+        if tls:
+            self.code = "upstream_tls"
         self.headers = dict(headers or {})
         super().__init__(message)
 

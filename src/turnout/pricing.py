@@ -132,14 +132,35 @@ def expected_cost_picousd(
     queries: Sequence[Query], candidates: Sequence[Candidate], prediction: Prediction | None = None
 ) -> NDArray[np.float64]:
     """(n, m) expected price of each call in picodollars; NaN for a candidate without a price."""
-    tokens_in = np.asarray([q.input_tokens for q in queries], dtype=np.float64)[:, None]
+    tokens_in = np.asarray([q.input_tokens for q in queries], dtype=np.float64)
+    return cost_of_tokens_picousd(
+        tokens_in, arm_output_tokens(queries, candidates, prediction), candidates
+    )
+
+
+def arm_output_tokens(
+    queries: Sequence[Query], candidates: Sequence[Candidate], prediction: Prediction | None = None
+) -> NDArray[np.float64]:
+    """(n, m) output tokens to expect, capped by the request or, where it says nothing, by the arm."""
     tokens_out = expected_output_tokens(queries, prediction, len(candidates))
     own = np.asarray([q.max_output_tokens is not None for q in queries], dtype=bool)[:, None]
     arms = np.asarray([c.arm_output_tokens or np.inf for c in candidates], dtype=np.float64)
-    tokens_out = np.where(own, tokens_out, np.minimum(tokens_out, arms[None, :]))
-    cost: NDArray[np.float64] = tokens_in * rates(candidates, "input_picousd") + tokens_out * rates(
-        candidates, "output_picousd"
-    )
+    return np.where(own, tokens_out, np.minimum(tokens_out, arms[None, :]))
+
+
+def cost_of_tokens_picousd(
+    input_tokens: NDArray[np.float64],
+    output_tokens: NDArray[np.float64],
+    candidates: Sequence[Candidate],
+) -> NDArray[np.float64]:
+    """(n, m) price of calls with (n,) or (n, m) input and (n, m) output tokens, in picodollars.
+
+    NaN for a candidate without a price, and where tokens are.
+    """
+    tokens_in = input_tokens[:, None] if input_tokens.ndim == 1 else input_tokens
+    cost: NDArray[np.float64] = tokens_in * rates(
+        candidates, "input_picousd"
+    ) + output_tokens * rates(candidates, "output_picousd")
     return cost
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -40,6 +40,7 @@ candidates:            # strongest first
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET_KEYS = frozenset({"api_key", "headers"})
 _ROUTER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z", re.ASCII)
+_URL = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$"
 
 
 class _Hidden:
@@ -60,17 +61,12 @@ class Listen(_Tree):
     port: int = Field(default=8080, ge=0, le=65535)
 
 
-class ProviderSettings(_Tree):
-    """An OpenAI-compatible endpoint. Its key is given in one of three ways, or not at all."""
+class _Keyed(_Tree):
+    """What takes a key, given in one of three ways or not at all."""
 
-    base_url: str = Field(pattern=r"^https?://[^\s@/?#]+(/[^\s?#]*)?$")
     api_key: SecretStr | None = None
     api_key_env: str | None = None
     api_key_file: Path | None = None
-    timeout_s: float = Field(default=600.0, gt=0)
-    """Longest wait for the next byte."""
-    connect_timeout_s: float = Field(default=5.0, gt=0)
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
@@ -80,11 +76,64 @@ class ProviderSettings(_Tree):
         return self
 
 
+class ProviderSettings(_Keyed):
+    """An OpenAI-compatible endpoint."""
+
+    base_url: str = Field(pattern=_URL)
+    timeout_s: float = Field(default=600.0, gt=0)
+    """Longest wait for an answer that is no stream to begin; no other wait is longer."""
+    connect_timeout_s: float = Field(default=2.0, gt=0)
+    first_byte_timeout_s: float = Field(default=30.0, gt=0)
+    """Longest wait for a stream to begin."""
+    idle_timeout_s: float = Field(default=60.0, gt=0)
+    """Longest wait between two pieces of an answer."""
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+
+
+class EncoderSettings(_Keyed):
+    """An encoder that routers use by name: behind an endpoint, or a folder on this machine."""
+
+    base_url: str | None = Field(default=None, pattern=_URL)
+    model: str | None = Field(default=None, min_length=1)
+    dimension: int | None = Field(default=None, ge=1, le=65_536)
+    """Stated, so that opening calls nothing and an answer of another length is refused."""
+    timeout_s: float = Field(default=2.0, ge=0.001, le=600)
+    """Longest wait of a decision for its vectors."""
+    batch: int = Field(default=64, ge=1, le=2048)
+    concurrency: int = Field(default=8, ge=1, le=256)
+    cache: int = Field(default=10_000, ge=0, le=10_000_000)
+    """Vectors kept in memory."""
+    cache_file: Path | None = None
+    onnx: Path | None = None
+    """A folder made by `recipes/build_onnx_encoder.py`."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.base_url is None) == (self.onnx is None):
+            raise ValueError("give base_url, model and dimension, or else onnx: a folder")
+        if self.onnx is None and (self.model is None or self.dimension is None):
+            raise ValueError("beside base_url give model and dimension, the length of its vectors")
+        foreign = self.model_fields_set - {"onnx", "cache", "cache_file"}
+        if self.onnx is not None and foreign:
+            raise ValueError(
+                f"beside onnx leave out {', '.join(sorted(foreign))}: nothing is called"
+            )
+        return self
+
+
 class PriceSettings(_Tree):
     """USD per million tokens."""
 
     input_usd: float = Field(ge=0, allow_inf_nan=False)
     output_usd: float = Field(ge=0, allow_inf_nan=False)
+
+
+class ReplicaSettings(_Tree):
+    """Another endpoint that serves the same model."""
+
+    provider: str
+    model: str | None = None
+    """The name that this provider knows it by; none: as the candidate's own."""
 
 
 class CandidateSettings(_Tree):
@@ -102,6 +151,23 @@ class CandidateSettings(_Tree):
     """Reasoning effort to ask for; where none is given, the one in a name such as o3-mini@high."""
     arm_output_tokens: int | None = Field(default=None, gt=0)
     """Output limit to ask for (`max_completion_tokens`) unless the request sets one."""
+    replicas: tuple[ReplicaSettings, ...] = ()
+    """Endpoints beside its own; each request goes to the less loaded of two."""
+
+
+class ResilienceSettings(_Tree):
+    """What happens when an upstream fails before its answer begins."""
+
+    retries: int = Field(default=2, ge=0, le=10)
+    """Times that a request is tried again from the start when every target of it has failed."""
+    retry_budget: float = Field(default=0.2, ge=0, le=1)
+    """Further calls, fallbacks among them, as a share of the clients' requests."""
+    breaker_failures: int = Field(default=5, ge=1)
+    """Failures in a row that take a target out."""
+    breaker_share: float = Field(default=0.5, gt=0, le=1)
+    """Or this share of failures among ten calls and more of ten seconds."""
+    breaker_open_s: float = Field(default=5.0, gt=0)
+    """How long it is out at first, before one request may probe it."""
 
 
 class RouterSettings(BaseModel):
@@ -129,6 +195,15 @@ class ExploreSettings(_Tree):
     seed: int | None = Field(default=None, ge=0)
 
 
+class LearnSettings(_Tree):
+    """Outcomes that `POST /v1/outcomes` brings are learned by the routers that can."""
+
+    keep: Path | None = None
+    """A folder for what they learned, one artifact a router; None keeps it in memory alone."""
+    every_s: float = Field(default=60.0, ge=0.05, le=86_400)
+    """Between two writes, where something was learned; and once more when the gateway ends."""
+
+
 _NoneIsEmpty = BeforeValidator(lambda value: {} if value is None else value)
 _Router = Annotated[RouterSettings, _NoneIsEmpty]
 
@@ -144,11 +219,16 @@ class Settings(_Tree):
     routers: dict[str, _Router] = Field(
         default_factory=lambda: {"mf": RouterSettings(), "blend": RouterSettings()}, min_length=1
     )
+    learn: Annotated[LearnSettings, _NoneIsEmpty] | None = None
+    """None takes no outcomes."""
+    encoders: Annotated[dict[str, EncoderSettings], _NoneIsEmpty] = Field(default_factory=dict)
+    """By the name that a router's `encoder` option says."""
     auto: str = ""
     """The route that model `auto` means; where none is named, `blend` (or else the first router) at
     about half of the calls to the strong model."""
     explore: ExploreSettings | None = None
     """None never explores."""
+    resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
@@ -190,6 +270,27 @@ def parse_settings(
     settings = _with_defaults(settings)
     _check_names(settings)
     return _resolved(settings, environ, folder or Path())
+
+
+class _EncodersAlone(_Tree):
+    encoders: dict[str, EncoderSettings]
+
+
+def read_encoders(
+    given: Mapping[str, Any], environ: Mapping[str, str] | None = None
+) -> dict[str, EncoderSettings]:
+    """The `encoders` section alone, as values: what a file says below that word.
+
+    Raises:
+        SettingsError: names the field, the value (never a secret) and the remedy.
+    """
+    raw = {"encoders": dict(given)}
+    try:
+        found = _EncodersAlone.model_validate(raw).encoders
+    except ValidationError as error:
+        raise _settings_error(error, raw) from None
+    _check_encoder_names(found)
+    return _resolved_encoders(found, os.environ if environ is None else environ, Path())
 
 
 class _Loader(yaml.SafeLoader):
@@ -302,9 +403,14 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "providers": ProviderSettings,
         "candidates": CandidateSettings,
         "explore": ExploreSettings,
+        "resilience": ResilienceSettings,
+        "encoders": EncoderSettings,
+        "learn": LearnSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
-    return list((PriceSettings if parent[-1:] == ("price",) else tree).model_fields)
+    nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}
+    deepest = next((nested[str(p)] for p in reversed(parent) if str(p) in nested), tree)
+    return list(deepest.model_fields)
 
 
 def _with_defaults(settings: Settings) -> Settings:
@@ -332,12 +438,9 @@ def _check_names(settings: Settings) -> None:
             )
         if candidate.name in names[:i]:
             raise SettingsError(f"{field}.name", candidate.name, "give each candidate its own name")
-        if candidate.provider not in settings.providers:
-            known = ", ".join(settings.providers)
-            hint = suggest(str(candidate.provider), settings.providers)
-            raise SettingsError(
-                f"{field}.provider", candidate.provider, f"name one of: {known}.{hint}"
-            )
+        _check_provider(f"{field}.provider", candidate.provider, settings)
+        for j, replica in enumerate(candidate.replicas):
+            _check_provider(f"{field}.replicas[{j}].provider", replica.provider, settings)
     if settings.default not in names:
         remedy = (
             f"name one of the candidates: {', '.join(names)}.{suggest(settings.default, names)}"
@@ -346,43 +449,77 @@ def _check_names(settings: Settings) -> None:
     for name in settings.routers:
         if not _ROUTER_NAME.match(name):
             raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
+    _check_encoder_names(settings.encoders)
+
+
+def _check_encoder_names(names: Iterable[str]) -> None:
+    for name in names:
+        if not _ROUTER_NAME.match(name) or re.match(r"(static|hashing)-\d+\Z", name):
+            remedy = "use letters, digits, - and _, and none of the names of built-in encoders"
+            raise SettingsError(f"encoders.{name}", name, remedy)
+
+
+def _check_provider(field: str, name: str | None, settings: Settings) -> None:
+    if name not in settings.providers:
+        known = ", ".join(settings.providers)
+        hint = suggest(str(name), settings.providers)
+        raise SettingsError(field, name, f"name one of: {known}.{hint}")
 
 
 def _resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Settings:
     """Keys read, and relative paths started at the file's folder."""
     providers = {
-        name: provider.model_copy(update={"api_key": _key(name, provider, environ, folder)})
+        name: provider.model_copy(
+            update={"api_key": _key(f"providers.{name}", provider, environ, folder)}
+        )
         for name, provider in settings.providers.items()
     }
+    learn = settings.learn
+    if learn is not None and learn.keep is not None:
+        learn = learn.model_copy(update={"keep": folder / learn.keep})
     return settings.model_copy(
         update={
+            "learn": learn,
             "providers": providers,
+            "encoders": _resolved_encoders(settings.encoders, environ, folder),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
         }
     )
 
 
-def _key(
-    name: str, provider: ProviderSettings, environ: Mapping[str, str], folder: Path
-) -> SecretStr | None:
-    field = f"providers.{name}"
-    if provider.api_key_env is not None:
-        if not environ.get(provider.api_key_env):
+def _resolved_encoders(
+    encoders: Mapping[str, EncoderSettings], environ: Mapping[str, str], folder: Path
+) -> dict[str, EncoderSettings]:
+    return {
+        name: encoder.model_copy(
+            update={
+                "api_key": _key(f"encoders.{name}", encoder, environ, folder),
+                "cache_file": None if encoder.cache_file is None else folder / encoder.cache_file,
+                "onnx": None if encoder.onnx is None else folder / encoder.onnx,
+            }
+        )
+        for name, encoder in encoders.items()
+    }
+
+
+def _key(field: str, given: _Keyed, environ: Mapping[str, str], folder: Path) -> SecretStr | None:
+    if given.api_key_env is not None:
+        if not environ.get(given.api_key_env):
             raise SettingsError(
-                f"{field}.api_key_env", provider.api_key_env, "set this environment variable"
+                f"{field}.api_key_env", given.api_key_env, "set this environment variable"
             )
-        return _header_safe(f"{field}.api_key_env", environ[provider.api_key_env])
-    if provider.api_key_file is not None:
-        path = folder / provider.api_key_file
+        return _header_safe(f"{field}.api_key_env", environ[given.api_key_env])
+    if given.api_key_file is not None:
+        path = folder / given.api_key_file
         try:
             return _header_safe(f"{field}.api_key_file", path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError):
             raise SettingsError(
                 f"{field}.api_key_file", str(path), "give a readable file that holds the key"
             ) from None
-    if provider.api_key is None:
+    if given.api_key is None:
         return None
-    return _header_safe(f"{field}.api_key", provider.api_key.get_secret_value())
+    return _header_safe(f"{field}.api_key", given.api_key.get_secret_value())
 
 
 def _header_safe(field: str, key: str) -> SecretStr:

@@ -20,7 +20,7 @@ Capability: TypeAlias = Literal["tools", "json_schema", "vision", "audio", "file
 
 CAPABILITIES: tuple[Capability, ...] = ("tools", "json_schema", "vision", "audio", "files")
 
-Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How long a reasoning model may think: OpenAI's `reasoning_effort`."""
 
 EFFORTS: tuple[str, ...] = get_args(Effort)
@@ -64,6 +64,10 @@ class Query:
     """The output length that the caller asked for, if any."""
     needs: frozenset[Capability] = frozenset()
     """What a candidate must be able to do."""
+    forced_tool: bool = False
+    """The answer must call a tool (`tool_choice` names one, or says that any will do)."""
+    effort: str | None = None
+    """The reasoning effort that the caller asked for (one of `EFFORTS`), if any."""
     notes: tuple[str, ...] = ()
     """What a reader of the decision should know about this query (text was cut, had no text)."""
 
@@ -100,6 +104,44 @@ class Price:
 
 PICO = 1_000_000_000_000
 """Picodollars in one dollar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one call, in parts that do not overlap, so that each has one price.
+
+    APIs count differently: cached tokens are inside OpenAI's input and outside Anthropic's. Here the
+    input is `input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens`.
+    """
+
+    input_tokens: int = 0
+    """Read at full price: neither from a cache nor written to one."""
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    """Written to a cache for a short time (Anthropic's 5 minutes, OpenAI's 30)."""
+    cache_write_1h_tokens: int = 0
+    """Written to a cache for long (Anthropic's hour, OpenAI's 12 hours)."""
+    output_tokens: int = 0
+    """Everything that was generated, reasoning included."""
+    reasoning_tokens: int = 0
+    """Those of `output_tokens` that were reasoning; not to be added to them."""
+    cost_picousd: int | None = None
+    """What the provider says that the call cost, where it says so."""
+
+    @property
+    def total_input_tokens(self) -> int:
+        """The whole input, cached or not."""
+        return (
+            self.input_tokens
+            + self.cache_read_tokens
+            + self.cache_write_5m_tokens
+            + self.cache_write_1h_tokens
+        )
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output."""
+        return self.total_input_tokens + self.output_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +298,10 @@ class Decision:
     spread: Mapping[str, float] = field(default_factory=dict)
     """Standard deviation of that prediction, where the router can tell; else empty."""
     expected_cost_picousd: Mapping[str, int | None] = field(default_factory=dict)
+    input_tokens: int | None = None
+    """Estimated tokens of the request; None where it was not looked at."""
+    expected_output_tokens: Mapping[str, float] = field(default_factory=dict)
+    """Per candidate, as the expected cost counts them; with `input_tokens` it can be priced anew."""
     basis: Mapping[str, str] = field(default_factory=dict)
     excluded: Mapping[str, str] = field(default_factory=dict)
     """Candidates that constraints put out, and why."""
@@ -294,6 +340,8 @@ class Decision:
             "quality": dict(self.quality),
             "spread": dict(self.spread),
             "expected_cost_usd": self.expected_cost_usd,
+            "input_tokens": self.input_tokens,
+            "expected_output_tokens": dict(self.expected_output_tokens),
             "basis": dict(self.basis),
             "excluded": dict(self.excluded),
             "fallback": self.fallback,

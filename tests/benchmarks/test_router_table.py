@@ -45,6 +45,11 @@ def test_a_row_has_every_column_and_reasons_stand_beside(table, monkeypatch) -> 
     few = table.Field(whole.rows(range(10)), at.dev)
     refused = table.router_row("linear", few)
     assert "20 labelled prompts" in refused["not_fitted"]
+    again = table.router_row("linear", at, label="linear, again")
+    assert again["name"] == "linear, again"
+    assert table.paired(at, "linear, again", "linear").count("+0.0000 [+0.0000 +0.0000]") == 2
+    wrong = table.router_row("linear", at, options={"layers": 2}, label="with layers")
+    assert "options of training linear" in wrong["not_fitted"]
     page = table.markdown("Planted", at, [*rows, refused])
     assert "- linear: not fitted: prompts: 10" in page
     assert "| linear | " in page

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from turnout.cli.evaluate import evaluate
+from turnout.cli.pool import read_options
 from turnout.data.outcomes import read_outcomes
 from turnout.errors import InputError, MissingExtraError, UnknownNameError
 from turnout.training.fit import fit_router
@@ -152,3 +153,27 @@ def test_mmlu_with_one_router_takes_well_under_a_minute(shared_data: Path) -> No
     result = run(*args, "--data", shared_data / "routellm")
     assert "14,037 prompts" in result.stdout
     assert "RouteLLM MF (arena + gold)" in result.stdout
+
+
+def test_a_router_takes_its_options(two: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("rules:\n  - {when: {characters: {over: 10}}, win_rate: 0.9}\nelse: 0.1\n")
+    common = ("--data", two, "--replicates", 20, "--routers")
+    with pytest.raises(InputError, match=r"options of router rules: 'fiel' .*Did you mean 'file'"):
+        run(*common, "rules", "--option", f"fiel={rules}")
+    with pytest.raises(InputError, match="options are of one router"):
+        run(*common, "rules,random", "--option", "seed=1")
+    one, other, again = (
+        run(*common, "random", "--option", f"seed={seed}").stdout for seed in (1, 2, 1)
+    )
+    assert one == again != other
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("5", 5), ("0.5", 0.5), ("true", True), ("-2", -2), ("007", "007"), ("1e5", "1e5"),
+     ("yes", "yes"), ("http://h/v1", "http://h/v1"), ("a=b", "a=b"), ("", "")],
+)  # fmt: skip
+def test_options_are_numbers_where_they_look_like_it(text: str, value: object) -> None:
+    assert read_options([f"name={text}"]) == {"name": value}
+    assert type(read_options([f"name={text}"])["name"]) is type(value)

@@ -130,7 +130,8 @@ def test_json_has_what_a_machine_needs(run: Run, artifacts: Path) -> None:
     first, second = found.json
     assert first.keys() == {
         "prompt", "id", "model", "router", "policy", "threshold", "win_rate", "code", "reason",
-        "attempts", "quality", "spread", "expected_cost_usd", "basis", "excluded", "fallback",
+        "attempts", "quality", "spread", "expected_cost_usd", "input_tokens",
+            "expected_output_tokens", "basis", "excluded", "fallback",
         "propensity", "artifact", "notes", "elapsed_us",
     }  # fmt: skip
     assert first["prompt"] == "Prove it"

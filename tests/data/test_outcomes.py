@@ -94,7 +94,7 @@ def test_near_duplicates_share_a_group_with_what_the_user_grouped(write: Write) 
 
 def test_a_misspelt_field_is_noted_not_lost_in_silence(write: Write) -> None:
     table = read_outcomes(write(wide("a", catgory="x"), wide("b", catgory="y")))
-    assert "'catgory' (first on line 1) is not read. Did you mean 'category'?" in table.notes[0]
+    assert "'catgory' (first at my.jsonl:1) is not read. Did you mean 'category'?" in table.notes[0]
 
 
 @pytest.mark.parametrize(

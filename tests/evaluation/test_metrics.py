@@ -10,14 +10,12 @@ from turnout.evaluation.metrics import (
     Curve,
     apgr,
     area,
-    brier,
-    brier_skill,
     cpt_interpolated,
     cpt_minimum,
-    ece,
     exact_curve,
     routellm_curve,
 )
+from turnout.evaluation.reliability import brier, brier_skill, ece
 
 WEAK = np.asarray([0.0, 0.0, 1.0, 1.0])
 STRONG = np.asarray([1.0, 1.0, 1.0, 1.0])

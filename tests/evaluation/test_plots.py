@@ -21,7 +21,7 @@ def test_a_report_is_written_with_its_picture(
 ) -> None:
     pytest.importorskip("matplotlib")
     lines = write(measure(pair, {"mine": by_length}, replicates=40), tmp_path / "new" / "out")
-    assert len(lines) == 2
+    assert [line.rpartition(".")[2] for line in lines] == ["html", "json", "png"]
     assert (tmp_path / "new/out/evaluation.png").read_bytes().startswith(PNG)
 
 
@@ -30,10 +30,10 @@ def test_a_pool_is_drawn_over_its_costs_if_they_are_known(make, tmp_path: Path) 
     told = make(100, 3)
     told = QualityRow(name="told", kind="in-domain", quality=told.quality)
     report = measure(make(100, 3), {}, extra=[told], replicates=20)
-    assert draw(report, tmp_path / "pool.png")
+    draw(report, tmp_path / "pool.png")
     assert (tmp_path / "pool.png").read_bytes().startswith(PNG)
     lines = write(measure(make(100, 3, costs=False), {}, replicates=20), tmp_path / "out")
-    assert lines[1].startswith("no picture: more than two models")
+    assert lines[-1].endswith("evaluation.png")
 
 
 def test_without_matplotlib_the_json_is_there_and_the_way_out_is_named(
@@ -45,6 +45,6 @@ def test_without_matplotlib_the_json_is_there_and_the_way_out_is_named(
     with pytest.raises(MissingExtraError, match=r"turnout\[plots\]"):
         draw(report, tmp_path / "x.png")
     lines = write(report, tmp_path)
-    assert "turnout[plots]" in lines[1]
+    assert "turnout[plots]" in lines[-1]
     assert (tmp_path / "evaluation.json").exists()
     assert not (tmp_path / "evaluation.png").exists()

@@ -11,7 +11,8 @@ import pytest
 
 from turnout.errors import InputError
 from turnout.evaluation.benchmarks import Benchmark, PublishedRow
-from turnout.evaluation.run import LENGTH, ORACLE, RANDOM, ScoreRow, evaluate_pair, score_rows
+from turnout.evaluation.rules import LENGTH, ORACLE, RANDOM, TABLE
+from turnout.evaluation.run import ScoreRow, evaluate_pair, score_rows
 from turnout.routers.base import Router
 from turnout.types import Candidate, PairRule, Prediction, Query
 
@@ -19,7 +20,7 @@ from turnout.types import Candidate, PairRule, Prediction, Query
 def test_every_row_stands_beside_the_baselines(pair: Benchmark, by_length: Router) -> None:
     report = evaluate_pair(pair, {"mine": by_length}, replicates=200)
     names = [row.name for row in report.rows]
-    assert names == ["always weak", "always strong", RANDOM, LENGTH, ORACLE, "mine"]
+    assert names == ["always weak", "always strong", RANDOM, LENGTH, TABLE, ORACLE, "mine"]
     mine, length = report.row("mine"), report.row(LENGTH)
     # The fake router *is* prompt length, so the paired difference is nothing at all.
     assert mine.metrics["apgr_exact"] == length.metrics["apgr_exact"]

@@ -19,6 +19,7 @@ def gateway(_shared_gateway: Deployment) -> Deployment:
     """A running gateway; its upstream has seen nothing and does all well."""
     _shared_gateway.upstream.script.clear()
     _shared_gateway.upstream.seen.clear()
+    _shared_gateway.app.opened().resilience.forget()
     return _shared_gateway
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import uvicorn
 from turnout.cli.serve import bound
 from turnout.engine import Engine
 from turnout.errors import UnknownNameError
-from turnout.gateway.app import create_app
+from turnout.gateway.app import Gateway, create_app
 from turnout.gateway.building import build_pool
 from turnout.providers.fake import FakeUpstream, create_fake_app
 from turnout.settings import Settings, parse_settings
@@ -96,6 +97,7 @@ candidates:
 routers: {{length: {{}}, broken: {{}}, nan: {{}}}}
 auto: router-length-0.5
 max_body_bytes: 2000000
+resilience: {{retries: 0, breaker_failures: 100000, breaker_share: 1}}
 """
 
 
@@ -129,6 +131,8 @@ def serving(app: Any) -> Iterator[str]:
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
+        while not server.started and thread.is_alive():  # the lifespan opens what is asked for
+            time.sleep(0.001)
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
@@ -144,6 +148,7 @@ class Deployment:
     url: str
     upstream: FakeUpstream
     engine: Engine
+    app: Gateway
 
 
 @contextmanager
@@ -152,5 +157,6 @@ def deployment(timeout_s: float = 30.0, **changes: Any) -> Iterator[Deployment]:
     with serving(upstream) as upstream_url:
         settings = make_settings(upstream_url, timeout_s, **changes)
         engine = make_engine(settings)
-        with serving(create_app(settings, engine=engine)) as url:
-            yield Deployment(url, upstream, engine)
+        app = create_app(settings, engine=engine)
+        with serving(app) as url:
+            yield Deployment(url, upstream, engine, app)

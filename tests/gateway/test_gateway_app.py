@@ -87,7 +87,7 @@ def test_an_unexpected_failure_shows_no_traceback(gateway: Deployment) -> None:
 
 def test_an_app_outside_its_lifespan_says_so() -> None:
     settings = make_settings("http://127.0.0.1:9")
-    gateway = app_module._Gateway(settings, make_engine(settings), None)
+    gateway = app_module.Gateway(settings, make_engine(settings), None)
     with pytest.raises(RuntimeError, match="lifespan"):
         gateway.opened()
 

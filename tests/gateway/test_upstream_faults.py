@@ -40,7 +40,7 @@ def test_no_answer_in_time_is_a_504(hasty: Deployment) -> None:
     reply = post(hasty.url, model="auto")
     assert reply.status_code == 504
     assert reply.json()["error"] == {
-        "message": "provider up did not answer for cheap in time (ReadTimeout)",
+        "message": "provider up did not answer for cheap in time: nothing for 0.25 s (first byte)",
         "type": "server_error",
         "param": None,
         "code": "upstream_timeout",

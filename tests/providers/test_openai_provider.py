@@ -1,134 +1,115 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx2
 import pytest
 
+from scripted import CLOSE, PAUSE, RESET, Scripted, against, chunked, ok
 from turnout.errors import UpstreamError, UpstreamTimeoutError
+from turnout.providers.http.connection import Waits
 from turnout.providers.openai import OpenAIProvider
 
-
-class Pieces(httpx2.AsyncByteStream):
-    """A body that arrives in pieces, and may break."""
-
-    def __init__(self, *pieces: bytes | Exception) -> None:
-        self.pieces, self.closed = pieces, False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self.pieces:
-            if isinstance(piece, Exception):
-                raise piece
-            yield piece
-
-    async def aclose(self) -> None:
-        self.closed = True
+HASTY = Waits(connect_s=0.5, first_byte_s=0.2, idle_s=0.2)
+SECRET = b"secret"
 
 
-Handler = Callable[[httpx2.Request], httpx2.Response]
+def call(
+    *script: bytes, stream: bool = False, **options: Any
+) -> tuple[int, dict[str, str], list[bytes], bytes]:
+    """One call through a provider: status, headers, the pieces of the body, what was sent."""
 
+    async def work(up: Scripted) -> tuple[int, dict[str, str], list[bytes], bytes]:
+        async with OpenAIProvider("up", f"{up.url}/v1/", **options) as provider:
+            reply = await provider.chat(
+                b"{}", candidate="cheap", headers={"openai-beta": "x"}, stream=stream
+            )
+            chunks = []
+            while (piece := await reply.chunk()) is not None:
+                chunks.append(piece)
+            reply.close()
+            return reply.status, dict(reply.headers), chunks, up.requests[0]
 
-def call(handler: Handler, **options: Any) -> tuple[int, dict[str, str], list[bytes]]:
-    """One call through a provider: status, headers and the chunks of the body."""
-
-    async def run() -> tuple[int, dict[str, str], list[bytes]]:
-        provider = OpenAIProvider(
-            "up", "http://up/v1/", transport=httpx2.MockTransport(handler), **options
-        )
-        async with provider:
-            reply = await provider.chat(b"{}", candidate="cheap", headers={"openai-beta": "x"})
-            try:
-                chunks = [chunk async for chunk in reply.chunks()]
-            finally:
-                await reply.aclose()
-            return reply.status, dict(reply.headers), chunks
-
-    return asyncio.run(run())
+    return against(Scripted(list(script)), work)
 
 
 def test_bytes_go_up_and_come_back_as_they_are() -> None:
-    seen: list[httpx2.Request] = []
-
-    def handler(request: httpx2.Request) -> httpx2.Response:
-        seen.append(request)
-        return httpx2.Response(429, headers={"Retry-After": "3"}, stream=Pieces(b"a", b"\x00\xff"))
-
-    status, headers, chunks = call(handler, api_key="sk-1", headers={"X-Team": "blue"})
+    script = chunked(b"a", b"\x00\xff")
+    script[0] = b"HTTP/1.1 429 Slow down\r\nRetry-After: 3\r\ntransfer-encoding: chunked\r\n\r\n"
+    status, headers, chunks, sent = call(*script, api_key="sk-1", headers={"X-Team": "blue"})
     assert (status, headers["retry-after"], chunks) == (429, "3", [b"a", b"\x00\xff"])
-    request = seen[0]
-    assert str(request.url) == "http://up/v1/chat/completions"
-    assert request.content == b"{}"
-    assert request.headers["authorization"] == "Bearer sk-1"
-    assert request.headers["accept-encoding"] == "identity"
-    assert request.headers["content-type"] == "application/json"
-    assert request.headers["openai-beta"] == "x"
-    assert request.headers["x-team"] == "blue"
+    assert sent.startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
+    assert sent.endswith(b"\r\n\r\n{}")
+    for line in (
+        b"authorization: Bearer sk-1",
+        b"accept-encoding: identity",
+        b"content-type: application/json",
+        b"openai-beta: x",
+        b"x-team: blue",
+    ):
+        assert b"\r\n" + line + b"\r\n" in sent
 
 
 def test_no_key_sends_no_authorization() -> None:
-    def handler(request: httpx2.Request) -> httpx2.Response:
-        assert "authorization" not in request.headers
-        return httpx2.Response(200, stream=Pieces())
-
-    assert call(handler)[0] == 200
+    assert b"authorization" not in call(ok(b""))[3]
 
 
 def test_headers_of_the_provider_win() -> None:
-    def handler(request: httpx2.Request) -> httpx2.Response:
-        assert request.headers["openai-beta"] == "own"
-        return httpx2.Response(200, stream=Pieces())
-
-    assert call(handler, headers={"OpenAI-Beta": "own"})[0] == 200
+    sent = call(ok(b""), headers={"OpenAI-Beta": "own"})[3]
+    assert b"openai-beta: own" in sent
+    assert b"openai-beta: x" not in sent
 
 
 def test_a_redirect_is_not_followed() -> None:
-    def handler(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(302, headers={"location": "http://else/"}, stream=Pieces())
-
-    assert call(handler)[0] == 302
+    moved = b"HTTP/1.1 302 Found\r\nlocation: http://else/\r\ncontent-length: 0\r\n\r\n"
+    assert call(moved)[0] == 302
 
 
 @pytest.mark.parametrize(
-    ("failure", "error"),
+    ("script", "error", "phase"),
     [
-        (httpx2.ConnectError("secret"), UpstreamError),
-        (httpx2.ReadError("secret"), UpstreamError),
-        (httpx2.RemoteProtocolError("secret"), UpstreamError),
-        (httpx2.ConnectTimeout("secret"), UpstreamTimeoutError),
-        (httpx2.PoolTimeout("secret"), UpstreamTimeoutError),
+        ([SECRET, CLOSE], UpstreamError, "answer"),
+        ([RESET], UpstreamError, "answer"),
+        ([*chunked(SECRET)[:2], RESET], UpstreamError, "answer"),
+        ([PAUSE], UpstreamTimeoutError, "first_byte"),
+        ([*chunked(SECRET)[:2], PAUSE], UpstreamTimeoutError, "idle"),
     ],
 )
-@pytest.mark.parametrize("late", [False, True])
-def test_failures_are_upstream_errors_without_the_clients_text(
-    failure: Exception, error: type[UpstreamError], late: bool
+def test_failures_are_upstream_errors_without_the_upstreams_text(
+    script: list[bytes], error: type[UpstreamError], phase: str
 ) -> None:
-    def handler(request: httpx2.Request) -> httpx2.Response:
-        if not late:
-            raise failure
-        return httpx2.Response(200, stream=Pieces(b"x", failure))
-
     with pytest.raises(error) as caught:
-        call(handler)
+        call(*script, waits=HASTY, stream=True)
     assert type(caught.value) is error
     assert caught.value.candidate == "cheap"
     assert caught.value.status is None
-    assert type(failure).__name__ in str(caught.value)
+    assert caught.value.phase == phase
     assert "secret" not in str(caught.value)
 
 
-def test_closing_early_closes_the_upstreams_stream() -> None:
-    pieces = Pieces(b"a", b"b")
-
+def refused(url: str) -> UpstreamError:
     async def run() -> None:
-        transport = httpx2.MockTransport(lambda _: httpx2.Response(200, stream=pieces))
-        async with OpenAIProvider("up", "http://up", transport=transport) as provider:
-            reply = await provider.chat(b"{}", candidate="cheap", headers={})
-            await reply.aclose()
+        async with OpenAIProvider("up", url, waits=HASTY) as provider:
+            await provider.chat(b"{}", candidate="cheap", headers={})
 
-    asyncio.run(run())
-    assert pieces.closed
+    with pytest.raises(UpstreamError) as caught:
+        asyncio.run(run())
+    return caught.value
+
+
+def test_an_upstream_that_is_not_there() -> None:
+    error = refused("http://127.0.0.1:9/v1")
+    assert error.phase == "connect"
+    assert "provider up could not be reached for cheap" in str(error)
+
+
+def test_only_streams_must_begin_soon() -> None:
+    late = ok(b"late")
+    with pytest.raises(UpstreamTimeoutError):
+        call(PAUSE, waits=HASTY, stream=True)
+    assert call(late, waits=HASTY, timeout_s=5.0)[2] == [b"late"]
+    with pytest.raises(UpstreamTimeoutError, match=r"nothing for 0\.1 s"):
+        call(PAUSE, timeout_s=0.1)
 
 
 def test_a_call_before_opening_says_so() -> None:

@@ -10,21 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from safetensors.numpy import save_file
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
 
+from tiny_bert import PIECES, WIDTH, base, tokenizer
 from turnout.artifacts.opening import open_router
 from turnout.cli import cli
 from turnout.data.table import OutcomeTable, build_table
+from turnout.encoders.named import NamedEncoders
 from turnout.encoders.onnx import fingerprint
 from turnout.encoders.opening import open_encoder
 from turnout.encoders.transformer import TokenModel, read_tokenizer, token_ids
 from turnout.errors import ArtifactError, InputError, UnknownNameError
-from turnout.training.checkpoint import read_checkpoint
+from turnout.settings import read_encoders
+from turnout.training.checkpoint import POSITIONS, read_checkpoint
 from turnout.training.graph import build_onnx
+from turnout.training.graph_weights import read_graph
 from turnout.training.routellm_bert import convert_bert
 from turnout.types import Candidate, Outcome, Query
 
@@ -35,75 +34,7 @@ needs_transformers = pytest.mark.skipif(
     find_spec("torch") is None or find_spec("transformers") is None,
     reason="torch and transformers are not installed",
 )
-WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "easy", "hard", "sum", "proof", "of", "two", "words"]
-WIDTH, LAYERS = 16, 2
 PAIR = [Candidate(name="big"), Candidate(name="small")]
-
-
-def tokenizer() -> str:
-    made = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    made.pre_tokenizer = Whitespace()
-    made.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
-    )
-    return str(made.to_str())
-
-
-def base(folder: Path, *, family: str = "bert", labels: int | None = None, seed: int = 3) -> Path:
-    """A tiny checkpoint of random weights in Hugging Face's layout."""
-    rng = np.random.default_rng(seed)
-    roberta = family != "bert"
-    weights: dict[str, Any] = {}
-
-    def linear(name: str, out: int, width: int) -> None:
-        weights[f"{name}.weight"] = rng.normal(0, 0.3, (out, width))
-        weights[f"{name}.bias"] = rng.normal(0, 0.1, out)
-
-    def norm(name: str) -> None:
-        weights[f"{name}.weight"] = rng.normal(1, 0.1, WIDTH)
-        weights[f"{name}.bias"] = rng.normal(0, 0.1, WIDTH)
-
-    prefix = "roberta." if roberta else "bert."
-    for table, rows in (
-        ("word", len(WORDS)),
-        ("position", 66),
-        ("token_type", 1 if roberta else 2),
-    ):
-        weights[f"{prefix}embeddings.{table}_embeddings.weight"] = rng.normal(0, 1, (rows, WIDTH))
-    norm(f"{prefix}embeddings.LayerNorm")
-    for layer in range(LAYERS):
-        key = f"{prefix}encoder.layer.{layer}"
-        for part in ("query", "key", "value"):
-            linear(f"{key}.attention.self.{part}", WIDTH, WIDTH)
-        linear(f"{key}.attention.output.dense", WIDTH, WIDTH)
-        norm(f"{key}.attention.output.LayerNorm")
-        linear(f"{key}.intermediate.dense", 2 * WIDTH, WIDTH)
-        linear(f"{key}.output.dense", WIDTH, 2 * WIDTH)
-        norm(f"{key}.output.LayerNorm")
-    if labels is not None:
-        linear("classifier.dense" if roberta else "bert.pooler.dense", WIDTH, WIDTH)
-        linear("classifier.out_proj" if roberta else "classifier", labels, WIDTH)
-    folder.mkdir()
-    arrays = {k: np.asarray(v, dtype=np.float32) for k, v in weights.items()}
-    save_file(arrays, folder / "model.safetensors", metadata={"format": "pt"})
-    config = {
-        "model_type": family,
-        "architectures": ["X"],
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": 4,
-        "hidden_size": WIDTH,
-        "intermediate_size": 2 * WIDTH,
-        "vocab_size": len(WORDS),
-        "max_position_embeddings": 66,
-        "type_vocab_size": 1 if roberta else 2,
-        "pad_token_id": 3 if roberta else 0,  # a word that no text here has
-        "num_labels": labels or 2,
-        "hidden_act": "gelu",
-        "layer_norm_eps": 1e-5,
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer.json").write_text(tokenizer())
-    return folder
 
 
 def outcomes(n: int = 200) -> OutcomeTable:
@@ -112,7 +43,7 @@ def outcomes(n: int = 200) -> OutcomeTable:
     rows = []
     for i in range(n):
         hard = i % 2 == 0
-        words = " ".join(rng.choice(WORDS[6:], size=9))
+        words = " ".join(rng.choice(PIECES[6:], size=9))
         prompt = f"{'hard' if hard else 'easy'} {words} {'x' * (i + 1)}"
         rows.append(Outcome(prompt=prompt, model="big", score=0.9, group=str(i)))
         score = 0.05 if hard else 0.9
@@ -179,11 +110,6 @@ def test_the_command_converts(tmp_path: Path) -> None:
     assert open_router("bert", artifact=tmp_path / "out").name == "bert"
 
 
-def test_none_ships_and_the_error_says_what_to_do() -> None:
-    with pytest.raises(ArtifactError, match="turnout train bert"):
-        open_router("bert")
-
-
 def test_checkpoints_that_are_not_routellms_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected strong wins"):
         convert_bert(base(tmp_path / "two", labels=2), tmp_path / "out")
@@ -227,6 +153,9 @@ def test_an_encoder_is_found_by_folder_or_by_name(
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
     assert float(rows[0] @ rows[1]) < 0.999
     assert encoder.name == "onnx:tiny"
+    named = NamedEncoders(read_encoders({"mine": {"onnx": str(folder)}}))["mine"]
+    assert (named.name, named.fingerprint) == (encoder.name, encoder.fingerprint)
+    np.testing.assert_array_equal(named.encode(["one two"]), encoder.encode(["one two"]))
     monkeypatch.setenv("TURNOUT_ENCODERS", str(tmp_path))
     assert open_encoder(encoder.name).fingerprint == encoder.fingerprint
     (folder / "tokenizer.json").write_text(tokenizer() + " ")
@@ -241,18 +170,54 @@ def test_a_model_that_is_none_is_refused() -> None:
         TokenModel(b"nothing", tokenizer().encode(), most_tokens=16, where="test")
 
 
+def test_what_a_file_holds_is_read_back(tmp_path: Path) -> None:
+    made = read_checkpoint(base(tmp_path / "in")).shortened(32)
+    for int8, close in ((False, 1e-6), (True, 0.012)):
+        file = build_onnx(made.weights, made.shape, top="tokens", int8=int8)
+        found = read_graph(file, made.tokenizer, where="test")
+        assert found.shape == made.shape
+        assert len(found.weights[POSITIONS]) == 32
+        for name, value in found.weights.items():
+            if name != POSITIONS:
+                scale = np.abs(made.weights[name]).max()
+                np.testing.assert_allclose(value, made.weights[name], atol=close * scale)
+        again = build_onnx(found.weights, found.shape, top="tokens", int8=int8)
+        models = [
+            TokenModel(f, made.tokenizer, most_tokens=32, where="test") for f in (file, again)
+        ]
+        rows = [m.run("hard proof of two words")[0] for m in models]
+        np.testing.assert_allclose(rows[0], rows[1], atol=10 * close)
+    with pytest.raises(ArtifactError, match="train it again"):
+        read_graph(_anonymous(file), made.tokenizer, where="test")
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        read_graph(b"nothing", made.tokenizer, where="test")
+
+
+def _anonymous(file: bytes) -> bytes:
+    """The same model without what says how it is built."""
+    import onnx
+
+    model = onnx.load_from_string(file)
+    del model.metadata_props[:]
+    return bytes(model.SerializeToString())
+
+
+def test_a_place_beyond_the_table_is_refused(tmp_path: Path) -> None:
+    made = read_checkpoint(base(tmp_path / "in"))
+    for tokens in (4, 67):
+        with pytest.raises(InputError, match="give 8 to 66"):
+            made.shortened(tokens)
+
+
+OPTIONS: dict[str, Any] = {"layers": 0, "tokens": 32, "epochs": 4, "rate": 0.01}
+
+
 @needs_torch
 def test_it_learns_what_a_prompt_says_and_resumes(tmp_path: Path) -> None:
     from turnout.training.bert import train_bert
 
     folder, table, said = base(tmp_path / "in"), outcomes(), []
-    options: dict[str, Any] = {
-        "base": str(folder),
-        "layers": 0,
-        "tokens": 32,
-        "epochs": 4,
-        "rate": 0.01,
-    }
+    options = {**OPTIONS, "base": str(folder)}
     kept = str(tmp_path / "kept")
     fitted = train_bert(table, **options, checkpoints=kept, progress=said.append)
     assert fitted.manifest["measured"]["brier_skill"] > 0.5
@@ -270,6 +235,96 @@ def test_it_learns_what_a_prompt_says_and_resumes(tmp_path: Path) -> None:
     assert 0.0 < router.threshold_for_share(PAIR, 0.5) < 1.0  # type: ignore[attr-defined]
     with pytest.raises(UnknownNameError, match="known_as"):
         router.check([Candidate(name="unheard")])
+    polite = router.predict([Query.of("Could you please help me with this? hard sum of two")], PAIR)
+    np.testing.assert_array_equal(polite.quality[0], found.quality[0])
+
+
+@needs_torch
+def test_the_int8_network_predicts_what_the_fitted_one_does(tmp_path: Path) -> None:
+    from turnout.training.bert_fit import Plan, Texts, fit_network
+    from turnout.training.bert_network import Steps
+
+    model, table = read_checkpoint(base(tmp_path / "in")).shortened(32), outcomes()
+    texts = Texts.of(table.prompts, model.tokenizer, 32)
+    every = np.arange(len(table.prompts))
+    plan = Plan(epochs=2, rate=0.01, batch=16, seed=0)
+    made = fit_network(
+        model, texts, table.score, every, fit=every % 5 > 0, stop=every % 5 == 0, plan=plan
+    )
+    exact = made.network.predict(texts.ids, made.term.rows(texts.features))
+    weights, shape = made.network.numpy(), model.shape
+    for int8, close in ((False, 1e-4), (True, 0.4)):
+        file = build_onnx(weights, shape, top="mean", int8=int8)
+        served = TokenModel(file, model.tokenizer, most_tokens=32, where="test")
+        rows = np.stack([served.run(p)[0] for p in table.prompts]) + made.term.of(table.prompts)
+        np.testing.assert_allclose(rows, exact, atol=close)
+        assert np.corrcoef(rows[:, 1], exact[:, 1])[0, 1] > 0.99
+    steps = Steps(made.network, rate=0.01, batch=16, epochs=1, seed=0)
+    steps.epoch(0, texts.ids, made.term.rows(texts.features), table.score)
+    after = made.network.numpy()
+    moved = {k for k, v in weights.items() if (v != after[k]).any()}
+    assert {"encoder.layer.0.attention.self.query.weight", "head.weight", "head.features"} < moved
+    assert not [k for k in moved if k.startswith("embeddings.")]
+
+
+@needs_torch
+def test_an_epoch_takes_every_prompt_once_and_like_lengths_together(tmp_path: Path) -> None:
+    from turnout.training.bert_network import Network, Steps
+
+    model = read_checkpoint(base(tmp_path / "in"))
+    steps = Steps(Network.of(model.weights, model.shape, {}), rate=0.1, batch=8, epochs=2, seed=1)
+    lengths = np.random.default_rng(0).integers(3, 60, 203).tolist()
+    parts = steps.steps(0, lengths)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(203))
+    assert max(len(part) for part in parts) == 8
+    padded = sum(len(part) * max(lengths[i] for i in part) for part in parts)
+    assert padded < 1.2 * sum(lengths)
+    assert [p.tolist() for p in parts] == [p.tolist() for p in steps.steps(0, lengths)]
+    assert [p.tolist() for p in parts] != [p.tolist() for p in steps.steps(1, lengths)]
+
+
+@needs_torch
+def test_a_frozen_base_gets_a_head_that_ridge_regression_finds(tmp_path: Path) -> None:
+    from turnout.training.bert import train_bert
+
+    fitted = train_bert(outcomes(), **{**OPTIONS, "base": str(base(tmp_path / "in")), "epochs": 0})
+    assert fitted.manifest["measured"]["brier_skill"] > 0.3
+    assert any(note.startswith("kept: the frozen base") for note in fitted.manifest["notes"])
+    assert fitted.manifest["recipe"]["epochs"] == 0
+
+
+@needs_torch
+def test_an_artifact_is_a_base_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from turnout.training import bert
+
+    options = {**OPTIONS, "epochs": 0}
+    first = bert.train_bert(outcomes(), **{**options, "base": str(base(tmp_path / "in"))})
+    first.write(tmp_path / "bert")
+    monkeypatch.setattr(bert, "shipped", lambda name: tmp_path / name)
+    second = bert.train_bert(outcomes(), **options)
+    assert second.manifest["recipe"]["base"] == "shipped bert"
+    assert second.manifest["measured"]["brier_skill"] > 0.3
+    with pytest.raises(InputError, match="give 8 to 32"):
+        bert.train_bert(outcomes(), **{**options, "tokens": 64})
+
+
+@needs_torch
+def test_the_command_of_the_guide_trains_from_what_ships(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"{word} the number {i}.", "models": {"big": 1, "small": int(word == "Name")}}
+        for i in range(40)
+        for word in ("Prove", "Name")
+    ]
+    data = tmp_path / "outcomes.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    call = ["train", "bert", "--data", str(data), "--out", str(tmp_path / "my-bert")]
+    result = CliRunner().invoke(cli, call)
+    assert result.exit_code == 0, result.output
+    router = open_router("bert", artifact=tmp_path / "my-bert")
+    asked = [Query.of("Prove the number 7."), Query.of("Name the number 7.")]
+    quality = router.predict(asked, PAIR).quality
+    assert quality[0, 1] < quality[1, 1]
+    assert "shipped bert" in (tmp_path / "my-bert" / "card.md").read_text("utf-8")
 
 
 @needs_torch
@@ -277,6 +332,15 @@ def test_options_out_of_range_are_refused(tmp_path: Path) -> None:
     from turnout.training.bert import train_bert
 
     folder = str(base(tmp_path / "in"))
-    for bad in ({"epochs": 0}, {"layers": 7}, {"tokens": 4}, {"rate": 2.0}, {"base": ""}):
+    for bad in (
+        {"epochs": -1},
+        {"batch": 0},
+        {"layers": 7},
+        {"tokens": 4},
+        {"rate": 2.0},
+        {"pieces": 2},
+        {"base": f"{tmp_path}/absent"},
+        {"encoder": "hashing-64"},
+    ):
         with pytest.raises(InputError):
             train_bert(outcomes(), **{"base": folder, "layers": 0, "tokens": 32, **bad})

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from turnout.errors import RequestError
 from turnout.types import Query
-from turnout.wire.chat import AUDIO_TOKENS, FILE_TOKENS, IMAGE_TOKENS, TEXT_CAP, read_query
+from turnout.wire.chat import read_query
+from turnout.wire.reading import AUDIO_TOKENS, FILE_TOKENS, IMAGE_TOKENS, TEXT_CAP
 
 SECRET = "the prompt that must not be shown"
 

@@ -8,6 +8,8 @@ from turnout.wire.errors import error_body, error_status
 CASES: list[tuple[errors.TurnoutError, int, str, str | None, str]] = [
     (errors.RequestError("messages", 1, "x"), 400, "invalid_request", "messages", "request"),
     (errors.RouteNameError("model", 1, "x"), 400, "invalid_route", "model", "request"),
+    (errors.TranslationError("n", 2, "x"), 400, "untranslatable", "n", "request"),
+    (errors.ReplyError("x"), 502, "invalid_upstream_reply", None, "server"),
     (errors.BodyTooLargeError("body", 1, "x"), 413, "request_too_large", "body", "request"),
     (errors.UnknownNameError("model", "a", []), 404, "model_not_found", "model", "request"),
     (errors.UnknownNameError("router", "a", []), 404, "model_not_found", "model", "request"),

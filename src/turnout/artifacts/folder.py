@@ -67,8 +67,15 @@ def write_artifact(
     return _fingerprint(f"{text}\n")
 
 
-def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]], str]:
+def read_artifact(
+    folder: Path, *, again: str = "train it again", made_by: str = "turnout train"
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]], str]:
     """Manifest, arrays and fingerprint of an artifact, verified.
+
+    Args:
+        folder: with the three files.
+        again: the remedy for one that cannot be used, in errors.
+        made_by: the command that makes such folders, in errors.
 
     Raises:
         ArtifactError: missing, corrupt, or of another format version.
@@ -76,7 +83,7 @@ def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    text = _read(folder / MANIFEST).decode("utf-8", "replace")
+    text = _read(folder / MANIFEST, made_by).decode("utf-8", "replace")
     try:
         manifest = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -84,13 +91,12 @@ def read_artifact(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         raise ArtifactError(
-            f"artifact {folder}: format {found!r} is not {FORMAT}; train it again with this version"
+            f"artifact {folder}: format {found!r} is not {FORMAT}; {again} with this version"
         )
-    data = _read(folder / ARRAYS)
+    data = _read(folder / ARRAYS, made_by)
     if hashlib.sha256(data).hexdigest() != manifest.get("arrays_sha256"):
         raise ArtifactError(
-            f"artifact {folder} is corrupt: {ARRAYS} does not match its manifest; "
-            "copy or train it again"
+            f"artifact {folder} is corrupt: {ARRAYS} does not match its manifest; copy or {again}"
         )
     try:
         arrays = load(data)
@@ -157,11 +163,11 @@ def _fingerprint(manifest: str) -> str:
     return hashlib.sha256(manifest.encode()).hexdigest()[:16]
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, made_by: str = "turnout train") -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise ArtifactError(
             f"artifact {path.parent}: cannot read {path.name}: {error.strerror}; "
-            "give a folder made by `turnout train`"
+            f"give a folder made by `{made_by}`"
         ) from error

@@ -34,7 +34,7 @@ def open_router(
         name: `mf`, `linear`, `knn`, `clusters`, `blend`, `rules`, `random`, or a plug-in's.
         artifact: a folder made by `turnout train`; default: the artifact that ships in the package.
         options: keyword arguments of that router (`rules` takes `file`, `random` takes `seed`);
-            `encoder` of a trained one: where its remote encoder is served.
+            `encoder` of a trained one: where its remote encoder is served, or an open encoder.
 
     Raises:
         UnknownNameError: no such router.
@@ -246,6 +246,8 @@ def _misfit(where: str, error: Exception) -> ArtifactError:
 def _encoder(name: str, manifest: Mapping[str, Any], options: Any = None) -> Encoder | None:
     """The encoder that a manifest states, with the caller's options; None where it states none.
 
+    `options` may be an encoder that is open already.
+
     Raises:
         InputError: options that are no mapping, or that this encoder does not take.
         ArtifactError: the one installed is another than the router was fitted with.
@@ -253,15 +255,25 @@ def _encoder(name: str, manifest: Mapping[str, Any], options: Any = None) -> Enc
     stated = manifest.get("encoder")
     if stated is None:
         return None
+    if isinstance(options, Encoder):
+        encoder, remedy = options, "name that one, or train the router with this one"
+    else:
+        encoder, remedy = _stated(name, stated, options), "train it again"
+    if encoder.fingerprint != stated["fingerprint"]:
+        raise ArtifactError(
+            f"router {name}: fitted with encoder {stated['name']} {stated['fingerprint'][:12]}… of "
+            f"{stated['dimension']} dimensions, but {encoder.name} {encoder.fingerprint[:12]}… of "
+            f"{encoder.dimension} is installed; {remedy}"
+        )
+    return encoder
+
+
+def _stated(name: str, stated: Mapping[str, Any], options: Any) -> Encoder:
+    """The encoder of a manifest, opened by its own name."""
     if options is not None and not isinstance(options, Mapping):
-        raise InputError(f"encoder of router {name}", options, "give a mapping, such as base_url")
+        remedy = "give a mapping, such as base_url, or the name of one of the settings' encoders"
+        raise InputError(f"encoder of router {name}", options, remedy)
     given = dict(options or {})
     if stated["name"].startswith(REMOTE):
         given.setdefault("dimension", stated["dimension"])  # so that opening calls nothing
-    encoder = open_encoder(stated["name"], given)
-    if encoder.fingerprint != stated["fingerprint"]:
-        raise ArtifactError(
-            f"router {name}: fitted with encoder {stated['name']} {stated['fingerprint'][:12]}…, "
-            f"but {encoder.fingerprint[:12]}… is installed; train it again"
-        )
-    return encoder
+    return open_encoder(stated["name"], given)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -13,13 +16,14 @@ from numpy.typing import NDArray
 
 from turnout.artifacts.folder import read_artifact
 from turnout.artifacts.opening import open_router, trainable
+from turnout.cli.pool import option_option, read_options
 from turnout.data.outcomes import read_outcomes
 from turnout.errors import InputError
+from turnout.evaluation.asking import Asked
 from turnout.evaluation.benchmarks import Benchmark, open_benchmark
 from turnout.evaluation.intervals import REPLICATES
 from turnout.evaluation.measure import known_as, measure, write
-from turnout.evaluation.pool import QualityRow
-from turnout.evaluation.run import ScoreRow
+from turnout.evaluation.rows import QualityRow, ScoreRow
 from turnout.routers.base import Router
 
 
@@ -47,6 +51,7 @@ from turnout.routers.base import Router
     type=click.Path(path_type=Path),
     help="A folder made by `turnout train`, for a single router.",
 )
+@option_option
 @click.option(
     "--model",
     "models",
@@ -61,7 +66,27 @@ from turnout.routers.base import Router
     help="The name under which the artifact knows a model; repeat it.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Write evaluation.json and .png in here."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write evaluation.html, .json and .png in here.",
+)
+@click.option(
+    "--robustness",
+    is_flag=True,
+    help="Also perturb the prompts, and search prefixes that buy the strongest model.",
+)
+@click.option(
+    "--examples",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Right and wrong calls to write, WITH THEIR PROMPTS, into the files of --out.",
+)
+@click.option(
+    "--usd-per-quality",
+    type=click.FloatRange(min=0, min_open=True),
+    default=float("inf"),
+    help="What one full unit of quality is worth, for regret; default: cost does not count.",
 )
 @click.option(
     "--labels",
@@ -94,9 +119,13 @@ def evaluate(
     data: Path,
     routers: str,
     artifact: Path | None,
+    options: tuple[str, ...],
     models: tuple[str, ...],
     aliases: tuple[str, ...],
     out: Path | None,
+    robustness: bool,
+    examples: int,
+    usd_per_quality: float,
     labels: int | None,
     folds: int | None,
     transfer: bool,
@@ -110,7 +139,7 @@ def evaluate(
     Nothing is called: the outcomes are recorded ones. Every number has a 95% interval.
     """
     names = [name.strip() for name in routers.split(",") if name.strip()]
-    opened = _open_routers(names, artifact, seed) if transfer else {}
+    opened = _open_routers(names, artifact, seed, read_options(options)) if transfer else {}
     found = open_benchmark(benchmark, data, models).limited(limit, seed=seed)
     found = known_as(found, _aliases(aliases))
     if artifact is not None and transfer:
@@ -124,6 +153,14 @@ def evaluate(
         replicates=replicates,
         seed=seed,
         progress=_progress if sys.stderr.isatty() else None,
+        asked=Asked(
+            robustness=robustness,
+            latency=True,
+            examples=examples,
+            usd_per_quality=usd_per_quality,
+            command=shlex.join(["turnout", *sys.argv[1:]]),
+            made_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        ),
     )
     click.echo(report.to_json() if as_json else report.to_text(), nl=False)
     for line in write(report, out) if out is not None else ():
@@ -193,16 +230,20 @@ def _row(name: str, benchmark: Benchmark, quality: NDArray[np.floating]) -> Scor
     if not benchmark.is_pair:
         return QualityRow(name=name, kind="in-domain", quality=quality)
     gain = quality[:, 0].astype(np.float64) - quality[:, -1]
-    return ScoreRow(name=name, kind="in-domain", scores=gain)
+    return ScoreRow(name=name, kind="in-domain", scores=gain, quality=quality)
 
 
-def _open_routers(names: Sequence[str], artifact: Path | None, seed: int) -> dict[str, Router]:
+def _open_routers(
+    names: Sequence[str], artifact: Path | None, seed: int, given: Mapping[str, Any]
+) -> dict[str, Router]:
+    if given and len(names) != 1:
+        raise InputError("option", next(iter(given)), "options are of one router; name just that")
     if artifact is not None and len(names) != 1:
         raise InputError("artifact", str(artifact), "an artifact is of one router; name just that")
     found = {}
     for name in names:
         # A coin without a seed would make every run another report.
-        options = {"seed": seed} if name == "random" else None
+        options = {"seed": seed, **given} if name == "random" else dict(given) or None
         found[name] = open_router(name, artifact=artifact, options=options)
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,6 +62,31 @@ def router_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+option_option = click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the router, such as file=routes.yaml; repeat it.",
+)
+
+
+def read_options(given: Sequence[str]) -> dict[str, Any]:
+    """The options of a router: numbers, true and false as such, all else as text.
+
+    Raises:
+        InputError: one that is not NAME=VALUE.
+    """
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise InputError("option", text, "give NAME=VALUE")
+        plain = re.fullmatch(r"true|false|-?\d{1,15}(\.\d{1,15})?", value)
+        found[name] = json.loads(value) if plain and not re.match(r"-?0\d", value) else value
+    return found
 
 
 def make_pool(*, strong: str, weak: str, models: Sequence[str], prices: Sequence[str] = ()) -> Pool:

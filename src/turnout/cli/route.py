@@ -6,13 +6,21 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from turnout.cli.pool import engine_from_options, pool_options, router_options
+from turnout.cli.pool import (
+    engine_from_options,
+    option_option,
+    pool_options,
+    read_options,
+    router_options,
+)
 from turnout.data.prompts import read_prompts
-from turnout.engine import Engine, KnowsShares
+from turnout.engine import Engine
 from turnout.errors import InputError
+from turnout.knobs import KnowsShares
 from turnout.names import RouteSpec, format_route
 from turnout.types import Decision, Query
 from turnout.wire.chat import query_of_prompt
@@ -33,13 +41,7 @@ from turnout.wire.chat import query_of_prompt
     help="Set the knob to this share of strong calls on the router's reference prompts [0.5].",
 )
 @router_options
-@click.option(
-    "--option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An option of the router, such as file=routes.yaml; repeat it.",
-)
+@option_option
 @pool_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
 def route(
@@ -82,17 +84,11 @@ def route(
         click.echo(text.encode("utf-8", "backslashreplace"))
 
 
-def _options(given: Sequence[str], config: Path | None) -> dict[str, str]:
-    """The options of the router, as text."""
+def _options(given: Sequence[str], config: Path | None) -> dict[str, Any]:
+    """The options of the router."""
     if given and config is not None:
         raise InputError("option", given[0], "with --config, options stand there")
-    found = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise InputError("option", text, "give NAME=VALUE")
-        found[name] = value
-    return found
+    return read_options(given)
 
 
 def _queries(prompts: Sequence[str], file: Path | None) -> list[Query]:

@@ -15,7 +15,7 @@ from turnout.client.replies import attach
 from turnout.client.requests import given_fields, settled
 from turnout.client.sdk import Clients, as_sdk_error, as_upstream_error
 from turnout.client.settings import Upstream
-from turnout.execution import arun, run
+from turnout.execution import Try, arun, run
 from turnout.types import Attempt, Decision, Pool
 from turnout.wire.arms import arm_fields
 
@@ -149,7 +149,8 @@ class ChatCompletions:
     def _run(self, ask: Ask, request: Mapping[str, Any]) -> Any:
         decision, arguments = self._plan(request)
 
-        def call(attempt: Attempt) -> Any:
+        def call(todo: Try) -> Any:
+            attempt = todo.attempt
             client = self._targets.clients.blocking(*self._upstream(attempt))
             with as_upstream_error(attempt.candidate):
                 return ask(client.chat.completions, arguments | self._model(attempt, arguments))
@@ -160,7 +161,8 @@ class ChatCompletions:
     async def _arun(self, ask: Ask, request: Mapping[str, Any]) -> Any:
         decision, arguments = self._plan(request)
 
-        async def call(attempt: Attempt) -> Any:
+        async def call(todo: Try) -> Any:
+            attempt = todo.attempt
             client = self._targets.clients.awaited(*self._upstream(attempt))
             with as_upstream_error(attempt.candidate):
                 return await ask(

@@ -32,7 +32,8 @@ from turnout.errors import InputError, TurnoutError, UnknownNameError
 from turnout.policies.explore import Explore
 from turnout.routers.base import Router
 from turnout.types import Decision, Pool
-from turnout.wire.chat import kind, query_of_prompt
+from turnout.wire.chat import query_of_prompt
+from turnout.wire.reading import kind
 
 if TYPE_CHECKING:
     import httpx2
@@ -77,6 +78,8 @@ class Controller:
         pool: candidates as values, in place of names.
         explore: sends a share of requests to another model and records propensities; None never
             does.
+        encoders: by name, as in the settings' `encoders` section; an entry of `config` names one:
+            `{"linear": {"artifact": "DIR", "encoder": "embedder"}}`.
         timeout: of one call, in seconds; None is the SDK's default.
         max_retries: of one call, by the SDK; None is the SDK's default.
         http_client: makes the HTTP client of an upstream.
@@ -101,6 +104,7 @@ class Controller:
         models: Mapping[str, Mapping[str, Any]] | None = None,
         pool: Pool | None = None,
         explore: Explore | None = None,
+        encoders: Mapping[str, Mapping[str, Any]] | None = None,
         timeout: float | httpx2.Timeout | None = None,
         max_retries: int | None = None,
         http_client: Callable[[], httpx2.Client] | None = None,
@@ -109,7 +113,7 @@ class Controller:
         models = models or {}
         self._lock = threading.Lock()
         self._pool = read_pool(strong_model, weak_model, models, pool)
-        self.routers = open_routers(routers, config or {})
+        self.routers = open_routers(routers, config or {}, encoders)
         fallbacks = read_fallbacks(self.routers, config or {})
         self._decider = Decider(self._pool, self.routers, fallbacks, explore)
         self._decider.check()

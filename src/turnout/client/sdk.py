@@ -16,7 +16,7 @@ from turnout.client.replies import attach
 from turnout.client.settings import Upstream
 from turnout.errors import RequestError, SettingsError, UpstreamError
 from turnout.types import Decision
-from turnout.wire.chat import Kind
+from turnout.wire.reading import Kind
 
 if TYPE_CHECKING:
     import httpx2

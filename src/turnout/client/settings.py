@@ -118,10 +118,12 @@ def read_upstreams(
 def open_routers(
     routers: Sequence[str] | Mapping[str, Router],
     config: Mapping[str, Mapping[str, Any]],
+    encoders: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Router]:
     """Routers by name: opened where names are given, as they are where instances are.
 
     Entries of `config` for routers that are not opened are left alone: one file may serve many.
+    `encoders` are those that entries of `config` name.
 
     Raises:
         SettingsError: no router, or options that mean nothing here.
@@ -133,7 +135,21 @@ def open_routers(
         raise SettingsError("routers", routers, "name at least one router, such as ['mf']")
     if isinstance(routers, Mapping):
         return dict(routers)
-    return {name: _open(name, dict(config.get(name) or {})) for name in routers}
+    given = {name: dict(config.get(name) or {}) for name in routers}
+    if encoders or any(isinstance(entry.get("encoder"), str) for entry in given.values()):
+        given = _with_encoders(given, encoders or {})
+    return {name: _open(name, options) for name, options in given.items()}
+
+
+def _with_encoders(
+    given: Mapping[str, dict[str, Any]], encoders: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Each router's options with the encoder that they name opened."""
+    from turnout.encoders.named import NamedEncoders
+    from turnout.settings import read_encoders  # brings pydantic along
+
+    named = NamedEncoders(read_encoders(encoders))
+    return {name: named.in_options(name, options) for name, options in given.items()}
 
 
 def read_fallbacks(

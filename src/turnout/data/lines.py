@@ -26,6 +26,17 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         DataError: no such file, or bytes that are not UTF-8.
     """
+    for number, line in raw_lines(path):
+        if line.strip():
+            yield number, line.rstrip("\r\n")
+
+
+def raw_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of every line with its end; a byte-order mark is dropped.
+
+    Raises:
+        DataError: see `text_lines`.
+    """
     try:
         with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
             yield from _decoded(file, path)
@@ -37,12 +48,10 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
 def _decoded(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
     for number, raw in enumerate(file, start=1):
         try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             remedy = f"byte {error.start} is not UTF-8; save the file as UTF-8"
             raise DataError(at(path, number), raw[:40], remedy) from None
-        if line.strip():
-            yield number, line.rstrip("\r\n")
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

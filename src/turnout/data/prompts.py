@@ -1,10 +1,11 @@
-"""Prompts without outcomes, as calibration takes them: a text file or JSONL."""
+"""Prompts without outcomes, as calibration takes them: a text file, JSONL, CSV or Parquet."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from turnout.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, read_rows
 from turnout.data.lines import at, parse_lines, text_lines
 from turnout.errors import DataError, RequestError
 from turnout.types import Query
@@ -14,12 +15,13 @@ JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
 def read_prompts(path: Path | str) -> list[Query]:
-    """Read prompts: one each line of a text file, or each object of a JSONL file.
+    """Read prompts: one each line of a text file, or each row of a JSONL, CSV or Parquet file.
 
     Args:
         path: `.jsonl`, `.ndjson` or `.json` is read as JSONL, with `prompt` (text) or a chat
-            request (`messages`, and `tools` or others beside) in each object; anything else as
-            text. `-` is standard input, as JSONL where its first line starts with `{`.
+            request (`messages`, and `tools` or others beside) in each object; `.csv`, `.tsv` and
+            `.parquet` have a column `prompt`; anything else is text. `-` is standard input, as
+            JSONL where its first line starts with `{`.
 
     Returns:
         Queries in order, repeats kept: they are part of the traffic.
@@ -28,17 +30,22 @@ def read_prompts(path: Path | str) -> list[Query]:
         DataError: the file cannot be read, holds no prompt, or a line has none.
     """
     path = Path(path)
+    queries = _queries(path)
+    if not queries:
+        raise DataError("file", str(path), "it holds no prompt; give one a line")
+    return queries
+
+
+def _queries(path: Path) -> list[Query]:
+    if path.suffix.lower() in CSV_SUFFIXES + PARQUET_SUFFIXES:
+        return [_query(row, path, number) for number, row in read_rows(path)]
     lines = list(text_lines(path))
     as_json = path.suffix.lower() in JSON_SUFFIXES
     if str(path) == "-":
         as_json = bool(lines) and lines[0][1].lstrip().startswith("{")
     if as_json:
-        queries = [_query(row, path, number) for number, row in parse_lines(lines, path)]
-    else:
-        queries = [query_of_prompt(line) for _, line in lines]
-    if not queries:
-        raise DataError("file", str(path), "it holds no prompt; give one a line")
-    return queries
+        return [_query(row, path, number) for number, row in parse_lines(lines, path)]
+    return [query_of_prompt(line) for _, line in lines]
 
 
 def _query(row: dict[str, Any], path: Path, line: int) -> Query:

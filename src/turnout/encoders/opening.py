@@ -14,6 +14,7 @@ from turnout.encoders.static import open_static
 from turnout.errors import InputError, UnknownNameError
 
 DEFAULT = "static-256"
+HASHING = "hashing-"
 
 
 def open_encoder(name: str = DEFAULT, options: Mapping[str, Any] | None = None) -> Encoder:
@@ -37,14 +38,19 @@ def open_encoder(name: str = DEFAULT, options: Mapping[str, Any] | None = None) 
     return _local(name)
 
 
+def is_own_name(name: str) -> bool:
+    """Whether a name is of the form that encoders here have of themselves."""
+    return name == DEFAULT or name.startswith((ONNX, REMOTE, HASHING))
+
+
 @cache
 def _local(name: str) -> Encoder:
     if name == DEFAULT:
         return open_static()
     if name.startswith(ONNX):
         return open_onnx(name)
-    kind, _, size = name.partition("-")
-    if kind == "hashing" and size.isdecimal():
+    size = name.removeprefix(HASHING)
+    if size != name and size.isdecimal():
         return HashingEncoder(int(size))
     other = f" Or {ONNX}FOLDER, {REMOTE}MODEL."
     raise UnknownNameError("encoder", name, [DEFAULT, "hashing-1024"], other)

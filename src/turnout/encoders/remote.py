@@ -90,11 +90,15 @@ class RemoteEncoder:
         return await asyncio.to_thread(self.encode, texts)
 
 
-def open_remote(model: str, options: Mapping[str, Any]) -> Encoder:
+def open_remote(
+    model: str, options: Mapping[str, Any], *, where: str = "", api_key: str | None = None
+) -> Encoder:
     """The encoder of a model, behind a cache. Calls nothing where the dimension is known.
 
     Args:
         model: the model's name at its endpoint.
+        where: the setting that names it, for errors.
+        api_key: a key that was read already; None reads the one that `options` name.
         options: `OPTIONS` says which. What is not given comes from the environment variables
             `TURNOUT_EMBEDDINGS_BASE_URL`, `_API_KEY` and `_DIMENSION`; a base URL that is given does
             not get the environment's key. Without a dimension one call asks for it.
@@ -103,7 +107,7 @@ def open_remote(model: str, options: Mapping[str, Any]) -> Encoder:
         SettingsError: an option that is missing or cannot be used.
         RouterError: the dimension had to be asked for, and there was no usable answer.
     """
-    field = f"encoder {REMOTE}{model}"
+    field = where or f"encoder {REMOTE}{model}"
     for key in options:
         if key not in OPTIONS:
             remedy = f"it takes: {', '.join(OPTIONS)}.{suggest(str(key), OPTIONS)}"
@@ -121,7 +125,7 @@ def open_remote(model: str, options: Mapping[str, Any]) -> Encoder:
     endpoint = JsonEndpoint(
         f"the embeddings endpoint for {model}",
         str(base_url),
-        api_key=read_key(variable, f"{field}: api_key_env"),
+        api_key=api_key or read_key(variable, f"{field}: api_key_env"),
         timeout_s=float(given["timeout_s"]),
         connections=int(given["concurrency"]),
         option=f"{field}: base_url",

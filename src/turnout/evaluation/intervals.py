@@ -68,6 +68,46 @@ class Resampler:
         return np.asarray(np.concatenate(found), dtype=np.float64)
 
 
+class Replicates:
+    """The weights of all replicates, drawn once: every row of a report is measured under them."""
+
+    def __init__(self, resampler: Resampler) -> None:
+        # Counts of a drawn group are small: one or two bytes each keep 1,000 replicates in memory.
+        drawn = list(resampler.weights())
+        most = max(float(w.max()) for w in drawn)
+        self._weights = np.concatenate(
+            [w.astype(np.uint8 if most < 256 else np.uint16) for w in drawn]
+        )
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._weights)
+
+    def chunks(self, most: int | None = None) -> Iterator[NDArray[np.float64]]:
+        """Chunks of (b, n) weights: of all replicates, or of the first `most`."""
+        chosen = self._weights[:most]
+        for start in range(0, len(chosen), _CHUNK):
+            yield chosen[start : start + _CHUNK].astype(np.float64)
+
+    def means(self, values: NDArray[np.generic], most: int | None = None) -> Vector:
+        """(1 + replicates, k) means of the k columns of (n, k) values; row 0 is the plain mean.
+
+        Args:
+            values: numbers, or True and False.
+            most: replicates to use at most, for numbers whose interval is only looked at.
+        """
+        table = np.asarray(values, dtype=np.float64)
+        found = [table.mean(axis=0)[None, :]]
+        found += [(w @ table) / w.sum(axis=1)[:, None] for w in self.chunks(most)]
+        return np.asarray(np.concatenate(found), dtype=np.float64)
+
+
+def interval(draws: Vector) -> Estimate:
+    """Estimate from (1 + replicates,) values, the plain one first."""
+    return percentile_interval(float(draws[0]), draws[1:])
+
+
 @dataclass(frozen=True, slots=True)
 class PairMetrics:
     """Metrics of one score on b weightings of the prompts; each (b,). See `metrics`."""

@@ -7,14 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from turnout.errors import InputError, MissingExtraError
+from turnout.evaluation.asking import Asked, details
 from turnout.evaluation.benchmarks.base import Benchmark
-from turnout.evaluation.intervals import REPLICATES
+from turnout.evaluation.intervals import REPLICATES, Replicates, Resampler
+from turnout.evaluation.kinds import RowKind
+from turnout.evaluation.page import render
 from turnout.evaluation.plots import draw
-from turnout.evaluation.pool import QualityRow, evaluate_pool
+from turnout.evaluation.pool import quality_report
 from turnout.evaluation.pool_report import PoolReport
-from turnout.evaluation.report import EvaluationReport, RowKind
-from turnout.evaluation.run import Progress, ScoreRow, evaluate_pair
+from turnout.evaluation.report import EvaluationReport
+from turnout.evaluation.rows import Progress, QualityRow, ScoreRow, checked, router_rows
+from turnout.evaluation.rules import NAMES, score_baselines
+from turnout.evaluation.run import score_rows
 from turnout.routers.base import Router
+
+Report = EvaluationReport | PoolReport
 
 
 def measure(
@@ -26,7 +33,8 @@ def measure(
     replicates: int = REPLICATES,
     seed: int = 0,
     progress: Progress | None = None,
-) -> EvaluationReport | PoolReport:
+    asked: Asked | None = None,
+) -> Report:
     """Measure routers, and rows made elsewhere, beside the baselines.
 
     Args:
@@ -37,34 +45,36 @@ def measure(
         replicates: bootstrap replicates.
         seed: of everything random.
         progress: told of predictions as they are made.
+        asked: what else to measure; default: calibration alone.
 
     Raises:
-        InputError: a row of the wrong kind.
+        InputError: a row of the wrong kind, or a benchmark that cannot be measured.
         UnknownNameError: a router does not know one of the models.
     """
+    asked = asked or Asked()
+    benchmark = checked(benchmark)
     wanted: type = ScoreRow if benchmark.is_pair else QualityRow
     for row in extra:
         if not isinstance(row, wanted):
             raise InputError("extra", row.name, f"this benchmark takes {wanted.__name__}s")
+    made = router_rows(benchmark, routers, taken=NAMES, kind=kind, progress=progress)
+    rows = [*made, *extra]
+    report: Report
     if benchmark.is_pair:
-        return evaluate_pair(
+        scored = [row for row in rows if isinstance(row, ScoreRow)]
+        scored = [*score_baselines(benchmark, seed=seed), *scored]
+        report = score_rows(benchmark, scored, replicates=replicates, seed=seed)
+    else:
+        report = quality_report(
             benchmark,
-            routers,
-            extra=[row for row in extra if isinstance(row, ScoreRow)],
-            kind=kind,
+            [row for row in rows if isinstance(row, QualityRow)],
+            routers=routers,
             replicates=replicates,
             seed=seed,
-            progress=progress,
+            usd_per_quality=asked.usd_per_quality,
         )
-    return evaluate_pool(
-        benchmark,
-        routers,
-        extra=[row for row in extra if isinstance(row, QualityRow)],
-        kind=kind,
-        replicates=replicates,
-        seed=seed,
-        progress=progress,
-    )
+    drawn = Replicates(Resampler(benchmark.groups, replicates, seed))
+    return replace(report, details=details(benchmark, rows, routers, asked, drawn, seed=seed))
 
 
 def known_as(benchmark: Benchmark, names: Mapping[str, str]) -> Benchmark:
@@ -83,8 +93,8 @@ def known_as(benchmark: Benchmark, names: Mapping[str, str]) -> Benchmark:
     return replace(benchmark, candidates=candidates)
 
 
-def write(report: EvaluationReport | PoolReport, folder: Path) -> list[str]:
-    """Write `evaluation.json` and `evaluation.png` into a folder.
+def write(report: Report, folder: Path) -> list[str]:
+    """Write `evaluation.html`, `evaluation.json` and `evaluation.png` into a folder.
 
     Returns:
         What was written, or what to install for the picture, as lines to show.
@@ -94,17 +104,13 @@ def write(report: EvaluationReport | PoolReport, folder: Path) -> list[str]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "evaluation.html").write_text(render(report), encoding="utf-8")
         (folder / "evaluation.json").write_text(report.to_json(), encoding="utf-8")
     except OSError as error:
         raise InputError("out", str(folder), f"it cannot be written: {error.strerror}") from None
-    lines = [f"wrote {folder / 'evaluation.json'}"]
+    lines = [f"wrote {folder / name}" for name in ("evaluation.html", "evaluation.json")]
     try:
-        drawn = draw(report, folder / "evaluation.png")
+        draw(report, folder / "evaluation.png")
     except MissingExtraError as error:
         return [*lines, f"no picture: {error}"]
-    if not drawn:
-        return [
-            *lines,
-            "no picture: more than two models are drawn over their cost, not known here",
-        ]
     return [*lines, f"wrote {folder / 'evaluation.png'}"]

@@ -20,7 +20,6 @@ Vector = NDArray[np.float64]
 
 BINS = 10
 """RouteLLM reads its curve at the edges of ten equally filled bins."""
-ECE_BINS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,33 +134,6 @@ def cpt_minimum(curve: Curve, weak_mean: float, strong_mean: float, part: float)
     rise = curve.quality[k] - curve.quality[k - 1]
     into = min(1.0, max(0.0, (target - curve.quality[k - 1]) / rise)) if rise > 0 else 1.0
     return float(curve.share[k - 1] + into * (curve.share[k] - curve.share[k - 1]))
-
-
-def brier(probability: Vector, happened: Vector) -> float:
-    """Mean squared error of probabilities; 0 is best."""
-    return float(np.mean((np.asarray(probability) - np.asarray(happened)) ** 2))
-
-
-def brier_skill(probability: Vector, happened: Vector) -> float:
-    """1 - Brier / Brier of the base rate; 0 is no better than it. NaN where all outcomes agree."""
-    constant = brier(np.full(len(happened), np.mean(happened)), happened)
-    return 1.0 - brier(probability, happened) / constant if constant > 0 else float("nan")
-
-
-def ece(probability: Vector, happened: Vector, *, bins: int = ECE_BINS) -> float:
-    """Expected calibration error over bins of equal mass.
-
-    Mean over bins, weighted by size, of |mean probability - rate|. Tied probabilities are never
-    parted: each bin's edge moves to the end of its ties, so the order of the rows does not matter.
-    """
-    order = np.argsort(probability, kind="stable")
-    p, y = np.asarray(probability)[order], np.asarray(happened, dtype=np.float64)[order]
-    n, ends = len(p), block_ends(p) + 1
-    wanted = np.arange(1, bins + 1) * n / bins
-    edges = np.unique(ends[np.searchsorted(ends, np.ceil(wanted - 1e-9))])
-    starts = np.concatenate([[0], edges[:-1]])
-    gaps = np.add.reduceat(p, starts) - np.add.reduceat(y, starts)
-    return float(np.abs(gaps).sum() / n)
 
 
 def _check(score: Vector, weak: Vector, strong: Vector) -> None:

@@ -26,13 +26,11 @@ _BANDS = 3
 """Routers drawn with a band; with more, bands hide each other."""
 
 
-def draw(report: EvaluationReport | PoolReport, path: Path) -> bool:
+def draw(report: EvaluationReport | PoolReport, path: Path) -> None:
     """Draw a report to a PNG file.
 
-    Two models: quality over calls and, where costs are known, over dollars. More: quality over cost.
-
-    Returns:
-        False where there is nothing to draw: more than two models without costs.
+    Two models: quality over calls and, where costs are known, over dollars. More: quality over
+    cost; where costs are unknown, quality of each way to choose with its interval.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -46,12 +44,11 @@ def draw(report: EvaluationReport | PoolReport, path: Path) -> bool:
     FigureCanvasAgg(figure)
     if isinstance(report, EvaluationReport):
         _draw_pair(figure, report)
-    elif any(row.points for row in report.rows) or report.row("random").cost_usd > 0:
+    elif any(row.points for row in report.rows):
         _draw_pool(figure, report)
     else:
-        return False
+        _draw_intervals(figure, report)
     figure.savefig(path, metadata={"Software": "turnout"})
-    return True
 
 
 def _draw_pair(figure: Figure, report: EvaluationReport) -> None:
@@ -106,10 +103,28 @@ def _draw_pool(figure: Figure, report: PoolReport) -> None:
         axes.plot(points[:, 0], points[:, 1] * scale, ".", color=colour, ms=5)
     axes.set_xscale("log")
     axes.set_xlabel("mean cost of 1,000 requests (USD, log)")
-    axes.set_ylabel("mean quality (%)" if scale == 100.0 else f"mean quality (of {scale:g})")
+    axes.set_ylabel(_quality_label(report))
     axes.margins(x=0.12)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.suptitle(
+        f"{report.benchmark}: {len(report.models)} models, {report.prompts:,} prompts", fontsize=11
+    )
+
+
+def _draw_intervals(figure: Figure, report: PoolReport) -> None:
+    rows = sorted(report.rows, key=lambda row: row.quality.value)
+    figure.set_size_inches(8.0, 1.2 + 0.26 * len(rows))
+    axes = figure.subplots()
+    for i, row in enumerate(rows):
+        ends = np.asarray([row.quality.low, row.quality.high]) * report.scale
+        colour = _COLOURS[0] if row.kind != "baseline" else "0.45"
+        axes.plot(ends, [i, i], color=colour, lw=1.5)
+        axes.plot(row.quality.value * report.scale, i, "o", color=colour, ms=4)
+    axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
+    axes.set_xlabel(_quality_label(report))
+    axes.grid(axis="x", color="0.92")
+    axes.spines[["top", "right", "left"]].set_visible(False)
     figure.suptitle(
         f"{report.benchmark}: {len(report.models)} models, {report.prompts:,} prompts", fontsize=11
     )
@@ -196,7 +211,7 @@ def _published(axes: Axes, report: EvaluationReport) -> None:
         )
 
 
-def _quality_label(report: EvaluationReport) -> str:
+def _quality_label(report: EvaluationReport | PoolReport) -> str:
     if report.scale == 100.0:
         return "mean quality (%)"
     return f"mean quality (of {report.scale:g})"

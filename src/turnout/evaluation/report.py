@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from turnout.evaluation.intervals import LEVEL, Estimate
+from turnout.evaluation.categories import CategoryRow, category_lines
+from turnout.evaluation.details import Details
+from turnout.evaluation.headings import METRICS, metric_cell, present
+from turnout.evaluation.intervals import Estimate
+from turnout.evaluation.kinds import KINDS, RowKind
 from turnout.evaluation.metrics import Vector
-
-RowKind = Literal["baseline", "transfer", "given", "in-domain", "published"]
-
-KINDS: Mapping[RowKind, str] = {
-    "baseline": "no learning",
-    "transfer": "saw no label of this benchmark",
-    "given": "an artifact of your own: transfer only if it saw none of these prompts",
-    "in-domain": "fitted on other prompts of this benchmark",
-    "published": "as printed by its authors, not run here",
-}
+from turnout.evaluation.tables import (
+    align,
+    cell,
+    json_estimate,
+    json_interval,
+    json_number,
+    scaled,
+)
+from turnout.evaluation.verdict import Verdict
 
 HEADINGS = {
     "cpt50": "CPT50",
@@ -47,6 +50,19 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A threshold, by the name that a request asks for."""
+
+    route: str
+    """Such as `router-blend-0.2175`."""
+    share: float
+    """Of strong calls on these prompts."""
+    share_usd: float | None
+    """Of the extra dollars; None where costs are unknown."""
+    quality: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRow:
     """One router, baseline or published result."""
 
@@ -58,11 +74,15 @@ class ReportRow:
     """APGR exact less that of prompt length, paired."""
     difference_usd: Estimate | None = None
     """The same for APGR dollars."""
+    sweep: Mapping[str, Estimate] = field(default_factory=dict)
+    """By name: what a report of N models has of a sweep, over dollars, else over calls."""
     calibration: Mapping[str, float] = field(default_factory=dict)
     """Of the win rate as P(the strong model does better): brier, brier_skill, ece."""
     remark: str = ""
     calls: Band | None = None
     dollars: Band | None = None
+    marks: tuple[Mark, ...] = ()
+    """Thresholds, where routes lead to them."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -72,6 +92,8 @@ class ReportRow:
             "metrics": {name: json_estimate(e) for name, e in self.metrics.items()},
             "apgr_exact_minus_length": json_estimate(self.difference),
             "apgr_usd_minus_length": json_estimate(self.difference_usd),
+            "sweep": {name: json_estimate(e) for name, e in self.sweep.items()},
+            "knob": [asdict(mark) for mark in self.marks],
             "calibration": {k: json_number(v) for k, v in self.calibration.items()},
             "remark": self.remark,
             "curve_calls": _band(self.calls),
@@ -96,6 +118,11 @@ class EvaluationReport:
     """Mean cost of a strong and of a weak call."""
     rows: tuple[ReportRow, ...]
     notes: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    """Two for each router where costs are known: over dollars, then over calls."""
+    categories: tuple[CategoryRow, ...] = ()
+    """Largest first; empty where the prompts have no categories."""
+    details: Details = field(default_factory=Details)
     replicates: int = 0
     seed: int = 0
 
@@ -123,6 +150,9 @@ class EvaluationReport:
             else {"strong": self.cost_usd[0], "weak": self.cost_usd[1]},
             "interval": json_interval(self.replicates, self.seed),
             "rows": [row.to_dict() for row in self.rows],
+            "categories": [asdict(row) for row in self.categories],
+            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+            **self.details.to_dict(),
             "notes": list(self.notes),
         }
 
@@ -131,11 +161,25 @@ class EvaluationReport:
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
 
     def to_text(self) -> str:
-        """An aligned table with its legend."""
+        """The answer in words, then an aligned table with its legend."""
         header = ["", "kind", *HEADINGS.values(), "less length"]
         body = [self._cells(row) for row in self.rows]
-        parts = [self._title(), "", *align([header, *body]), "", *self._legend()]
-        return "\n".join(parts) + "\n"
+        words = [verdict.sentence for verdict in self.verdicts]
+        parts = [self._title(), *words, "", *align([header, *body]), "", *self._sweep_lines()]
+        parts += [*category_lines(self.categories, self.scale), *self.details.lines()]
+        return "\n".join([*parts, *self._legend()]) + "\n"
+
+    def _sweep_lines(self) -> list[str]:
+        names = present((row.sweep for row in self.rows), without=("arena",))
+        swept = [row for row in self.rows if row.sweep]
+        if not swept:
+            return []
+        cells = [
+            [row.name, *(metric_cell(row.sweep, name, self.scale) for name in names)]
+            for row in swept
+        ]
+        axis = "over dollars" if swept[0].dollars is not None else "over calls"
+        return [*align([[axis, *(METRICS[name] for name in names)], *cells]), ""]
 
     def _title(self) -> str:
         lines = [f"{self.benchmark}: {self.prompts:,} prompts in {self.groups:,} groups"]
@@ -154,8 +198,8 @@ class EvaluationReport:
             return [*cells, row.remark]
         for name in HEADINGS:
             percent = name.startswith("cpt")
-            cells.append(_cell(row.metrics.get(name), percent=percent))
-        return [*cells, _cell(row.difference, signed=True)]
+            cells.append(cell(row.metrics.get(name), percent=percent))
+        return [*cells, cell(row.difference, signed=True)]
 
     def _legend(self) -> list[str]:
         here = {row.kind for row in self.rows}
@@ -169,64 +213,6 @@ class EvaluationReport:
             *kinds,
             *(f"note: {note}" for note in self.notes),
         ]
-
-
-def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines with aligned columns; a short row's last cell may run on."""
-    width = max(len(row) for row in rows)
-    full = [row for row in rows if len(row) == width]
-    sizes = [max(len(row[j]) for row in full) for j in range(width)]
-    for row in rows:
-        for j, cell in enumerate(row[:-1]):
-            sizes[j] = max(sizes[j], len(cell))
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(size) for cell, size in zip(row, sizes, strict=False)]
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
-def scaled(estimate: Estimate, scale: float) -> str:
-    """A quality in the benchmark's own unit, with its interval."""
-    value = f"{estimate.value * scale:.3f}"
-    if math.isnan(estimate.low):
-        return value
-    return f"{value} [{estimate.low * scale:.2f} {estimate.high * scale:.2f}]"
-
-
-def _cell(estimate: Estimate | None, *, percent: bool = False, signed: bool = False) -> str:
-    if estimate is None or math.isnan(estimate.value):
-        return "-"
-    unit, digits = (100.0, 1) if percent else (1.0, 3)
-    sign = "+" if signed else ""
-    value = f"{estimate.value * unit:{sign}.{digits}f}"
-    if math.isnan(estimate.low):
-        return value
-    return (
-        f"{value} [{estimate.low * unit:{sign}.{digits}f} {estimate.high * unit:{sign}.{digits}f}]"
-    )
-
-
-def json_interval(replicates: int, seed: int) -> dict[str, Any]:
-    """How the intervals of a report were made."""
-    return {
-        "level": LEVEL,
-        "method": "percentile bootstrap over groups, paired",
-        "replicates": replicates,
-        "seed": seed,
-    }
-
-
-def json_number(value: float) -> float | None:
-    """A number, or None where JSON has no such number."""
-    return float(value) if math.isfinite(value) else None
-
-
-def json_estimate(estimate: Estimate | None) -> dict[str, float | None] | None:
-    """A value and its interval, or None where there is none."""
-    if estimate is None:
-        return None
-    return {name: json_number(getattr(estimate, name)) for name in ("value", "low", "high")}
 
 
 def _band(band: Band | None) -> dict[str, list[float]] | None:

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
-
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
+from typing import Any, TypeAlias
 
 from turnout.engine import Engine
-from turnout.errors import TurnoutError
-from turnout.gateway.building import auto_route, build_engine, build_providers, check_auto
+from turnout.errors import RequestError, TurnoutError, UnavailableError
+from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send, json_bytes
+from turnout.gateway.building import (
+    auto_route,
+    build_engine,
+    build_providers,
+    build_resilience,
+    check_auto,
+)
 from turnout.gateway.chat import Chat
 from turnout.gateway.headers import new_request_id, refusal_headers
+from turnout.gateway.learning import Keeper, read_reported
 from turnout.gateway.models import Catalog
-from turnout.gateway.relay import json_bytes
 from turnout.providers.base import Provider
 from turnout.settings import Settings
+from turnout.wire.body import read_body
 from turnout.wire.errors import INTERNAL_MESSAGE, error_body, error_status, http_error_body
+from turnout.wire.reading import Kind
 
 log = logging.getLogger("turnout.gateway")
 
-_GONE = 499
-"""Status, seen by no one, of a request whose client has left (nginx's convention)."""
+Endpoint: TypeAlias = Callable[[Call], Awaitable[None]]
 
 
-class _Gateway:
-    """What the routes serve from, once the lifespan has opened it."""
+class Gateway:
+    """The ASGI application. Its lifespan opens what requests are served from."""
 
     def __init__(
         self,
@@ -42,9 +46,18 @@ class _Gateway:
         self.settings, self._engine, self._providers = settings, engine, providers
         self.chat: Chat | None = None
         self.problem: str | None = "starting"
+        self._endpoints: dict[str, dict[str, Endpoint]] = {
+            "/chat/completions": {"POST": self._complete},
+            "/route": {"POST": self._route},
+            "/models": {"GET": self._models},
+            "/healthz": {"GET": self._healthz},
+            "/readyz": {"GET": self._readyz},
+        }
+        if settings.learn is not None:
+            self._endpoints["/outcomes"] = {"POST": self._outcomes}
 
     @asynccontextmanager
-    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:  # noqa: ARG002
+    async def lifespan(self) -> AsyncIterator[None]:
         """Open routers and clients, and close the clients in the end."""
         check_auto(self.settings)
         engine = self._engine or build_engine(self.settings)
@@ -55,8 +68,12 @@ class _Gateway:
                 engine,
                 providers,
                 Catalog(engine, auto_route(self.settings, engine), self.settings.allow_passthrough),
+                build_resilience(self.settings, engine),
                 self.settings.max_body_bytes,
             )
+            if self.settings.learn is not None:
+                keeper = Keeper(engine, self.settings.learn, self.settings.routers)
+                await stack.enter_async_context(keeper.running())
             self.problem = _problem(engine)
             yield
             self.problem = "stopping"
@@ -67,28 +84,122 @@ class _Gateway:
             raise RuntimeError("the application serves inside its lifespan only")
         return self.chat
 
-    async def complete(self, request: Request) -> Response:
-        return await self.opened().complete(request)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection: the lifespan, or a request."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._serve(Call(scope, receive, send))
+        else:
+            raise RuntimeError(f"no such protocol here: {scope['type']}")
 
-    async def route(self, request: Request) -> Response:
-        return await self.opened().route(request)
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self.lifespan():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            log.exception("the gateway could not start or stop")
+            failed = "shutdown" if self.chat is not None else "startup"
+            await send({"type": f"lifespan.{failed}.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
 
-    async def models(self, request: Request) -> Response:  # noqa: ARG002
-        return _json(self.opened().catalog.listing())
+    async def _serve(self, call: Call) -> None:
+        """Answer a request, whatever happens: this is the process edge."""
+        try:
+            await self._endpoint(call)(call)
+        except ClientLeftError:
+            log.info("client left before the answer; upstream cut off")
+        except HttpError as error:
+            await _refuse(call, error)
+        except TurnoutError as error:
+            status, body = error_status(error), error_body(error)
+            if status >= 500:
+                log.error("request failed: %s", error)
+            else:
+                log.info("request refused: %s (%s)", body["error"]["code"], status)
+            headers = refusal_headers(body["error"]["code"])
+            if isinstance(error, UnavailableError):
+                headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+            await answer_json(call, body, status, headers)
+        except Exception as error:
+            if call.started:
+                raise  # the server cuts the connection: an answer that ends early must not look whole
+            # Not the message: an error that is not ours may quote the prompt.
+            log.error(
+                "request failed with %s\n%s",
+                type(error).__name__,
+                "".join(traceback.format_tb(error.__traceback__)),
+            )
+            body = http_error_body(500, INTERNAL_MESSAGE, code="internal_error")
+            await answer_json(call, body, 500, refusal_headers("internal_error"))
 
-    async def model(self, request: Request) -> Response:
-        return _json(self.opened().catalog.entry(request.path_params["model"][:256]))
+    def _endpoint(self, call: Call) -> Endpoint:
+        path = call.path.removeprefix("/v1") if call.path.startswith("/v1/") else call.path
+        methods = self._endpoints.get(path)
+        if methods is None and path.startswith("/models/"):
+            methods = {"GET": self._model}
+        if methods is None:
+            shown = call.path[:200]
+            message = f"no such path: {shown!r}. Try POST /v1/chat/completions"
+            raise HttpError(404, message, "not_found")
+        endpoint = methods.get("GET" if call.method == "HEAD" else call.method)
+        if endpoint is None:
+            allowed = ", ".join(methods)
+            message = f"{call.path[:200]} takes {allowed}, not {call.method}"
+            raise HttpError(405, message, "method_not_allowed", {"allow": allowed})
+        return endpoint
 
-    async def healthz(self, request: Request) -> Response:  # noqa: ARG002
-        return _json({"status": "ok"})
+    async def _outcomes(self, call: Call) -> None:
+        """Let the routers that can learn from what models scored."""
+        engine = self.opened().engine
+        body = read_body(await call.body(self.settings.max_body_bytes))
+        learned = await asyncio.to_thread(engine.learn, read_reported(body.fields))
+        if not learned:
+            remedy = "configure one that does, such as knn_live or bandit"
+            raise RequestError("outcomes", Kind("routers of which none learns"), remedy)
+        await answer_json(call, {"learned": learned})
 
-    async def readyz(self, request: Request) -> Response:  # noqa: ARG002
+    async def _models(self, call: Call) -> None:
+        await answer_json(call, self.opened().catalog.listing())
+
+    async def _model(self, call: Call) -> None:
+        name = call.path.rpartition("/models/")[2][:256]
+        await answer_json(call, self.opened().catalog.entry(name))
+
+    async def _healthz(self, call: Call) -> None:
+        await answer_json(call, {"status": "ok"})
+
+    async def _readyz(self, call: Call) -> None:
         if self.chat is None or self.problem is not None:
-            return _json({"status": "not ready", "problem": self.problem}, 503)
+            await answer_json(call, {"status": "not ready", "problem": self.problem}, 503)
+            return
         routers = sorted(self.chat.engine.routers)
-        return _json(
-            {"status": "ready", "routers": routers, "fallbacks": self.chat.engine.fallbacks}
-        )
+        ready = {"status": "ready", "routers": routers, "fallbacks": self.chat.engine.fallbacks}
+        await answer_json(call, ready)
+
+    async def _complete(self, call: Call) -> None:
+        await self.opened().complete(call)
+
+    async def _route(self, call: Call) -> None:
+        await self.opened().route(call)
+
+
+class HttpError(Exception):
+    """A request that no endpoint takes: unknown path, wrong method."""
+
+    def __init__(
+        self, status: int, message: str, code: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status, self.code, self.headers = status, code, dict(headers or {})
+        super().__init__(message)
+
+
+async def _refuse(call: Call, error: HttpError) -> None:
+    body = http_error_body(error.status, str(error), code=error.code)
+    await answer_json(call, body, error.status, {**error.headers, **refusal_headers(error.code)})
 
 
 def create_app(
@@ -96,7 +207,7 @@ def create_app(
     *,
     engine: Engine | None = None,
     providers: Mapping[str, Provider] | None = None,
-) -> Starlette:
+) -> Gateway:
     """The gateway as an ASGI application; its lifespan opens the clients and closes them.
 
     Args:
@@ -104,31 +215,7 @@ def create_app(
         engine: decides; default: built from the settings when the application starts.
         providers: one for each name in the settings; default: built from them.
     """
-    gateway = _Gateway(settings, engine, providers)
-    paths: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
-        ("POST", "/chat/completions", gateway.complete),
-        ("POST", "/route", gateway.route),
-        ("GET", "/models", gateway.models),
-        ("GET", "/models/{model:path}", gateway.model),
-    ]
-    routes = [
-        Route(f"{prefix}{path}", endpoint, methods=[method])
-        for method, path, endpoint in paths
-        for prefix in ("/v1", "")
-    ]
-    routes += [Route("/healthz", gateway.healthz), Route("/readyz", gateway.readyz)]
-    app = Starlette(
-        routes=routes,
-        lifespan=gateway.lifespan,
-        exception_handlers={
-            TurnoutError: _on_turnout_error,
-            ClientDisconnect: _on_disconnect,
-            HTTPException: _on_http_error,
-            Exception: _on_any_error,
-        },
-    )
-    app.router.redirect_slashes = False
-    return app
+    return Gateway(settings, engine, providers)
 
 
 def _problem(engine: Engine) -> str | None:
@@ -141,45 +228,9 @@ def _problem(engine: Engine) -> str | None:
     return None
 
 
-def _json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+async def answer_json(
+    call: Call, value: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> None:
+    """Answer with JSON."""
     known = {"content-type": "application/json", "x-request-id": new_request_id()}
-    return Response(json_bytes(value), status, {**known, **(headers or {})})
-
-
-async def _on_turnout_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    if not isinstance(error, TurnoutError):
-        raise error
-    status, body = error_status(error), error_body(error)
-    if status >= 500:
-        log.error("request failed: %s", error)
-    else:
-        log.info("request refused: %s (%s)", body["error"]["code"], status)
-    return _json(body, status, refusal_headers(body["error"]["code"]))
-
-
-async def _on_http_error(request: Request, error: Exception) -> Response:
-    """Unknown path, wrong method."""
-    if not isinstance(error, HTTPException):
-        raise error
-    status, path = error.status_code, request.scope["path"][:200]
-    if status == 404:
-        message, code = f"no such path: {path!r}. Try POST /v1/chat/completions", "not_found"
-    elif status == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        message, code = f"{path} takes {allowed}, not {request.method}", "method_not_allowed"
-    else:
-        message, code = error.detail, "invalid_request"
-    body = http_error_body(status, message, code=code)
-    return _json(body, status, {**(error.headers or {}), **refusal_headers(code)})
-
-
-async def _on_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    log.info("client left before the answer; upstream cut off")
-    return Response(status_code=_GONE)
-
-
-async def _on_any_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    """The process edge: the server logs the traceback, the client gets none of it."""
-    code = "internal_error"
-    body = http_error_body(500, INTERNAL_MESSAGE, code=code)
-    return _json(body, 500, refusal_headers(code))
+    await call.answer(status, {**known, **(headers or {})}, json_bytes(value))

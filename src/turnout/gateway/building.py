@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import random
+import time
+
 from turnout.artifacts.opening import open_router
+from turnout.encoders.named import NamedEncoders
 from turnout.engine import Engine
 from turnout.errors import InputError, SettingsError, UnknownNameError
+from turnout.execution.attempts import Target
+from turnout.execution.health import BreakerRules
+from turnout.execution.resilience import Resilience, RetryRules
+from turnout.gateway.learning import kept_artifact
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
+from turnout.providers.http.connection import Waits
 from turnout.providers.openai import OpenAIProvider
 from turnout.settings import CandidateSettings, ProviderSettings, Settings
 from turnout.types import Candidate, Pool, Price
@@ -27,8 +36,13 @@ def build_engine(settings: Settings) -> Engine:
         TurnoutError: a router that does not exist, does not open, or does not know a candidate.
         SettingsError: `auto` does not name a route.
     """
+    encoders = NamedEncoders(settings.encoders)
     routers = {
-        name: open_router(name, artifact=router.artifact, options=router.options or None)
+        name: open_router(
+            name,
+            artifact=kept_artifact(settings.learn, name, router),
+            options=encoders.in_options(name, router.options) or None,
+        )
         for name, router in settings.routers.items()
     }
     check_auto(settings)
@@ -92,6 +106,30 @@ def build_providers(settings: Settings) -> dict[str, Provider]:
     return {name: _provider(name, given) for name, given in settings.providers.items()}
 
 
+def build_resilience(settings: Settings, engine: Engine) -> Resilience:
+    """The health of every target, unknown yet, and the budget of further calls."""
+    given = settings.resilience
+    return Resilience(
+        targets={c.name: _targets(c, engine) for c in settings.candidates},
+        windows={c.name: c.context_tokens for c in engine.pool.candidates},
+        clock=time.monotonic,
+        rng=random.Random(),  # noqa: S311 - jitter and a choice of targets, no secret
+        breaker=BreakerRules(
+            consecutive=given.breaker_failures,
+            share=given.breaker_share,
+            open_s=given.breaker_open_s,
+        ),
+        retries=RetryRules(most=given.retries, budget_share=given.retry_budget),
+    )
+
+
+def _targets(given: CandidateSettings, engine: Engine) -> list[Target]:
+    """The candidate's own endpoint, then its replicas."""
+    model = engine.pool[given.name].model
+    own = Target(given.name, given.provider or "", model)
+    return [own, *(Target(given.name, t.provider, t.model or model) for t in given.replicas)]
+
+
 def _candidate(given: CandidateSettings) -> Candidate:
     price = given.price
     candidate = Candidate(
@@ -115,7 +153,11 @@ def _provider(name: str, given: ProviderSettings) -> Provider:
         name,
         given.base_url,
         api_key=None if key is None else key.get_secret_value(),
+        waits=Waits(
+            connect_s=given.connect_timeout_s,
+            first_byte_s=min(given.first_byte_timeout_s, given.timeout_s),
+            idle_s=min(given.idle_timeout_s, given.timeout_s),
+        ),
         timeout_s=given.timeout_s,
-        connect_timeout_s=given.connect_timeout_s,
         headers={k: v.get_secret_value() for k, v in given.headers.items()},
     )

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
-
 from turnout.engine import Engine
-from turnout.errors import BodyTooLargeError, RequestError, UpstreamError
-from turnout.execution import arun
+from turnout.errors import RequestError, UpstreamError
+from turnout.execution import Try, arun
+from turnout.execution.resilience import Resilience
+from turnout.gateway.asgi import Call, json_bytes
 from turnout.gateway.headers import decision_headers, new_request_id, to_client, to_upstream
 from turnout.gateway.models import Catalog
-from turnout.gateway.relay import StreamRelay, is_stream, json_bytes, unless_gone, whole_body
+from turnout.gateway.relay import is_stream, relay_stream, whole_body
 from turnout.providers.base import Provider, Reply
-from turnout.types import Attempt, Candidate, Decision
+from turnout.types import Candidate, Decision
 from turnout.wire.arms import arm_fields
 from turnout.wire.body import Body, read_body
-from turnout.wire.chat import Kind, kind, read_query
-from turnout.wire.errors import error_body, error_status
+from turnout.wire.chat import read_query
+from turnout.wire.errors import error_body, error_status, http_error_body
+from turnout.wire.reading import Kind, kind
 
 log = logging.getLogger("turnout.gateway")
 
@@ -36,45 +36,44 @@ class Chat:
     engine: Engine
     providers: Mapping[str, Provider]
     catalog: Catalog
+    resilience: Resilience
     max_body_bytes: int
 
-    async def complete(self, request: Request) -> Response:
+    async def complete(self, call: Call) -> None:
         """Answer with the upstream's own bytes, and headers that explain the decision."""
-        body = read_body(await read_bytes(request, self.max_body_bytes))
+        body = read_body(await call.body(self.max_body_bytes))
         decision = await self.decide(body)
         explained = decision_headers(decision)
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
         try:
-            served, reply = await unless_gone(
-                request.receive, arun(decision, self._caller(body, request.headers))
-            )
+            async with call.unless_gone():
+                caller = self._caller(body, call.headers)
+                served, reply = await arun(decision, caller, self.resilience.plan())
+                content = None if is_stream(reply) else await whole_body(reply)
         except UpstreamError as error:
             log.warning("%s: %s", decision.id, error)
-            return upstream_failure(error, explained)
+            await upstream_failure(call, error, explained)
+            return
         headers = {
             "x-request-id": new_request_id(),
             **to_client(reply.headers),
             **explained,
         }
-        if is_stream(reply):
-            return StreamRelay(reply, candidate=served, headers=headers)
-        try:
-            content = await unless_gone(request.receive, whole_body(reply))
-        except UpstreamError as error:
-            log.warning("%s: %s", decision.id, error)
-            return upstream_failure(error, explained)
-        return Response(content, reply.status, headers)
+        if content is None:
+            await relay_stream(call, reply, candidate=served, headers=headers)
+        else:
+            await call.answer(reply.status, headers, content)
 
-    async def route(self, request: Request) -> Response:
+    async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
-        body = read_body(await read_bytes(request, self.max_body_bytes))
+        body = read_body(await call.body(self.max_body_bytes))
         decision = await self.decide(body)
         headers = {
             "content-type": "application/json",
             "x-request-id": new_request_id(),
             **decision_headers(decision),
         }
-        return Response(json_bytes(decision.to_dict()), headers=headers)
+        await call.answer(200, headers, json_bytes(decision.to_dict()))
 
     async def decide(self, body: Body) -> Decision:
         """Which candidates to try for a request; a router that waits does so off the event loop.
@@ -91,7 +90,7 @@ class Chat:
         if isinstance(target, Candidate):
             return self.engine.by_name(query, target.name)
         if self.engine.waits(target.router):
-            return await run_in_threadpool(self.engine.decide, query, target)
+            return await asyncio.to_thread(self.engine.decide, query, target)
         return self.engine.decide(query, target)
 
     def _caller(self, body: Body, headers: Mapping[str, str]) -> _Caller:
@@ -107,14 +106,15 @@ class _Caller:
     body: Body
     headers: Mapping[str, str]
 
-    async def __call__(self, attempt: Attempt) -> tuple[str, Reply]:
-        candidate = self.engine.pool[attempt.candidate]
-        reply = await self.providers[candidate.provider].chat(
+    async def __call__(self, todo: Try) -> tuple[str, Reply]:
+        candidate, target = self.engine.pool[todo.attempt.candidate], todo.target
+        reply = await self.providers[target.provider].chat(
             self.body.with_fields(
-                {"model": candidate.model, **arm_fields(candidate, self.body.fields)}
+                {"model": target.model, **arm_fields(candidate, self.body.fields)}
             ),
             candidate=candidate.name,
             headers=self.headers,
+            stream=self.body.fields.get("stream") is True,
         )
         if reply.status < 400:
             return candidate.name, reply
@@ -127,40 +127,26 @@ class _Caller:
         )
 
 
-def upstream_failure(error: UpstreamError, explained: Mapping[str, str]) -> Response:
-    """The upstream's own error, byte for byte; ours where it gave none."""
-    if error.status is not None:
-        headers = {"x-request-id": new_request_id(), **to_client(error.headers), **explained}
-        return Response(error.body, error.status, headers)
-    headers = {
-        "content-type": "application/json",
-        "x-request-id": new_request_id(),
-        **explained,
-    }
-    return Response(json_bytes(error_body(error)), error_status(error), headers)
+async def upstream_failure(call: Call, error: UpstreamError, explained: Mapping[str, str]) -> None:
+    """Answer with the upstream's own error, byte for byte; with ours where it gave none.
 
-
-async def read_bytes(request: Request, limit: int) -> bytes:
-    """The request's body.
-
-    Raises:
-        BodyTooLargeError: it is longer than `limit` bytes; what is longer is not kept.
+    Of a refused key (401, 403) nothing is passed on: the key is not the client's, and some upstreams
+    quote it.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
-        raise _too_large(limit)
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _too_large(limit: int) -> BodyTooLargeError:
-    remedy = f"send at most {limit} bytes, or raise max_body_bytes in the gateway's settings"
-    return BodyTooLargeError("body", Kind("its length"), remedy)
+    own_id = {"x-request-id": new_request_id()}
+    known = {**own_id, **explained}
+    if error.status in (401, 403):
+        message = f"the provider of {error.candidate} refused the gateway's key ({error.status})"
+        body = http_error_body(502, message, code="upstream_key_refused")
+        await call.answer(502, {"content-type": "application/json", **known}, json_bytes(body))
+    elif error.status is not None:
+        # A client that retries as well would multiply what has been tried here.
+        tried = {"x-should-retry": "false"} if error.status >= 500 else {}
+        headers = {**own_id, **tried, **to_client(error.headers), **explained}
+        await call.answer(error.status, headers, error.body)
+    else:
+        headers = {"content-type": "application/json", "x-should-retry": "false", **known}
+        await call.answer(error_status(error), headers, json_bytes(error_body(error)))
 
 
 def _model(fields: Mapping[str, Any]) -> str:

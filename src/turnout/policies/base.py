@@ -34,6 +34,15 @@ class Policy(Protocol):
         """Such as `threshold`."""
         ...
 
+    def pick(
+        self,
+        prediction: Prediction,
+        candidates: Sequence[Candidate],
+        cost_picousd: NDArray[np.float64],
+    ) -> NDArray[np.intp]:
+        """(n,) columns that `choose` would choose, without saying why: for millions of queries."""
+        ...
+
     def choose(
         self,
         prediction: Prediction,

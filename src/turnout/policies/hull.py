@@ -160,6 +160,25 @@ class HullPolicy:
         within = [p for p in self.points if p.cost_usd <= limit * (1 + 1e-9)]
         return within[0] if within else self.points[-1]
 
+    def pick(
+        self,
+        prediction: Prediction,
+        candidates: Sequence[Candidate],
+        cost_picousd: NDArray[np.float64],
+    ) -> NDArray[np.intp]:
+        """(n,) column of the candidate that is worth most at the operating point; see `choose`."""
+        names = [c.name for c in candidates]
+        if np.isnan(cost_picousd).any():
+            bad = names[int(np.argmax(np.isnan(cost_picousd).any(axis=0)))]
+            raise InputError(
+                "price", bad, "give a price for this model, in the settings or with --price"
+            )
+        point = self.point
+        if point.constant in names:
+            return np.full(len(prediction.quality), names.index(point.constant), dtype=np.intp)
+        worth = point.usd_per_quality if point.constant is None else self._nearest_worth(point)
+        return best_value(prediction.quality, cost_picousd / 1e12, worth)
+
     def choose(
         self,
         prediction: Prediction,
@@ -174,19 +193,12 @@ class HullPolicy:
         Raises:
             InputError: a candidate has no price.
         """
-        names = [c.name for c in candidates]
-        if np.isnan(cost_picousd).any():
-            bad = names[int(np.argmax(np.isnan(cost_picousd).any(axis=0)))]
-            raise InputError(
-                "price", bad, "give a price for this model, in the settings or with --price"
-            )
-        point, n = self.point, len(prediction.quality)
-        if point.constant in names:
-            index = np.full(n, names.index(point.constant), dtype=np.intp)
-            why = f"at this operating point {point.constant} is the best choice for every request"
+        index = self.pick(prediction, candidates, cost_picousd)
+        names, n = [c.name for c in candidates], len(index)
+        if self.point.constant in names:
+            constant = self.point.constant
+            why = f"at this operating point {constant} is the best choice for every request"
             return Choice(index=index, code=("constant_model",) * n, reason=(why,) * n)
-        worth = point.usd_per_quality if point.constant is None else self._nearest_worth(point)
-        index = best_value(prediction.quality, cost_picousd / 1e12, worth)
         rows = np.arange(n)
         sentences = tuple(
             f"{names[j]}: expected quality {q:.3f} for {c / 1e12:.6f} USD is worth most"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from turnout.errors import InputError
 from turnout.policies.base import Choice
-from turnout.types import Candidate, Prediction
+from turnout.types import Candidate, Floats, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,15 @@ class ThresholdPolicy:
         if not 0.0 <= self.threshold <= 1.0:
             raise InputError("threshold", self.threshold, "give a number from 0 to 1")
 
+    def pick(
+        self,
+        prediction: Prediction,
+        candidates: Sequence[Candidate],
+        cost_picousd: NDArray[np.float64],  # noqa: ARG002 - the rule looks at quality alone
+    ) -> NDArray[np.intp]:
+        """(n,) column of the strong or the weak candidate; see `choose`."""
+        return self._of(_win_rate(prediction, candidates))
+
     def choose(
         self,
         prediction: Prediction,
@@ -35,21 +44,28 @@ class ThresholdPolicy:
         Raises:
             InputError: not exactly two candidates.
         """
-        if len(candidates) != 2:
-            raise InputError(
-                "candidates", [c.name for c in candidates], "a threshold chooses between two models"
-            )
+        win_rate = _win_rate(prediction, candidates)
+        index = self._of(win_rate)
         strong, weak = candidates[0].name, candidates[1].name
-        win_rate = prediction.win_rate(strong, weak)
-        to_strong = win_rate >= self.threshold
-        codes = ("win_rate_below_threshold", "win_rate_reaches_threshold")
+        codes = ("win_rate_reaches_threshold", "win_rate_below_threshold")
         return Choice(
-            index=np.where(to_strong, 0, 1).astype(np.intp),
-            code=tuple(codes[int(s)] for s in to_strong),
+            index=index,
+            code=tuple(codes[j] for j in index),
             reason=tuple(
                 f"{prediction.pair.sentence(float(rate), strong, weak)}"
-                f"{', at least ' if s else ' only, below '}{self.threshold:g}"
-                for rate, s in zip(win_rate, to_strong, strict=True)
+                f"{' only, below ' if j else ', at least '}{self.threshold:g}"
+                for rate, j in zip(win_rate, index, strict=True)
             ),
             win_rate=win_rate,
         )
+
+    def _of(self, win_rate: Floats) -> NDArray[np.intp]:
+        return np.where(win_rate >= self.threshold, 0, 1).astype(np.intp)
+
+
+def _win_rate(prediction: Prediction, candidates: Sequence[Candidate]) -> Floats:
+    if len(candidates) != 2:
+        raise InputError(
+            "candidates", [c.name for c in candidates], "a threshold chooses between two models"
+        )
+    return prediction.win_rate(candidates[0].name, candidates[1].name)

@@ -28,17 +28,13 @@ class WithinPricePolicy:
         if not 0.0 <= self.threshold <= 1.0:
             raise InputError("threshold", self.threshold, "give a number from 0 to 1")
 
-    def choose(
+    def pick(
         self,
         prediction: Prediction,
         candidates: Sequence[Candidate],
         cost_picousd: NDArray[np.float64],
-    ) -> Choice:
-        """Choose per query; a tie in quality goes to the cheaper, then to the earlier candidate.
-
-        Raises:
-            InputError: `threshold` is above 0 and a candidate has no price.
-        """
+    ) -> NDArray[np.intp]:
+        """(n,) column of the best predicted quality within the price; see `choose`."""
         names = [c.name for c in candidates]
         unpriced = np.isnan(cost_picousd).any(axis=0)
         if self.threshold > 0 and unpriced.any():
@@ -53,7 +49,21 @@ class WithinPricePolicy:
             dear, cheap = cost.max(axis=1, keepdims=True), cost.min(axis=1, keepdims=True)
             limit = dear - self.threshold * (dear - cheap)
             quality = np.where(cost <= limit * (1 + 1e-9), quality, -np.inf)
-        index = np.lexsort((cost, -quality), axis=-1)[:, 0]
+        return np.asarray(np.lexsort((cost, -quality), axis=-1)[:, 0], dtype=np.intp)
+
+    def choose(
+        self,
+        prediction: Prediction,
+        candidates: Sequence[Candidate],
+        cost_picousd: NDArray[np.float64],
+    ) -> Choice:
+        """Choose per query; a tie in quality goes to the cheaper, then to the earlier candidate.
+
+        Raises:
+            InputError: `threshold` is above 0 and a candidate has no price.
+        """
+        index = self.pick(prediction, candidates, cost_picousd)
+        names = [c.name for c in candidates]
         reasons = tuple(
             f"{names[j]} has the best predicted quality ({prediction.quality[i, j]:.3f}) of the "
             f"candidates that save {self.threshold:.0%} of the price span"

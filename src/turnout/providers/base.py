@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -20,15 +20,15 @@ class Reply(Protocol):
         """All response headers, names in lower case."""
         ...
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, not decoded. Can be read once.
+    async def chunk(self) -> bytes | None:
+        """The next piece of the body as it arrives, not decoded; None at its end.
 
         Raises:
             UpstreamError: the connection broke or fell silent.
         """
         ...
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Give the connection back, or cut it where the body was not read to its end."""
         ...
 
@@ -45,13 +45,16 @@ class Provider(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    async def chat(self, body: bytes, *, candidate: str, headers: Mapping[str, str]) -> Reply:
+    async def chat(
+        self, body: bytes, *, candidate: str, headers: Mapping[str, str], stream: bool = False
+    ) -> Reply:
         """Send a chat request and return once status and headers are in, whatever the status.
 
         Args:
             body: JSON, sent as it is.
             candidate: for errors.
             headers: the client's headers to pass on. Keys are the provider's own.
+            stream: whether a stream was asked for, whose first byte should come soon.
 
         Raises:
             UpstreamTimeoutError: no answer within the provider's time limits.

@@ -1,17 +1,17 @@
-"""Any OpenAI-compatible endpoint, over one pooled HTTP client."""
+"""Any OpenAI-compatible endpoint, over connections that are kept alive."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-import httpx2
-
 from turnout.errors import UpstreamError, UpstreamTimeoutError
-
-_LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=30.0)
+from turnout.providers.http.connection import Waits
+from turnout.providers.http.errors import ConnectError, HttpError, SilentError, TlsError
+from turnout.providers.http.pool import Exchange, Origin
 
 
 class OpenAIProvider:
@@ -21,10 +21,10 @@ class OpenAIProvider:
         name: for errors.
         base_url: with its version path, such as `https://api.openai.com/v1`.
         api_key: sent as a bearer token; None sends no Authorization.
-        timeout_s: longest wait for the next byte, or to write one.
-        connect_timeout_s: longest wait for a connection.
+        waits: longest waits; `first_byte_s` is for streams.
+        timeout_s: longest wait for the head of an answer that is no stream: it comes when the whole
+            answer is written.
         headers: sent with every call.
-        transport: instead of the network, for tests.
     """
 
     def __init__(
@@ -33,13 +33,12 @@ class OpenAIProvider:
         base_url: str,
         *,
         api_key: str | None = None,
+        waits: Waits | None = None,
         timeout_s: float = 600.0,
-        connect_timeout_s: float = 5.0,
         headers: Mapping[str, str] | None = None,
-        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.name = name
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._base_url = base_url
         # Identity: the body passes through as it is, so nothing here could decode it.
         self._headers = {
             "accept": "*/*",
@@ -50,17 +49,12 @@ class OpenAIProvider:
         if api_key is not None:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._headers.update({k.lower(): v for k, v in (headers or {}).items()})
-        self._timeout = httpx2.Timeout(timeout_s, connect=connect_timeout_s, pool=connect_timeout_s)
-        self._transport = transport
-        self._client: httpx2.AsyncClient | None = None
+        self._stream_waits = waits or Waits()
+        self._waits = replace(self._stream_waits, first_byte_s=timeout_s)
+        self._origin: Origin | None = None
 
     async def __aenter__(self) -> Self:
-        self._client = httpx2.AsyncClient(
-            timeout=self._timeout,
-            limits=_LIMITS,
-            transport=self._transport,
-            follow_redirects=False,
-        )
+        self._origin = Origin(self._base_url)
         return self
 
     async def __aexit__(
@@ -69,54 +63,62 @@ class OpenAIProvider:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._origin is not None:
+            self._origin.close()
+            self._origin = None
 
-    async def chat(self, body: bytes, *, candidate: str, headers: Mapping[str, str]) -> OpenAIReply:
+    async def chat(
+        self, body: bytes, *, candidate: str, headers: Mapping[str, str], stream: bool = False
+    ) -> OpenAIReply:
         """Send a chat request and return once status and headers are in. See `Provider.chat`."""
-        if self._client is None:
+        if self._origin is None:
             raise RuntimeError("open the provider with `async with` before calling it")
+        waits = self._stream_waits if stream else self._waits
         with _as_upstream_errors(self.name, candidate):
-            request = self._client.build_request(
-                "POST", self._url, content=body, headers={**headers, **self._headers}
+            exchange = await self._origin.post(
+                "/chat/completions", {**headers, **self._headers}, body, waits
             )
-            response = await self._client.send(request, stream=True)
-        return OpenAIReply(response, provider=self.name, candidate=candidate)
+        return OpenAIReply(exchange, provider=self.name, candidate=candidate)
 
 
 class OpenAIReply:
     """An answer that is still arriving."""
 
-    def __init__(self, response: httpx2.Response, *, provider: str, candidate: str) -> None:
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = {k.lower(): v for k, v in response.headers.items()}
-        self._response, self._provider, self._candidate = response, provider, candidate
+    __slots__ = ("_candidate", "_exchange", "_provider", "headers", "status")
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, not decoded."""
+    def __init__(self, exchange: Exchange, *, provider: str, candidate: str) -> None:
+        self.status = exchange.status
+        self.headers: Mapping[str, str] = exchange.headers
+        self._exchange, self._provider, self._candidate = exchange, provider, candidate
+
+    async def chunk(self) -> bytes | None:
+        """The next piece of the body as it arrives, not decoded; None at its end."""
         with _as_upstream_errors(self._provider, self._candidate):
-            async for chunk in self._response.aiter_raw():
-                yield chunk
+            return await self._exchange.chunk()
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Give the connection back, or cut it where the body was not read to its end."""
-        await self._response.aclose()
+        self._exchange.close()
 
 
 @contextmanager
 def _as_upstream_errors(provider: str, candidate: str) -> Iterator[None]:
-    """Our errors for the HTTP client's. Their text is left out: it may hold what was sent."""
+    """Our errors for the HTTP client's, which hold nothing of what was sent or received."""
     try:
         yield
-    except httpx2.TimeoutException as error:
+    except SilentError as error:
         raise UpstreamTimeoutError(
-            f"provider {provider} did not answer for {candidate} in time ({type(error).__name__})",
+            f"provider {provider} did not answer for {candidate} in time: {error}",
             candidate=candidate,
+            phase=error.phase,
         ) from error
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except HttpError as error:
+        what = "could not be reached" if isinstance(error, ConnectError) else "broke off"
+        if isinstance(error, TlsError):
+            what = "could not be trusted"
         raise UpstreamError(
-            f"provider {provider} could not be reached for {candidate}, or broke off "
-            f"({type(error).__name__})",
+            f"provider {provider} {what} for {candidate} ({type(error).__name__}: {error})",
             candidate=candidate,
+            phase="connect" if isinstance(error, ConnectError | TlsError) else "answer",
+            tls=isinstance(error, TlsError),
         ) from error

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.calibration.curve import separate
-from turnout.engine import HasReference, reference_points
+from turnout.knobs import HasReference, reference_points
 from turnout.names import RouteSpec, format_route
 from turnout.policies.hull import OperatingPoint, best_value
 from turnout.policies.within_price import WithinPricePolicy

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from turnout.data.lines import at, json_lines
 from turnout.errors import DataError
 from turnout.evaluation.intervals import Estimate
-from turnout.evaluation.report import align, json_estimate
+from turnout.evaluation.tables import align, json_estimate
 from turnout.review.columns import Columns
 from turnout.review.curve import Bootstrap, FloorRow, Sum
 from turnout.review.drawing import units

@@ -9,7 +9,7 @@ from typing import Any
 
 from turnout.data.logs.call import REASONS
 from turnout.evaluation.intervals import Estimate
-from turnout.evaluation.report import align, json_estimate, json_number
+from turnout.evaluation.tables import align, json_estimate, json_number
 from turnout.review.curve import FloorRow
 from turnout.review.labels import Labelled
 from turnout.review.offpolicy import OffPolicy

@@ -39,14 +39,23 @@ def assemble(name: str, head: type[Head], opened: OpenedArtifact) -> TrainedRout
         inputs=Inputs.from_arrays(opened.encoder, _part(arrays, "inputs/")),
         head=head.from_arrays(_part(arrays, "head/")),
         platt=Platt.from_arrays(_part(arrays, "platt/")) if "platt/slope" in arrays else None,
-        columns=Columns(
-            names=_names(columns["names"]),
-            ladder=columns.get("ladder"),
-            strong_prior=float(columns.get("strong_prior", 0.0)),
-            weak_prior=float(columns.get("weak_prior", 0.0)),
-        ),
+        columns=read_columns(columns),
         pair=read_pair(manifest["pair"]),
         known=known,
+    )
+
+
+def read_columns(stated: Mapping[str, Any]) -> Columns:
+    """The columns of a manifest.
+
+    Raises:
+        ValueError: names that are not distinct, or places that are no numbers.
+    """
+    return Columns(
+        names=_names(stated["names"]),
+        ladder=stated.get("ladder"),
+        strong_prior=float(stated.get("strong_prior", 0.0)),
+        weak_prior=float(stated.get("weak_prior", 0.0)),
     )
 
 

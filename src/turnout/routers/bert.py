@@ -12,12 +12,14 @@ from typing import Self
 
 import numpy as np
 
+from turnout.encoders.courtesy import without_courtesy
 from turnout.encoders.transformer import TokenModel
 from turnout.errors import ArtifactError, InputError
 from turnout.routers.arrays import sigmoid
-from turnout.routers.assembling import read_pair
+from turnout.routers.assembling import read_columns, read_pair
 from turnout.routers.base import OpenedArtifact
 from turnout.routers.columns import Columns
+from turnout.routers.feature_term import FeatureTerm
 from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference, ShareKnob
 from turnout.types import Candidate, Floats, PairRule, Prediction, Query
@@ -39,6 +41,8 @@ class BertRouter(ShareKnob):
     wins: bool
     """Whether it says who wins, as RouteLLM's checkpoints do, and not the quality of columns."""
     platt: Platt | None
+    term: FeatureTerm | None
+    """What features of the whole prompt add to the model's outputs; None of a converted checkpoint."""
     known: Reference | None
     """Predictions on prompts that were held out of the fit; None of a converted checkpoint."""
     name: str = NAME
@@ -70,13 +74,15 @@ class BertRouter(ShareKnob):
         part = {k.partition("/")[::2]: a for k, a in arrays.items()}
         known = {name: a for (kind, name), a in part.items() if kind == "reference"}
         platt = {name: a for (kind, name), a in part.items() if kind == "platt"}
+        features = {name: a for (kind, name), a in part.items() if kind == "features"}
         return cls(
             fingerprint=opened.fingerprint,
             model=model,
-            columns=Columns(names=names, ladder=manifest["columns"].get("ladder")),
+            columns=read_columns(manifest["columns"]),
             pair=read_pair(manifest["pair"]),
             wins=wins,
             platt=Platt.from_arrays(platt) if platt else None,
+            term=FeatureTerm.from_arrays(features) if features else None,
             known=Reference.from_arrays(known) if known else None,
         )
 
@@ -96,14 +102,19 @@ class BertRouter(ShareKnob):
             RouterError: the model fails.
         """
         mix, basis = self._mix(candidates)
-        runs = [self.model.run(q.text) for q in queries]
+        texts = [q.text if self.wins else without_courtesy(q.text) for q in queries]
+        runs = [self.model.run(text) for text in texts]
         width = 3 if self.wins else len(self.columns.names)
         logits = np.stack([r[0] for r in runs]) if runs else np.zeros((0, width), np.float32)
+        if self.term is not None:
+            logits = logits + self.term.of(texts)
         tokens = None
         if self.known is not None:
             mean = self.known.mix(mix).mean_output_tokens()
             tokens = np.broadcast_to(mean, (len(queries), len(candidates)))
         note = f"read the head and tail of a long prompt, {self.model.most_tokens} tokens at most"
+        if self.term is not None:
+            note += ", and counted the whole of it"
         return Prediction(
             candidates=tuple(c.name for c in candidates),
             quality=np.clip(self.column_quality(logits) @ mix, 0.0, 1.0).astype(np.float32),
@@ -114,11 +125,13 @@ class BertRouter(ShareKnob):
         )
 
     def column_quality(self, logits: Floats) -> Floats:
-        """(n, K) quality by column of (n, k) outputs."""
+        """(n, K) quality by column of (n, k) outputs; tiers of a ladder keep their order."""
         if self.wins:
             return _wins(logits)
         quality = np.asarray(sigmoid(logits), dtype=np.float32)
-        return self.platt.apply(quality) if self.platt is not None else quality
+        if self.platt is not None:
+            quality = self.platt.apply(quality)
+        return self.columns.ordered(quality)
 
     def reference(self, candidates: Sequence[Candidate]) -> Reference:
         """What is known of these candidates from prompts that were held out of the fit.

@@ -37,6 +37,8 @@ class LearningRouter:
 
     def __init__(self, base: TrainedRouter, opened: OpenedArtifact) -> None:
         self.base, self._opened = base, opened
+        self.taken = 0
+        """Outcomes taken in since it was opened."""
         self._lock = threading.Lock()
 
     @classmethod
@@ -119,6 +121,7 @@ class LearningRouter:
         keys = [known[o.model][0] for o in outcomes]
         with self._lock:
             self._learn(rows, keys, score - fitted)
+            self.taken += len(outcomes)
         return len(outcomes)
 
     def _known(

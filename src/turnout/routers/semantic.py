@@ -59,7 +59,7 @@ class SemanticRouter:
     scorer: Scorer
     name: str = "semantic"
     waits: bool = False
-    """True where the index is in another process."""
+    """True where the index or the encoder is in another process."""
 
     @property
     def fingerprint(self) -> str | None:
@@ -144,7 +144,7 @@ class SemanticRouter:
 
 def open_semantic(
     file: Path | str = SHIPPED,
-    encoder: str | None = None,
+    encoder: str | Encoder | None = None,
     index: str = "numpy",
     index_options: Mapping[str, Any] | None = None,
 ) -> SemanticRouter:
@@ -152,7 +152,7 @@ def open_semantic(
 
     Args:
         file: see `docs/guides/semantic.md`.
-        encoder: by name; default: the file's, else `static-256`.
+        encoder: by name, or one that is open; default: the file's, else `static-256`.
         index: `numpy`, `usearch`, `qdrant` or `pgvector`.
         index_options: of that index, such as `path` or `dsn`.
 
@@ -163,10 +163,12 @@ def open_semantic(
         RouterError: the index's store cannot be reached.
     """
     read = read_routes(file)
-    opened = open_encoder(encoder or read.encoder or DEFAULT)
+    given = encoder or read.encoder or DEFAULT
+    opened = open_encoder(given) if isinstance(given, str) else given
     store = open_index(index, opened.dimension, index_options)
     weights = read_head(Path(file), read, opened) if read.matching == LOGISTIC else None
-    return make_semantic(read, opened, store, waits=index == "pgvector", weights=weights)
+    waits = index == "pgvector" or bool(getattr(opened, "waits", False))
+    return make_semantic(read, opened, store, waits=waits, weights=weights)
 
 
 def make_semantic(
@@ -183,7 +185,7 @@ def make_semantic(
         file: the routes.
         encoder: of utterances and prompts.
         index: an empty one.
-        waits: whether the index is in another process.
+        waits: whether the index or the encoder is in another process.
         weights: (d, r) of a head fitted on these utterances; None fits what the file asks for.
     """
     rows, owner = _encoded(file, encoder)

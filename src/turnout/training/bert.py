@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from turnout import __version__
+from turnout.artifacts.folder import read_artifact, read_file
+from turnout.artifacts.opening import shipped
 from turnout.data.groups import group_folds, near_duplicate_groups
 from turnout.data.table import OutcomeTable
+from turnout.encoders.courtesy import without_courtesy
 from turnout.encoders.opening import DEFAULT
-from turnout.encoders.transformer import TokenModel, read_tokenizer, token_ids
-from turnout.errors import DataError, InputError, MissingExtraError
-from turnout.routers.arrays import logit, sigmoid
+from turnout.encoders.transformer import TokenModel
+from turnout.errors import DataError, InputError
+from turnout.routers.arrays import sigmoid
 from turnout.routers.bert import MODEL, NAME, TOKENIZER
+from turnout.routers.feature_term import FeatureTerm
 from turnout.routers.pairs import fit_pair_rule
 from turnout.routers.platt import Platt
+from turnout.training.bert_fit import Fit, Plan, Texts, fit_network
 from turnout.training.card import render_card
-from turnout.training.checkpoint import Checkpoint, read_checkpoint
+from turnout.training.checkpoint import WORDS, Checkpoint, read_checkpoint
 from turnout.training.fit import (
     Fitted,
     Progress,
@@ -32,16 +38,13 @@ from turnout.training.fit import (
     make_reference,
 )
 from turnout.training.graph import build_onnx
+from turnout.training.graph_weights import read_graph
 from turnout.training.measuring import measure
+from turnout.training.vocabulary import prune_vocabulary
 from turnout.types import Floats
-
-if TYPE_CHECKING:
-    from turnout.training.bert_network import Network
 
 PARTS = 10
 """Groups are dealt into tenths: two calibrate, one says when to stop, seven are fitted on."""
-PATIENCE = 1
-"""Epochs without a better held-out loss before it stops."""
 
 
 def train_bert(
@@ -52,11 +55,12 @@ def train_bert(
     source: str = "the caller's outcomes",
     progress: Progress = lambda _: None,
     base: str = "",
-    epochs: int = 3,
-    rate: float = 5e-5,
+    epochs: int = 1,
+    rate: float = 2e-4,
     batch: int = 16,
-    layers: int = 4,
-    tokens: int = 128,
+    layers: int = 0,
+    tokens: int = 96,
+    pieces: int = 0,
     checkpoints: str = "",
 ) -> Fitted:
     """Fine-tune `base` to predict each model's score. See `Trainer`.
@@ -67,12 +71,15 @@ def train_bert(
         seed: of parts, head and order.
         source: one line for the card.
         progress: told of each epoch.
-        base: folder of a BERT-shaped model, Hugging Face's layout in safetensors.
-        epochs: at most; it stops earlier when groups held out for it get no better.
-        rate: AdamW's learning rate.
+        base: folder of a BERT-shaped model, Hugging Face's layout in safetensors; without one, the
+            encoder of the artifact that ships.
+        epochs: at most; it stops earlier when groups held out for it get no better, and what is
+            kept may be the frozen base with a fitted head, which is all that 0 fits.
+        rate: AdamW's learning rate at the start; it falls to zero.
         batch: prompts a step.
         layers: first layers of the base that are kept; 0 keeps all. Time is in proportion.
         tokens: most tokens read of a prompt.
+        pieces: word pieces that are kept, those that stand in most of these prompts; 0 keeps all.
         checkpoints: a folder; a run that was killed goes on from its last whole epoch.
 
     Raises:
@@ -81,13 +88,10 @@ def train_bert(
         MissingExtraError: torch or onnx is not installed.
     """
     if encoder != DEFAULT:
-        raise InputError("encoder", encoder, "bert reads text itself: give --option base=FOLDER")
-    if not base:
-        raise InputError("option base", base, "give the folder of a BERT-shaped model")
+        raise InputError("encoder", encoder, "bert reads text itself: leave it out")
     _check_options(epochs=epochs, batch=batch, rate=rate)
-    model = read_checkpoint(Path(base)).first_layers(layers)
-    if not 8 <= tokens <= model.shape.most_tokens:
-        raise InputError("option tokens", tokens, f"give 8 to {model.shape.most_tokens}")
+    model, origin = _base(base)
+    model = model.first_layers(layers).shortened(tokens)
     notes = check_table(table)
     groups = near_duplicate_groups(table.prompts, known=[str(g) for g in table.groups])
     if len(np.unique(groups)) < PARTS:
@@ -96,25 +100,33 @@ def train_bert(
         )
     part = group_folds(groups, PARTS, seed=seed)
     fit, stop, held = part >= 3, part == 2, part < 2
-    tokenizer = read_tokenizer(model.tokenizer, base)
-    ids = [token_ids(tokenizer, prompt, tokens) for prompt in table.prompts]
-    recipe = {"seed": seed, "epochs": epochs, "rate": rate, "batch": batch, "layers": layers}
+    plain = [without_courtesy(prompt) for prompt in table.prompts]
+    if pieces:
+        model = prune_vocabulary(model, (plain[i] for i in np.flatnonzero(fit)), pieces)
+    texts = Texts.of(plain, model.tokenizer, tokens)
+    plan = Plan(epochs=epochs, rate=rate, batch=batch, seed=seed)
+    recipe = {**asdict(plan), "layers": model.shape.layers, "pieces": len(model.weights[WORDS])}
     key = hashlib.sha256(
         json.dumps([recipe, tokens, data_fingerprint(table), _digest(model)]).encode()
     ).hexdigest()[:16]
-    folder = Path(checkpoints) / key if checkpoints else None
-    network = _fit(model, [i for i, _ in ids], table.score, fit, stop, recipe, folder, progress)
-    progress("writing the int8 model")
-    weights, shape = network.numpy(), network.shape
-    onnx = build_onnx(weights, shape, top="mean")
-    # What is calibrated and referenced is what will be served: the int8 model.
-    served = TokenModel(onnx, model.tokenizer, most_tokens=tokens, where="router bert")
-    part_held = table.rows(held)
-    raw = np.asarray(
-        sigmoid(np.stack([served.run(p)[0] for p in part_held.prompts])), dtype=np.float32
+    made = fit_network(
+        model,
+        texts,
+        table.score,
+        groups,
+        fit=fit,
+        stop=stop,
+        plan=plan,
+        folder=Path(checkpoints) / key if checkpoints else None,
+        progress=progress,
     )
+    progress("writing the int8 model")
+    onnx = build_onnx(made.network.numpy(), model.shape, top="mean")
+    # What is calibrated and referenced is what will be served: the int8 model.
+    part_held = table.rows(held)
+    texts_held = [plain[i] for i in np.flatnonzero(held)]
+    raw = served_quality(onnx, model.tokenizer, made.term, texts_held, tokens=tokens)
     calibrated = _cross_calibrated(raw, part_held.score, part[held])
-    cut = float(np.mean([c for _, c in ids]))
     manifest: dict[str, Any] = {
         "router": NAME,
         "turnout": __version__,
@@ -123,24 +135,27 @@ def train_bert(
         "pair": asdict(fit_pair_rule(calibrated, part_held.score)),
         "data": data_facts(table, groups, source),
         "measured": measure(part_held, calibrated, groups[held], seed=seed),
-        "recipe": {"command": f"turnout train {NAME}", **recipe},
+        "recipe": {"command": f"turnout train {NAME}", "base": origin, **recipe},
         "notes": [
             *table.notes,
             *notes,
             f"fitted on {int(fit.sum())} prompts, stopped by {int(stop.sum())}, calibrated and "
             f"measured on {int(held.sum())} others: whole groups held out once, not fold by fold",
             "a prompt is clipped to 2,000 characters, then to "
-            f"{tokens} tokens, keeping head and tail; {cut:.1%} of these prompts were cut",
+            f"{tokens} tokens, keeping head and tail; {texts.cut.mean():.1%} of these prompts were "
+            "cut; features count the whole of it",
+            _kept(made, epochs),
         ],
     }
     arrays = {
+        **{f"features/{k}": a for k, a in made.term.arrays().items()},
         **{f"platt/{k}": a for k, a in Platt.fit(raw, part_held.score).arrays().items()},
         **{
             f"reference/{k}": a
             for k, a in make_reference(part_held, calibrated, seed).arrays().items()
         },
     }
-    shown = {"name": Path(base).name, "fingerprint": _digest(model)}
+    shown = {"name": origin, "fingerprint": _digest(model)}
     return Fitted(
         name=NAME,
         manifest=manifest,
@@ -150,53 +165,21 @@ def train_bert(
     )
 
 
-def _fit(
-    model: Checkpoint,
-    ids: list[NDArray[np.int64]],
-    score: Floats,
-    fit: NDArray[np.bool_],
-    stop: NDArray[np.bool_],
-    recipe: dict[str, Any],
-    folder: Path | None,
-    progress: Progress,
-) -> Network:
-    """The network after the epoch whose loss on the `stop` rows was least."""
-    try:
-        from turnout.training.bert_network import Fit, Network, cross_entropy
-    except ImportError as error:
-        raise MissingExtraError("training bert", "bert") from error
-    import torch
+def served_quality(
+    onnx: bytes, tokenizer: bytes, term: FeatureTerm, texts: Sequence[str], *, tokens: int
+) -> Floats:
+    """(n, k) quality of texts as it will be served, before calibration."""
+    model = TokenModel(onnx, tokenizer, most_tokens=tokens, where="router bert")
+    logits = np.stack([model.run(text)[0] for text in texts]) + term.of(texts)
+    return np.asarray(sigmoid(logits), dtype=np.float32)
 
-    seed = int(recipe["seed"])
-    network = Network.of(model.weights, model.shape, score.shape[1], seed=seed)
-    means = np.nan_to_num(np.nanmean(score[fit], axis=0), nan=0.5)
-    with torch.no_grad():
-        network.weights["head.bias"].copy_(torch.tensor(logit(means), dtype=torch.float32))
-    run = Fit(network, rate=recipe["rate"], batch=recipe["batch"], seed=seed)
-    rows, late = ([ids[i] for i in np.flatnonzero(part)] for part in (fit, stop))
-    best, best_loss, since = network.numpy(), float("inf"), 0
-    for number in range(recipe["epochs"]):
-        file = folder / f"epoch-{number}.safetensors" if folder else None
-        if file is not None and file.is_file():
-            run.load(file)
-            progress(f"epoch {number + 1}: taken from {file}")
-        else:
-            loss = run.epoch(number, rows, score[fit])
-            progress(f"epoch {number + 1} of {recipe['epochs']}: loss {loss:.4f}")
-            if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                run.save(file)
-        held = float(cross_entropy(torch.from_numpy(network.predict(late)), score[stop]))
-        progress(f"epoch {number + 1}: held-out loss {held:.4f}")
-        since = 0 if held < best_loss else since + 1
-        if held < best_loss:
-            best, best_loss = network.numpy(), held
-        if since > PATIENCE:
-            break
-    with torch.no_grad():
-        for name, value in network.weights.items():
-            value.copy_(torch.from_numpy(best[name]))
-    return network
+
+def _kept(made: Fit, epochs: int) -> str:
+    losses = ", ".join(f"{loss:.4f}" for loss in made.losses)
+    which = f"the network after epoch {made.epochs}" if made.epochs else "the frozen base"
+    return (
+        f"kept: {which}; held-out loss frozen and after each of {epochs} epochs at most: {losses}"
+    )
 
 
 def _cross_calibrated(raw: Floats, score: Floats, part: NDArray[np.intp]) -> Floats:
@@ -210,11 +193,21 @@ def _cross_calibrated(raw: Floats, score: Floats, part: NDArray[np.intp]) -> Flo
 
 
 def _check_options(*, epochs: int, batch: int, rate: float) -> None:
-    for name, value in (("epochs", epochs), ("batch", batch)):
-        if value < 1:
-            raise InputError(f"option {name}", value, "give at least 1")
+    for name, value, least in (("epochs", epochs, 0), ("batch", batch, 1)):
+        if value < least:
+            raise InputError(f"option {name}", value, f"give at least {least}")
     if not 0.0 < rate < 1.0:
         raise InputError("option rate", rate, "give a number between 0 and 1, such as 5e-5")
+
+
+def _base(folder: str) -> tuple[Checkpoint, str]:
+    """The model to start from, and what a card calls it."""
+    if folder:
+        return read_checkpoint(Path(folder)), Path(folder).name
+    at = shipped(NAME)
+    manifest = read_artifact(at)[0]
+    files = (read_file(at, manifest, name) for name in (MODEL, TOKENIZER))
+    return read_graph(*files, where=f"artifact {at}"), f"shipped {NAME}"
 
 
 def _digest(model: Checkpoint) -> str:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.encoders.transformer import read_tokenizer
+from turnout.encoders.transformer import LEAST_TOKENS, read_tokenizer
 from turnout.errors import InputError
 
 Weights = dict[str, NDArray[Any]]
 FAMILIES = ("bert", "roberta", "xlm-roberta")
 _PREFIXES = ("bert.", "roberta.")
+WORDS, POSITIONS = (f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,18 @@ class Checkpoint:
         weights = {k: v for k, v in self.weights.items() if _layer(k) < kept}
         return replace(self, shape=replace(self.shape, layers=kept), weights=weights)
 
+    def shortened(self, tokens: int) -> Checkpoint:
+        """The same with places for so many tokens and no more, which makes it smaller.
+
+        Raises:
+            InputError: more than it has, or fewer than a text takes.
+        """
+        if not LEAST_TOKENS <= tokens <= self.shape.most_tokens:
+            raise InputError("tokens", tokens, f"give {LEAST_TOKENS} to {self.shape.most_tokens}")
+        rows = self.weights[POSITIONS][: self.shape.first_position + tokens]
+        shape = replace(self.shape, most_tokens=tokens)
+        return replace(self, shape=shape, weights={**self.weights, POSITIONS: rows})
+
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read `config.json`, `model.safetensors` and `tokenizer.json`.
@@ -63,8 +76,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     weights = _weights(folder)
     tokenizer = _bytes(folder, "tokenizer.json")
     read_tokenizer(tokenizer, str(folder))
-    positions = weights.get("embeddings.position_embeddings.weight")
-    if positions is None or "embeddings.word_embeddings.weight" not in weights:
+    positions = weights.get(POSITIONS)
+    if positions is None or WORDS not in weights:
         raise InputError("checkpoint", str(folder), "it has no embeddings of BERT's names")
     roberta = config["model_type"] != "bert"
     first = int(config.get("pad_token_id", 1)) + 1 if roberta else 0

@@ -1,7 +1,9 @@
 """Write a BERT-shaped model as an ONNX graph, from its weights: no torch, no exporter.
 
 One text a run, so no padding and no mask. Embedding rows are int8 with a scale of their own; the
-matrices are quantised by ONNX Runtime, per output channel (per tensor loses much more).
+matrices are quantised by ONNX Runtime, per output channel (per tensor loses much more), without a
+sign: with one, sums of two products overflow 16 bits on CPUs without VNNI, so that the same file
+says something else there.
 """
 
 from __future__ import annotations
@@ -16,12 +18,17 @@ from numpy.typing import NDArray
 
 from turnout.encoders.transformer import INPUT
 from turnout.errors import MissingExtraError
-from turnout.training.checkpoint import Shape, Weights
+from turnout.training.checkpoint import POSITIONS, WORDS, Shape, Weights
 
+JOINED = "|"
+"""Between the names of weights that stand side by side in one matrix of the file."""
+INT8_ROWS = ".int8"
+"""Ends the name of the word vectors where they are int8, `.scale` that of their scales."""
 Top = Literal["tokens", "mean", "bert", "roberta"]
 """What follows the last layer: nothing; a linear layer on the mean of tokens; or the
 classification head of Hugging Face's BERT or RoBERTa, on the first token."""
 OPSET = 20
+_PREPARED = {"key": "onnx.quant.pre_process", "value": "onnxruntime.quant"}
 
 
 def build_onnx(weights: Weights, shape: Shape, *, top: Top, int8: bool = True) -> bytes:
@@ -53,15 +60,22 @@ def build_onnx(weights: Weights, shape: Shape, *, top: Top, int8: bool = True) -
         return bytes(model.SerializeToString())
     with tempfile.TemporaryDirectory() as scratch:
         plain, small = Path(scratch, "plain.onnx"), Path(scratch, "small.onnx")
+        # The graph is written as the package's own pre-processing would leave it; it warns unless told.
+        model.metadata_props.add(**_PREPARED)
         onnx.save(model, plain)
         quantize_dynamic(
             plain,
             small,
             per_channel=True,
-            weight_type=QuantType.QInt8,
+            weight_type=QuantType.QUInt8,
             op_types_to_quantize=["MatMul"],
+            nodes_to_exclude=graph.exact,  # few numbers, and every output rests on them
         )
-        return small.read_bytes()
+        made = onnx.load(small)
+        kept = [p for p in made.metadata_props if p.key != _PREPARED["key"]]
+        del made.metadata_props[:]
+        made.metadata_props.extend(kept)
+        return bytes(made.SerializeToString())
 
 
 class _Graph:
@@ -69,7 +83,9 @@ class _Graph:
         self.weights, self.shape, self.int8 = weights, shape, int8
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
-        self.width = int(weights["embeddings.word_embeddings.weight"].shape[1])
+        self.exact: list[str] = []
+        """Products that stay in 32 bits."""
+        self.width = int(weights[WORDS].shape[1])
 
     def add(self, kind: str, inputs: Sequence[str], *, out: str = "", **attributes: Any) -> str:
         from onnx import helper
@@ -78,10 +94,11 @@ class _Graph:
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
         return name
 
-    def const(self, value: NDArray[Any]) -> str:
+    def const(self, value: NDArray[Any], key: str = "") -> str:
+        """A constant; a weight has its own name, by which it can be read back."""
         from onnx import numpy_helper
 
-        name = f"c{len(self.constants)}"
+        name = key or f"c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
@@ -90,34 +107,42 @@ class _Graph:
 
     def embeddings(self) -> str:
         w, first = self.weights, self.shape.first_position
-        words = self.rows(w["embeddings.word_embeddings.weight"])
-        table = w["embeddings.position_embeddings.weight"][first:].copy()
+        words = self.rows(WORDS)
+        table = w[POSITIONS][first:].copy()
         kinds = w.get("embeddings.token_type_embeddings.weight")
         if kinds is not None:
             table += kinds[0]
         length = self.add("Slice", [self.add("Shape", [INPUT]), self.ints(1), self.ints(2)])
-        places = self.add("Slice", [self.const(table), self.ints(0), length, self.ints(0)])
+        places = self.add(
+            "Slice", [self.const(table, POSITIONS), self.ints(0), length, self.ints(0)]
+        )
         return self.norm(self.add("Add", [words, places]), "embeddings.LayerNorm")
 
-    def rows(self, table: NDArray[Any]) -> str:
+    def rows(self, key: str) -> str:
+        table = self.weights[key]
         if not self.int8:
-            return self.add("Gather", [self.const(table), INPUT])
+            return self.add("Gather", [self.const(table, key), INPUT])
         scale = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12) / 127
-        small = self.const(np.round(table / scale).astype(np.int8))
+        small = self.const(np.round(table / scale).astype(np.int8), key + INT8_ROWS)
         rows = self.add("Cast", [self.add("Gather", [small, INPUT])], to=1)
-        factor = self.add("Gather", [self.const(scale.astype(np.float32)), INPUT])
+        scales = self.const(scale.astype(np.float32), f"{key}{INT8_ROWS}.scale")
+        factor = self.add("Gather", [scales, INPUT])
         return self.add("Mul", [rows, factor])
 
     def norm(self, x: str, key: str) -> str:
         w = self.weights
-        parts = [x, self.const(w[f"{key}.weight"]), self.const(w[f"{key}.bias"])]
-        return self.add("LayerNormalization", parts, epsilon=self.shape.epsilon)
+        parts = [self.const(w[name], name) for name in (f"{key}.weight", f"{key}.bias")]
+        return self.add("LayerNormalization", [x, *parts], epsilon=self.shape.epsilon)
 
     def linear(self, x: str, *keys: str) -> str:
         """Several layers side by side are one product."""
-        matrix = np.concatenate([self.weights[f"{k}.weight"] for k in keys]).T
-        bias = np.concatenate([self.weights[f"{k}.bias"] for k in keys])
-        return self.add("Add", [self.add("MatMul", [x, self.const(matrix)]), self.const(bias)])
+        weights, biases = ([f"{k}.{part}" for k in keys] for part in ("weight", "bias"))
+        matrix = np.concatenate([self.weights[name] for name in weights]).T
+        bias = np.concatenate([self.weights[name] for name in biases])
+        product = self.add("MatMul", [x, self.const(matrix, JOINED.join(weights))])
+        if keys == ("head",):
+            self.exact.append(product)
+        return self.add("Add", [product, self.const(bias, JOINED.join(biases))])
 
     def layer(self, x: str, key: str) -> str:
         mixed = self.linear(
@@ -176,6 +201,11 @@ class _Graph:
             [helper.make_tensor_value_info("output", TensorProto.FLOAT, out)],
             self.constants,
         )
-        return helper.make_model(
+        model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10
         )
+        shape = {"layers": self.shape.layers, "heads": self.shape.heads, "top": top}
+        helper.set_model_props(
+            model, {**{k: str(v) for k, v in shape.items()}, "epsilon": repr(self.shape.epsilon)}
+        )
+        return model

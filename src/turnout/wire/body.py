@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from turnout.errors import RequestError, show
-from turnout.wire.chat import Kind, kind
+from turnout.wire.reading import Kind, kind
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _OBJECT = 'give a JSON object, such as {"model": "auto", "messages": [...]}'

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from turnout.errors import ReplyError
+from turnout.wire.dialects import Dialect
 
 MEDIA_TYPE = "text/event-stream"
 DONE = b"data: [DONE]\n\n"
 
+_BREAK = re.compile(rb"\r\n|\n|\r")
+
 LINE_CAP = 1 << 20
 """Bytes of one line that are held back; a longer line is passed on in pieces."""
 
-_ENDING = re.compile(rb'^data: ?\[DONE\]|"finish_reason": ?"|^data: ?\{"error":', re.MULTILINE)
+_ENDINGS: Mapping[Dialect, re.Pattern[bytes]] = {
+    "chat": re.compile(rb'^data: ?\[DONE\]|"finish_reason": ?"|^data: ?\{"error":', re.MULTILINE),
+    "responses": re.compile(rb'"type": ?"(?:response\.(?:completed|failed|incomplete)|error)"'),
+    "messages": re.compile(rb'"type": ?"(?:message_stop|error)"'),
+}
+"""What marks an end. In a text that quotes it, the quotes would be escaped."""
 
 
-def event(data: Any) -> bytes:
-    """One event that carries JSON."""
-    return b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
+def event(data: Any, name: str | None = None) -> bytes:
+    """One event that carries JSON; Responses and Messages name theirs."""
+    line = b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
+    return line if name is None else b"event: " + name.encode() + b"\n" + line
 
 
 @dataclass(slots=True)
@@ -31,7 +42,8 @@ class WholeLines:
     """
 
     ended: bool = False
-    """A finish reason, an error or [DONE] has passed."""
+    """The dialect's last event, an error, or of a chat stream a finish reason has passed."""
+    dialect: Dialect = "chat"
     _held: bytes = b""
 
     def feed(self, chunk: bytes) -> bytes:
@@ -41,47 +53,73 @@ class WholeLines:
         if not cut and len(held) > LINE_CAP:
             cut = len(held)
         lines, self._held = held[:cut], held[cut:]
-        self.ended = self.ended or _ENDING.search(lines) is not None
+        self.ended = self.ended or _ENDINGS[self.dialect].search(lines) is not None
         return lines
 
     def rest(self) -> bytes:
         """What is still held back when the stream is over."""
         held, self._held = self._held, b""
-        self.ended = self.ended or _ENDING.search(held) is not None
+        self.ended = self.ended or _ENDINGS[self.dialect].search(held) is not None
         return held
 
 
 @dataclass(slots=True)
 class EventReader:
-    """Reads the data of events from bytes that arrive in any pieces."""
+    """Reads the data of events from bytes that arrive in any pieces.
 
-    _held: bytes = b""
+    Args:
+        cap: bytes of one line, and of the data of one event, that are held at most.
+    """
+
+    cap: int = LINE_CAP
+    _pieces: list[bytes] = field(default_factory=list)
+    _size: int = 0
     _data: list[str] = field(default_factory=list)
+    _data_size: int = 0
     _started: bool = False
 
     def feed(self, chunk: bytes) -> Iterator[str]:
-        """The data of the events that are complete with this chunk."""
-        held = self._held + chunk
+        """The data of the events that are complete with this chunk.
+
+        Raises:
+            ReplyError: a line, or the data of an event, is longer than the cap.
+        """
+        self._pieces.append(chunk)
+        self._size += len(chunk)
+        waiting = len(self._pieces) > 1 and self._pieces[-2].endswith(b"\r")
+        if self._started and not waiting and b"\n" not in chunk and b"\r" not in chunk:
+            self._check(self._size)
+            return
+        held = b"".join(self._pieces)
         if not self._started:
             if b"\xef\xbb\xbf".startswith(held[:3]) and len(held) < 3:
-                self._held = held
                 return
             self._started, held = True, held.removeprefix(b"\xef\xbb\xbf")
         # A CR at the end may be half of a CRLF, so it waits for the next byte.
         last = len(held) - 1 if held.endswith(b"\r") else len(held)
-        lines = re.split(rb"\r\n|\n|\r", held[:last])
-        self._held = lines.pop() + held[last:]
+        lines = _BREAK.split(held[:last])
+        rest = lines.pop() + held[last:]
+        self._pieces, self._size = ([rest] if rest else []), len(rest)
         for line in lines:
             yield from self._line(line)
+        self._check(self._size)
+
+    def _check(self, size: int, what: str = "a line") -> None:
+        if size > self.cap:
+            self._pieces, self._size, self._data = [], 0, []
+            raise ReplyError(f"the upstream sent {what} of more than {self.cap} bytes")
 
     def _line(self, line: bytes) -> Iterator[str]:
         if not line:
             if self._data:
                 yield "\n".join(self._data)
-            self._data = []
+            self._data, self._data_size = [], 0
             return
+        self._check(len(line))
         name, _, value = line.partition(b":")
         if name == b"data":
+            self._data_size += len(value)
+            self._check(self._data_size, "an event")
             self._data.append(value.removeprefix(b" ").decode("utf-8", "replace"))
 
 

@@ -49,6 +49,10 @@ class Benchmark:
     notes: tuple[str, ...] = ()
     """What was left out and what was assumed."""
     published: tuple[PublishedRow, ...] = ()
+    input_tokens: NDArray[np.float64] | None = None
+    """(n, m) tokens that went in, NaN where unknown; None where none is recorded."""
+    output_tokens: NDArray[np.float64] | None = None
+    """(n, m) tokens that came out, NaN where unknown; None where none is recorded."""
 
     @property
     def n(self) -> int:
@@ -108,6 +112,8 @@ class Benchmark:
             cost_usd=self.cost_usd[at],
             groups=self.groups[at],
             categories=tuple(self.categories[i] for i in at) if self.categories else (),
+            input_tokens=None if self.input_tokens is None else self.input_tokens[at],
+            output_tokens=None if self.output_tokens is None else self.output_tokens[at],
         )
 
     def limited(self, limit: int | None, *, seed: int = 0) -> Benchmark:

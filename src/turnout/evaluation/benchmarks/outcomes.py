@@ -13,14 +13,14 @@ from turnout.data.table import OutcomeTable
 from turnout.errors import DataError
 from turnout.evaluation.benchmarks.base import Benchmark
 from turnout.pricing import list_price
-from turnout.types import PICO, Candidate, Query, estimate_tokens
+from turnout.types import PICO, Candidate, Floats, Query, estimate_tokens
 
 LEAST_PROMPTS = 30
 """Below this no interval says anything."""
 
 
 def read(path: Path, models: Sequence[str] = ()) -> Benchmark:
-    """Read a JSONL file (docs/reference/outcomes-format.md) as a benchmark of two or N models.
+    """Read an outcomes file (docs/reference/outcomes-format.md) as a benchmark of two or N models.
 
     Raises:
         DataError: see `read_outcomes` and `from_table`.
@@ -53,8 +53,10 @@ def from_table(
             "outcomes",
             len(complete),
             f"at least {LEAST_PROMPTS} prompts need a score of every compared model "
-            f"({', '.join(table.models)}); name fewer models or add outcomes",
+            f"({', '.join(table.models)}); name fewer models or add outcomes"
+            f"{_fewest(table)}",
         )
+    fewest = _fewest(table)
     table = table.rows(complete)
     if not models:
         mean = table.score.mean(axis=0, dtype=np.float64)
@@ -64,7 +66,7 @@ def from_table(
     cost, note = _costs(table, candidates)
     notes = [*table.notes, f"models, strongest first: {', '.join(table.models)}", note]
     if left_out:
-        notes.append(f"{left_out} prompts left out: not every model has a score")
+        notes.append(f"{left_out} prompts left out: not every model has a score{fewest}")
     return Benchmark(
         name=name,
         queries=tuple(Query.of(prompt) for prompt in table.prompts),
@@ -74,7 +76,29 @@ def from_table(
         groups=table.groups,
         categories=table.categories,
         notes=tuple(notes),
+        input_tokens=_known(table.input_tokens),
+        output_tokens=_known(table.output_tokens),
     )
+
+
+def _fewest(table: OutcomeTable) -> str:
+    """Which models lack scores most, as the end of a sentence; empty where none lacks any."""
+    n, m = table.shape
+    scored = np.isfinite(table.score).sum(axis=0)
+    worst = [j for j in np.argsort(scored, kind="stable")[:3].tolist() if scored[j] < n]
+    said = [f"{table.models[j]} has {scored[j]} of {n}" for j in worst]
+    return f"; fewest scores of {m} models: {', '.join(said)}" if said else ""
+
+
+def _known(tokens: Floats) -> NDArray[np.float64] | None:
+    return tokens.astype(np.float64) if np.isfinite(tokens).any() else None
+
+
+def _without_cost(cost: NDArray[np.float64], candidates: Sequence[Candidate]) -> str:
+    lacking = [c.name for c, bad in zip(candidates, np.isnan(cost).any(axis=0), strict=True) if bad]
+    if len(lacking) == len(candidates) or len(lacking) > 5:
+        return f"of {len(lacking)} of {len(candidates)} models"
+    return f"of {', '.join(lacking)}"
 
 
 def _costs(table: OutcomeTable, candidates: Sequence[Candidate]) -> tuple[NDArray[np.float64], str]:
@@ -92,7 +116,7 @@ def _costs(table: OutcomeTable, candidates: Sequence[Candidate]) -> tuple[NDArra
     unknown = int(np.isnan(cost).sum())
     if unknown:
         return cost, (
-            f"no dollar axis: {unknown} costs are unknown; give cost_usd, or output_tokens "
+            f"no dollar axis: {unknown} costs are unknown ({_without_cost(cost, candidates)}); give cost_usd, or output_tokens "
             "for models that have a list price"
         )
     filled = int((~recorded).sum())

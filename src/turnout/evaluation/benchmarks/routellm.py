@@ -12,9 +12,6 @@ answers of GSM8K and MT-Bench, and one token for MMLU, whose answers are a lette
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +19,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.data.files import read_rows
 from turnout.data.groups import near_duplicate_groups
+from turnout.data.lines import json_lines
 from turnout.errors import DataError
 from turnout.evaluation.benchmarks import published
 from turnout.evaluation.benchmarks.base import Benchmark, PublishedRow
@@ -204,12 +203,7 @@ def _booleans(rows: Sequence[dict[str, str]], kept: Sequence[int]) -> NDArray[np
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError("data", str(path), f"it cannot be read as CSV: {error}") from None
+    rows = [row for _, row in read_rows(path)]
     missing = {"prompt", *_COLUMNS} - set(rows[0] if rows else ())
     if missing:
         raise DataError("data", str(path), f"it lacks the columns {sorted(missing)}")
@@ -217,11 +211,7 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.strip()]
-    except (OSError, ValueError) as error:
-        raise DataError("data", str(path), f"it cannot be read as JSONL: {error}") from None
+    return [row for _, row in json_lines(path)]
 
 
 def _judged_name(models: set[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from turnout.errors import TurnoutError, UpstreamError
-from turnout.execution import arun, attempts, run
+from turnout.execution import Try, arun, attempts, run
 from turnout.types import Attempt, Decision
 
 
@@ -23,13 +23,18 @@ def fails(candidate: str) -> UpstreamError:
     return UpstreamError(f"{candidate} is down", candidate=candidate, status=503)
 
 
-Drive = Callable[[Decision, Callable[[Attempt], str]], str]
+def tried(step: object) -> str:
+    assert isinstance(step, Try)
+    return step.attempt.candidate
 
 
-def _arun(given: Decision, call: Callable[[Attempt], str]) -> str:
-    async def later(attempt: Attempt) -> str:
+Drive = Callable[[Decision, Callable[[Try], str]], str]
+
+
+def _arun(given: Decision, call: Callable[[Try], str]) -> str:
+    async def later(todo: Try) -> str:
         await asyncio.sleep(0)
-        return call(attempt)
+        return call(todo)
 
     return asyncio.run(arun(given, later))
 
@@ -42,7 +47,7 @@ def drive(request: pytest.FixtureRequest) -> Drive:
 
 def test_the_first_answer_ends_it() -> None:
     flow = attempts(decision("a", "b"))
-    assert next(flow).candidate == "a"
+    assert tried(next(flow)) == "a"
     with pytest.raises(StopIteration) as stop:
         flow.send("answer")
     assert stop.value.value == "answer"
@@ -50,8 +55,8 @@ def test_the_first_answer_ends_it() -> None:
 
 def test_after_an_error_the_next_is_tried() -> None:
     flow = attempts(decision("a", "b"))
-    assert next(flow).candidate == "a"
-    assert flow.send(fails("a")).candidate == "b"
+    assert tried(next(flow)) == "a"
+    assert tried(flow.send(fails("a"))) == "b"
     with pytest.raises(StopIteration) as stop:
         flow.send("answer of b")
     assert stop.value.value == "answer of b"
@@ -64,12 +69,12 @@ def test_an_answer_of_nothing_is_an_answer() -> None:
         flow.send(None)
 
 
-def scripted(**outcomes: str | Exception) -> tuple[Callable[[Attempt], str], list[str]]:
+def scripted(**outcomes: str | Exception) -> tuple[Callable[[Try], str], list[str]]:
     called: list[str] = []
 
-    def call(attempt: Attempt) -> str:
-        called.append(attempt.candidate)
-        outcome = outcomes[attempt.candidate]
+    def call(todo: Try) -> str:
+        called.append(todo.attempt.candidate)
+        outcome = outcomes[todo.attempt.candidate]
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

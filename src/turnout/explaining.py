@@ -1,0 +1,177 @@
+"""Decisions written out: what was chosen, and everything needed to understand why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.names import RouteSpec
+from turnout.policies.base import Choice
+from turnout.pricing import arm_output_tokens, cost_of_tokens_picousd
+from turnout.routers.base import Router
+from turnout.types import Attempt, Candidate, Decision, Prediction, Query
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What routing n queries gave, before it is written out as decisions."""
+
+    router: Router
+    prediction: Prediction
+    cost_picousd: NDArray[np.float64]
+    policy: str
+    choice: Choice
+    output_tokens: NDArray[np.float64]
+    """(n, m) expected, as `cost_picousd` counts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What exploring made of a policy's choice."""
+
+    index: int
+    """Column to call."""
+    propensity: float
+    share: float
+    """Of requests that go elsewhere."""
+
+
+def routed_decision(
+    i: int,
+    query: Query,
+    routed: Routed,
+    spec: RouteSpec,
+    *,
+    decision_id: str,
+    explored: Explored | None,
+    excluded: Mapping[str, str],
+    elapsed_us: int,
+) -> Decision:
+    """The decision for the i-th of the queries that were routed together.
+
+    Args:
+        i: its row.
+        query: what is asked.
+        routed: what routing gave.
+        spec: the route that was asked for.
+        decision_id: a new one.
+        explored: what exploring made of the choice; None where nothing explores.
+        excluded: candidates that constraints put out, and why.
+        elapsed_us: what deciding took.
+    """
+    prediction, choice = routed.prediction, routed.choice
+    names = prediction.candidates
+    index, code, reason = int(choice.index[i]), choice.code[i], choice.reason[i]
+    if explored is not None and explored.index != index:
+        code = "explored"
+        reason = (
+            f"explored, as {explored.share:.3g} of requests are; "
+            f"{names[index]} was the choice: {reason}"
+        )
+        index = explored.index
+    return Decision(
+        id=decision_id,
+        router=spec.router,
+        policy=routed.policy,
+        attempts=(Attempt(candidate=names[index], reason=reason),),
+        code=code,
+        reason=reason,
+        propensity=None if explored is None else explored.propensity,
+        threshold=spec.threshold,
+        win_rate=None if choice.win_rate is None else float(choice.win_rate[i]),
+        quality=dict(zip(names, prediction.quality[i].tolist(), strict=True)),
+        spread=_spread(prediction, i),
+        expected_cost_picousd=_whole(names, routed.cost_picousd[i].tolist()),
+        input_tokens=query.input_tokens,
+        expected_output_tokens=dict(zip(names, routed.output_tokens[i].tolist(), strict=True)),
+        basis=dict(zip(names, prediction.basis, strict=False)),
+        excluded=dict(excluded),
+        artifact=routed.router.fingerprint,
+        notes=(*query.notes, *prediction.notes[i : i + 1]),
+        elapsed_us=elapsed_us,
+    )
+
+
+def named_decision(query: Query, candidate: Candidate, *, decision_id: str) -> Decision:
+    """The decision where a candidate was asked for by its name: nothing was predicted."""
+    reason = "asked for by name"
+    return Decision(
+        id=decision_id,
+        router="none",
+        policy="by_name",
+        attempts=(Attempt(candidate=candidate.name, reason=reason),),
+        code="asked_for_by_name",
+        reason=reason,
+        notes=query.notes,
+        **_expected(query, candidate),
+    )
+
+
+def unpredicted_decision(
+    query: Query,
+    candidate: Candidate,
+    spec: RouteSpec,
+    *,
+    decision_id: str,
+    excluded: Mapping[str, str],
+    elapsed_us: int,
+    error: Exception | None = None,
+) -> Decision:
+    """The decision where nothing was predicted: one candidate is left, or the router failed.
+
+    Args:
+        query: what is asked.
+        candidate: who serves.
+        spec: the route that was asked for.
+        decision_id: a new one.
+        excluded: candidates that constraints put out, and why.
+        elapsed_us: what deciding took.
+        error: why the router failed, so that `candidate` serves by default; None: it is the only
+            one left.
+    """
+    reason = (
+        f"{candidate.name} is the only candidate that can serve this request"
+        if error is None
+        else f"router {spec.router} failed, {candidate.name} serves by default: {error}"
+    )
+    return Decision(
+        id=decision_id,
+        router=spec.router,
+        policy="constraints" if error is None else "default",
+        attempts=(Attempt(candidate=candidate.name, reason=reason),),
+        code="only_candidate" if error is None else "router_failed",
+        reason=reason,
+        threshold=spec.threshold,
+        excluded=dict(excluded),
+        fallback=error is not None,
+        notes=query.notes,
+        elapsed_us=elapsed_us,
+        **_expected(query, candidate),
+    )
+
+
+def _expected(query: Query, candidate: Candidate) -> dict[str, Any]:
+    """What a decision says of tokens and cost where nothing was predicted."""
+    lengths = arm_output_tokens([query], [candidate])
+    tokens_in = np.asarray([query.input_tokens], dtype=np.float64)
+    cost = cost_of_tokens_picousd(tokens_in, lengths, [candidate])[0].tolist()
+    return {
+        "expected_cost_picousd": _whole((candidate.name,), cost),
+        "input_tokens": query.input_tokens,
+        "expected_output_tokens": {candidate.name: float(lengths[0, 0])},
+    }
+
+
+def _spread(prediction: Prediction, i: int) -> dict[str, float]:
+    """Per candidate, of the i-th query; empty where the router cannot tell."""
+    if prediction.spread is None:
+        return {}
+    return dict(zip(prediction.candidates, prediction.spread[i].tolist(), strict=True))
+
+
+def _whole(names: Sequence[str], cost: Sequence[float]) -> dict[str, int | None]:
+    return {n: None if c != c else round(c) for n, c in zip(names, cost, strict=True)}

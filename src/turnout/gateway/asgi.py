@@ -1,0 +1,147 @@
+"""HTTP over ASGI, as little of it as a gateway needs: calls, answers, and clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from turnout.errors import BodyTooLargeError
+from turnout.wire.reading import Kind
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+WATCH_AFTER_S = 0.05
+"""A client that leaves is noticed at once when an answer takes longer than this. Quicker answers
+need no watching, and watching costs a task."""
+
+
+class ClientLeftError(Exception):
+    """The client has gone; there is nobody to answer."""
+
+
+class Call:
+    """One request and the way to answer it."""
+
+    __slots__ = ("_receive", "_send", "headers", "method", "path", "started")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[str, str] = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        self._receive, self._send = receive, send
+        self.started = False
+        """Whether an answer has begun, so that no other can."""
+
+    async def body(self, limit: int) -> bytes:
+        """The request's body.
+
+        Raises:
+            BodyTooLargeError: it is longer than `limit` bytes; what is longer is not kept.
+            ClientLeftError: the client left before all of it came.
+        """
+        declared = self.headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
+            raise _too_large(limit)
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeftError
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        """A whole answer."""
+        await self.begin(status, headers, length=len(content))
+        await self._send({"type": "http.response.body", "body": content, "more_body": False})
+
+    async def begin(
+        self, status: int, headers: Mapping[str, str], *, length: int | None = None
+    ) -> None:
+        """Status and headers; pieces of a body follow."""
+        self.started = True
+        raw = raw_headers(headers.items())
+        if length is not None:
+            raw.append((b"content-length", b"%d" % length))
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def piece(self, content: bytes, *, more: bool = True) -> None:
+        """A piece of the body."""
+        await self._send({"type": "http.response.body", "body": content, "more_body": more})
+
+    def unless_gone(self) -> Departure:
+        """A block of work that is cancelled when the client leaves. See `Departure`."""
+        return Departure(self._receive)
+
+
+class Departure:
+    """Cancels the work inside its block when the client leaves, and raises `ClientLeftError`.
+
+    Once the body has been read, ASGI's `receive` returns only when the client has gone.
+    """
+
+    __slots__ = ("_left", "_receive", "_task", "_timer", "_watcher")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._left = False
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._watch)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait({self._watcher})
+        if self._left and self._task is not None:
+            self._task.uncancel()
+            if isinstance(error, asyncio.CancelledError):
+                raise ClientLeftError from None
+
+    def _watch(self) -> None:
+        self._watcher = asyncio.ensure_future(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._left = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+def raw_headers(headers: Iterable[tuple[str, str]]) -> RawHeaders:
+    """Headers as ASGI has them. Their values are printable by construction (`header_safe`)."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def json_bytes(value: Any) -> bytes:
+    """Compact JSON in ASCII: safe whatever a client sent."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _too_large(limit: int) -> BodyTooLargeError:
+    remedy = f"send at most {limit} bytes, or raise max_body_bytes in the gateway's settings"
+    return BodyTooLargeError("body", Kind("its length"), remedy)

@@ -1,0 +1,178 @@
+"""What a route's knob means in a pool: its policy, its operating points, and what calls cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from turnout.errors import UnknownNameError
+from turnout.names import RouteSpec
+from turnout.policies.base import Policy
+from turnout.policies.hull import HullPolicy, OperatingPoint, operating_points
+from turnout.policies.threshold import ThresholdPolicy
+from turnout.policies.within_price import WithinPricePolicy
+from turnout.pricing import DEFAULT_OUTPUT_TOKENS, expected_cost_picousd, rates
+from turnout.routers.base import Router
+from turnout.routers.reference import Reference
+from turnout.types import PICO, Candidate, Pool, Prediction, Query
+
+MOST_KEPT = 1024
+"""Thresholds and needs come from requests, so what is kept per threshold or subset is bounded."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@runtime_checkable
+class HasReference(Protocol):
+    """A router that remembers out-of-fold predictions beside outcomes."""
+
+    def reference(self, candidates: Sequence[Candidate]) -> Reference:
+        """What is known of these candidates."""
+        ...
+
+
+@runtime_checkable
+class KnowsShares(Protocol):
+    """A router that knows how often each threshold would call the strong one of two models."""
+
+    def threshold_for_share(self, candidates: Sequence[Candidate], share: float) -> float:
+        """The threshold that calls the first of two candidates on this share of prompts."""
+        ...
+
+
+class Knobs:
+    """The knobs of some routers over one pool. What is worked out is kept, within bounds.
+
+    Safe to share between threads.
+
+    Args:
+        pool: the candidates, strongest first.
+        routers: by name.
+    """
+
+    def __init__(self, pool: Pool, routers: Mapping[str, Router]) -> None:
+        self._pool, self._routers = pool, routers
+        self._policies: dict[tuple[RouteSpec, tuple[str, ...]], Policy] = {}
+        self._points: dict[tuple[str, tuple[str, ...]], tuple[OperatingPoint, ...]] = {}
+        self._recorded: dict[tuple[str, tuple[str, ...]], NDArray[np.float64]] = {}
+
+    def route_for_share(self, router: str, share: float) -> RouteSpec:
+        """A router's knob for about this share of calls to the strongest model.
+
+        In a pool of two, a router that remembers reference prompts calls the strong model on this
+        share of them; your traffic may differ: `turnout calibrate` measures it. For other routers
+        and pools the threshold is 1 - share.
+
+        Raises:
+            UnknownNameError: no such router here.
+        """
+        if router not in self._routers:
+            raise UnknownNameError("router", router, self._routers)
+        opened = self._routers[router]
+        if len(self._pool.candidates) == 2 and isinstance(opened, KnowsShares):
+            found = opened.threshold_for_share(self._pool.candidates, share)
+            # Four decimals read well; cut down, so that the share is not below what was asked.
+            return RouteSpec(router, math.floor(found * 1e4) / 1e4)
+        return RouteSpec(router, 1.0 - share)
+
+    def cost_picousd(
+        self,
+        router: str,
+        queries: Sequence[Query],
+        candidates: Sequence[Candidate],
+        prediction: Prediction,
+    ) -> NDArray[np.float64]:
+        """(n, m) expected price of each call.
+
+        A candidate without a price counts at the mean cost recorded with the outcomes of this
+        router's artifact; NaN where there is none either.
+        """
+        return self.priced(
+            router, candidates, expected_cost_picousd(queries, candidates, prediction)
+        )
+
+    def priced(
+        self, router: str, candidates: Sequence[Candidate], cost_picousd: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """(n, m) costs with the mean recorded cost where a candidate has no price."""
+        if any(c.price is None for c in candidates):
+            recorded = self.recorded_picousd(router, candidates)
+            return np.where(np.isnan(cost_picousd), recorded, cost_picousd)
+        return cost_picousd
+
+    def recorded_picousd(self, router: str, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+        """(m,) mean cost recorded with the outcomes of a router's artifact; NaN where there is none."""
+        key = (router, tuple(c.name for c in candidates))
+        return _kept(
+            self._recorded, key, lambda: _mean_recorded_picousd(self._routers[router], candidates)
+        )
+
+    def policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
+        """The policy that a spec means here: a threshold in a pool of two, the hull in a larger one.
+
+        The pool decides, not how many candidates constraints leave, so that a threshold keeps its
+        meaning from request to request.
+        """
+        key = (spec, tuple(c.name for c in candidates))
+        return _kept(self._policies, key, lambda: self._make_policy(spec, candidates))
+
+    def _make_policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
+        if len(self._pool.candidates) == 2:
+            return ThresholdPolicy(spec.threshold)
+        router = self._routers[spec.router]
+        if not isinstance(router, HasReference):
+            return WithinPricePolicy(spec.threshold)
+        key = (spec.router, tuple(c.name for c in candidates))
+        points = _kept(
+            self._points, key, lambda: reference_points(router.reference(candidates), candidates)
+        )
+        return HullPolicy(points, spec.threshold)
+
+
+def reference_points(
+    reference: Reference, candidates: Sequence[Candidate]
+) -> tuple[OperatingPoint, ...]:
+    """The hull of a router for these candidates at today's prices, best quality first.
+
+    Each call of the reference is priced by its tokens at the candidate's price; a candidate without
+    a price counts at the mean cost that was recorded with its outcomes.
+
+    Raises:
+        InputError: a candidate has neither.
+    """
+    tokens_out = np.where(
+        np.isfinite(reference.output_tokens), reference.output_tokens, DEFAULT_OUTPUT_TOKENS
+    )
+    priced = (
+        reference.input_tokens[:, None] * rates(candidates, "input_picousd")
+        + tokens_out * rates(candidates, "output_picousd")
+    ) / PICO
+    cost = np.where(np.isfinite(priced), priced, reference.mean_cost_usd())
+    names = [c.name for c in candidates]
+    return operating_points(reference.predicted, reference.score, cost, names)
+
+
+def _mean_recorded_picousd(router: Router, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+    """(m,) mean cost recorded with the outcomes of a router's artifact; NaN where there is none."""
+    if not isinstance(router, HasReference):
+        return np.full(len(candidates), np.nan)
+    return router.reference(candidates).mean_cost_usd().astype(np.float64) * PICO
+
+
+def _kept(cache: dict[K, V], key: K, make: Callable[[], V]) -> V:
+    """What is kept under a key, made where it is not; a full cache starts again.
+
+    The value made is the one returned, so that another thread may clear the cache at any time.
+    """
+    found = cache.get(key)
+    if found is None:
+        found = make()
+        if len(cache) >= MOST_KEPT:
+            cache.clear()
+        cache[key] = found
+    return found

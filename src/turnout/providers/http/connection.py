@@ -1,0 +1,286 @@
+"""One HTTP/1.1 connection to an upstream, which carries one exchange at a time.
+
+Parsing is httptools' (llhttp, the parser of Node.js). What is here is the flow: a body that waits for
+its reader, limits on what an upstream may send before it is believed, and an end at once when the
+caller has gone. General clients were measured and left out: see docs/lab-notes.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import cast
+
+import httptools
+
+from turnout.providers.http.errors import BrokenError, Phase, ProtocolError, SilentError
+
+MOST_HEAD_BYTES = 64 * 1024
+"""Bytes of status line and headers; an upstream that sends more is refused."""
+MOST_HEADERS = 256
+HIGH_WATER = 64 * 1024
+"""Bytes of a body that wait for their reader before the socket is no longer read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """Longest waits of an exchange, in seconds."""
+
+    connect_s: float = 2.0
+    """For a connection, TLS included."""
+    first_byte_s: float = 30.0
+    """For status and headers, from the moment that the request is sent."""
+    idle_s: float = 60.0
+    """Between two pieces of the body."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection; made by `asyncio.create_connection`.
+
+    At any time one of: idle (in the pool), waiting for a head, carrying a body, over.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._timer: asyncio.TimerHandle | None = None
+        self._clear()
+        self.used = False
+        """Whether an exchange has been carried before."""
+        self.lost: Exception | None = None
+        """Why nothing can be carried any more."""
+        self.writable = asyncio.Event()
+        self.writable.set()
+
+    def _clear(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.complete = True
+        """The whole answer is in (or none is awaited)."""
+        self._head = False
+        self._head_bytes = 0
+        self._header_count = 0
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._phase: Phase = "first_byte"
+        self._wait_s = 0.0
+        self._moved = 0.0
+
+    # What the caller does.
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another exchange may follow on this connection."""
+        return self.lost is None and self.complete and self.writable.is_set()
+
+    async def start(self, request: bytes, waits: Waits) -> None:
+        """Send a request, and return when status and headers of the answer are in.
+
+        Raises:
+            SilentError: no head within `waits.first_byte_s`.
+            BrokenError: the connection ended before.
+            ProtocolError: what came is not HTTP, or its head is too large.
+        """
+        self._raise_if_lost()
+        if self._transport is None:
+            raise BrokenError("not connected")
+        self._clear()
+        self.complete = False
+        self._watch("first_byte", waits.first_byte_s)
+        self._transport.write(request)
+        try:
+            while not self._head:
+                await self._wait()
+        except BaseException:  # the caller has left, or nothing usable can follow: no one reads on
+            self.abort()
+            raise
+        self.used = True
+        self._watch("idle", waits.idle_s)
+
+    async def chunk(self) -> bytes | None:
+        """The next piece of the body; None at its end.
+
+        Raises:
+            SilentError: nothing came within the idle time.
+            BrokenError: the connection ended before the body did.
+            ProtocolError: what came is not HTTP.
+        """
+        while not self._chunks:
+            if self.complete:
+                self._unwatch()
+                return None
+            try:
+                await self._wait()
+            except BaseException:
+                self.abort()
+                raise
+        found = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._size = 0
+        self._moved = self._loop.time()  # a slow reader is not a silent upstream
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return found
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._unwatch()
+        if self._transport is not None:
+            self._transport.abort()
+        self._fail(BrokenError("closed by this side"))
+
+    # What the event loop tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        self._moved = self._loop.time()
+        if self.complete:
+            # An answer to nothing: the next answer could not be told from the rest of this one.
+            self._fail(ProtocolError("bytes after the end of an answer"))
+            self.abort()
+            return
+        if not self._head:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._broken(cause if isinstance(cause, ProtocolError) else _not_http(error))
+            return
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._broken(_not_http(error))
+            return
+        # A head that is longer than one read is bounded here; one that fits is bounded by the read.
+        if not self._head and self._head_bytes > MOST_HEAD_BYTES:
+            self._broken(ProtocolError(f"a head of more than {MOST_HEAD_BYTES} bytes"))
+            return
+        if self._size > HIGH_WATER and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """The upstream has sent all that it will."""
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The socket is closed."""
+        self._unwatch()
+        if not self.complete and self._head and self._ends_with_the_connection():
+            self.complete = True
+        self._fail(BrokenError(type(error).__name__ if error else "closed by the upstream"))
+
+    def pause_writing(self) -> None:
+        """The socket takes no more for now."""
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        """The socket takes more again."""
+        self.writable.set()
+
+    # What the parser tells.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; those that are given more than once are joined (RFC 9110, 5.3).
+
+        Trailers are passed over: nothing here reads them, and they must not change what was told.
+        """
+        if self._head:
+            return
+        self._header_count += 1
+        if self._header_count > MOST_HEADERS:
+            raise ProtocolError(f"more than {MOST_HEADERS} headers")
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        held = self.headers.get(key)
+        self.headers[key] = text if held is None else f"{held}, {text}"
+
+    def on_headers_complete(self) -> None:
+        """Status and headers are in; those of an interim answer (1xx) are passed over."""
+        self.status = self._parser.get_status_code()
+        if self.status >= 200:
+            self._head = True
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body, its transfer coding taken off."""
+        self._chunks.append(body)
+        self._size += len(body)
+
+    def on_message_complete(self) -> None:
+        """The answer is whole; of an interim one, the answer follows."""
+        if not self._head:
+            self.headers, self._header_count = {}, 0
+            return
+        self.complete = True
+        self._unwatch()
+        if not self._parser.should_keep_alive():
+            self._fail(BrokenError("closed by the upstream"))
+
+    # Waiting.
+
+    async def _wait(self) -> None:
+        """Until something happens; what has come is read before an end is told of."""
+        self._raise_if_lost()
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        if not (self._chunks or self.complete):
+            self._raise_if_lost()
+
+    def _raise_if_lost(self) -> None:
+        if self.lost is not None:
+            raise self.lost
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        if self.lost is None:
+            self.lost = error
+        self._wake()
+
+    def _broken(self, error: Exception) -> None:
+        self._fail(error)
+        self.abort()
+
+    def _ends_with_the_connection(self) -> bool:
+        """Whether the end of the connection is the end of the body (RFC 9112, 6.3, rule 8)."""
+        return not self.headers.keys() & {"content-length", "transfer-encoding"}
+
+    def _watch(self, phase: Phase, seconds: float) -> None:
+        """Fail when nothing comes for so long. One timer serves many pieces: it looks when it is due."""
+        self._unwatch()
+        self._phase, self._wait_s, self._moved = phase, seconds, self._loop.time()
+        self._timer = self._loop.call_later(seconds, self._due)
+
+    def _unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _due(self) -> None:
+        self._timer = None
+        if self.complete or self.lost is not None:
+            return
+        left = self._moved + self._wait_s - self._loop.time()
+        if self._paused or self._chunks:  # it is the reader who waits
+            left = max(left, self._wait_s)
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._due)
+            return
+        self._broken(SilentError(self._phase, self._wait_s))
+
+
+def _not_http(error: Exception) -> ProtocolError:
+    return ProtocolError(f"not HTTP ({type(error).__name__})")

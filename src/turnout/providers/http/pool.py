@@ -1,0 +1,154 @@
+"""A client of one origin: connections that are kept alive, and one exchange on each at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from urllib.parse import urlsplit
+
+from turnout.errors import InputError
+from turnout.providers.http.connection import Connection, Waits
+from turnout.providers.http.errors import BrokenError, ConnectError, SilentError, TlsError
+
+KEPT_S = 30.0
+"""An idle connection older than this is not used again: upstreams close theirs after some 60 s."""
+MOST_KEPT = 256
+"""Idle connections that are kept."""
+_BREAKS = str.maketrans("", "", "\r\n\0")
+
+
+class Origin:
+    """Sends requests to one scheme, host and port.
+
+    Args:
+        url: its scheme, host, port; a path is kept as the prefix of every request's path.
+        tls: for https; default: the system's certificates.
+
+    Raises:
+        InputError: not an http or https URL.
+    """
+
+    def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError("base_url", url, "give a URL such as https://api.openai.com/v1")
+        self._host, self._tls = parts.hostname, None
+        if parts.scheme == "https":
+            self._tls = tls or ssl.create_default_context()
+        self._port = parts.port or (443 if self._tls else 80)
+        self._prefix = parts.path.rstrip("/")
+        self._authority = parts.netloc.rpartition("@")[2]
+        self._idle: list[tuple[float, Connection]] = []
+        self._busy: set[Connection] = set()
+
+    async def post(
+        self, path: str, headers: Mapping[str, str], body: bytes, waits: Waits
+    ) -> Exchange:
+        """Send a POST, and return when status and headers of the answer are in.
+
+        Args:
+            path: after the prefix, with its slash.
+            headers: names and values; Host and Content-Length are added.
+            body: sent as it is.
+            waits: longest waits.
+
+        Raises:
+            HttpError: see `turnout.providers.http.errors`.
+        """
+        head = self.head(path, headers, len(body))
+        connection = self._kept() or await self._connect(waits.connect_s)
+        self._busy.add(connection)
+        try:
+            await connection.start(head + body, waits)
+        except BaseException:
+            self._busy.discard(connection)
+            raise
+        return Exchange(self, connection)
+
+    def head(self, path: str, headers: Mapping[str, str], size: int) -> bytes:
+        """Request line and headers. Line breaks cannot be smuggled in: they are taken out."""
+        lines = [f"POST {self._prefix}{path} HTTP/1.1\r\nhost: {self._authority}"]
+        lines += [f"{n}: {v}".translate(_BREAKS) for n, v in headers.items()]
+        return ("\r\n".join(lines) + f"\r\ncontent-length: {size}\r\n\r\n").encode("latin-1")
+
+    def _kept(self) -> Connection | None:
+        """The idle connection that was used last, if it still stands."""
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            since, connection = self._idle.pop()
+            if connection.reusable and now - since < KEPT_S:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self, seconds: float) -> Connection:
+        loop = asyncio.get_running_loop()
+        name = self._host if self._tls else None
+        try:
+            async with asyncio.timeout(seconds):
+                _, connection = await loop.create_connection(
+                    Connection, self._host, self._port, ssl=self._tls, server_hostname=name
+                )
+        except TimeoutError:
+            raise SilentError("connect", seconds) from None
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            raise TlsError(type(error).__name__) from error
+        except OSError as error:
+            raise ConnectError(type(error).__name__) from error
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """An exchange is over: keep its connection, or cut it where its answer was not read whole."""
+        self._busy.discard(connection)
+        if not connection.reusable:
+            connection.abort()
+            return
+        if len(self._idle) >= MOST_KEPT:
+            self._idle.pop(0)[1].abort()
+        self._idle.append((asyncio.get_running_loop().time(), connection))
+
+    def close(self) -> None:
+        """Cut every connection."""
+        for connection in [*self._busy, *(kept for _, kept in self._idle)]:
+            connection.abort()
+        self._busy.clear()
+        self._idle.clear()
+
+
+class Exchange:
+    """An answer that is still arriving."""
+
+    __slots__ = ("_connection", "_origin", "headers", "status")
+
+    def __init__(self, origin: Origin, connection: Connection) -> None:
+        self.status, self.headers = connection.status, connection.headers
+        self._origin: Origin = origin
+        self._connection: Connection | None = connection
+
+    async def chunk(self) -> bytes | None:
+        """The next piece of the body as it arrives; None at its end.
+
+        Raises:
+            HttpError: it broke off.
+        """
+        if self._connection is None:
+            return None
+        found = await self._connection.chunk()
+        if found is None:
+            self.close()
+        return found
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece. See `chunk`."""
+        while (piece := await self.chunk()) is not None:
+            yield piece
+
+    def close(self) -> None:
+        """Give the connection back, or cut it where the body was not read to its end."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._origin.give_back(connection)
+
+
+__all__ = ["BrokenError", "Exchange", "Origin"]

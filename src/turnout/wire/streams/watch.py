@@ -1,0 +1,144 @@
+"""A stream that passes through: what it uses and when its answer begins, parsing next to nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.types import Usage
+from turnout.wire.dialects import Dialect
+from turnout.wire.sse import WholeLines
+from turnout.wire.usage import merge_usage, read_usage
+
+_CONTENT: Mapping[Dialect, re.Pattern[bytes]] = {
+    "chat": re.compile(
+        rb'"(?:content|reasoning_content|reasoning|refusal|arguments|input)": ?"[^"]|"tool_calls": ?\[\{'
+    ),
+    "responses": re.compile(
+        rb'"type": ?"response\.[a-z_.]+\.delta"|"type": ?"(?:function|custom_tool)_call"'
+    ),
+    "messages": re.compile(rb'"type": ?"content_block_delta"|"type": ?"tool_use"'),
+}
+_EMPTY_CHOICES = re.compile(rb'"choices": ?\[\]')
+_COUNTED: Mapping[Dialect, re.Pattern[bytes]] = {
+    "chat": re.compile(rb'"usage": ?\{'),
+    "responses": re.compile(rb'"type": ?"response\.(?:completed|incomplete|failed)"'),
+    "messages": re.compile(rb'"type": ?"message_(?:start|delta)"'),
+}
+"""Lines that say what was used. Only these are parsed, and the first one, for the model's name."""
+
+
+class StreamWatch:
+    """Passes a stream on in whole lines, byte for byte, and reads what the gateway must know.
+
+    Args:
+        dialect: the stream's.
+        hide_usage: leave the last chunk of a chat stream out, which has usage and no choices: for a
+            client that did not ask for it (`ask_for_usage` asked in its place).
+    """
+
+    def __init__(self, dialect: Dialect, *, hide_usage: bool = False) -> None:
+        self._dialect: Dialect = dialect
+        self._lines = WholeLines(dialect=dialect)
+        self._hide = hide_usage and dialect == "chat"
+        self._given: Any = None
+        self._after_hidden = False
+        self.answered = False
+        """Some of the answer has passed: from here on there is no other candidate."""
+        self.model: str | None = None
+        """The model that the upstream names."""
+        self.problems: tuple[str, ...] = ()
+        """Counts that were not believed, by name."""
+
+    @property
+    def ended(self) -> bool:
+        """The stream came to an end of its own."""
+        return self._lines.ended
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the upstream says it used; a count that comes twice is taken once."""
+        reading = read_usage(self._dialect, self._given)
+        self.problems = reading.problems
+        return reading.usage
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What to pass on after this chunk: whole lines alone."""
+        return self._see(self._lines.feed(chunk))
+
+    def rest(self) -> bytes:
+        """What is held back when the stream is over."""
+        return self._see(self._lines.rest())
+
+    def _see(self, lines: bytes) -> bytes:
+        if not lines:
+            return lines
+        if not self.answered and _CONTENT[self._dialect].search(lines):
+            self.answered = True
+        counted = _COUNTED[self._dialect].search(lines) is not None
+        if counted or self.model is None:
+            for line in lines.splitlines():
+                if line.startswith(b"data:") and self._matters(line):
+                    self._read(line)
+        return self._without_usage(lines) if self._hide else lines
+
+    def _matters(self, line: bytes) -> bool:
+        return self.model is None or _COUNTED[self._dialect].search(line) is not None
+
+    def _read(self, line: bytes) -> None:
+        try:
+            event = json.loads(line[5:])
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(event, dict):
+            return
+        inner = event.get("message") if self._dialect == "messages" else event.get("response")
+        holder = inner if isinstance(inner, dict) else event
+        if self.model is None and isinstance(holder.get("model"), str):
+            self.model = holder["model"]
+        usage = holder.get("usage")
+        if self._dialect == "messages":
+            self._given = merge_usage(self._given, usage)
+        elif usage is not None:
+            self._given = usage
+
+    def _without_usage(self, lines: bytes) -> bytes:
+        """The lines without the chunk of usage and the empty line behind it."""
+        if not self._after_hidden and not _EMPTY_CHOICES.search(lines):
+            return lines
+        kept = []
+        for line in lines.splitlines(keepends=True):
+            if self._after_hidden and not line.strip():
+                self._after_hidden = False
+                continue
+            self._after_hidden = _is_usage_chunk(line)
+            if not self._after_hidden:
+                kept.append(line)
+        return b"".join(kept)
+
+
+def _is_usage_chunk(line: bytes) -> bool:
+    if not line.startswith(b"data:") or not _EMPTY_CHOICES.search(line):
+        return False
+    try:
+        chunk = json.loads(line[5:])
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(chunk, dict) and chunk.get("choices") == [] and bool(chunk.get("usage"))
+
+
+def asks_for_usage(request: Mapping[str, Any]) -> bool:
+    """Whether a chat request asks for usage at the end of its stream."""
+    options = request.get("stream_options")
+    return isinstance(options, Mapping) and options.get("include_usage") is True
+
+
+def ask_for_usage(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields to set in a chat request so that its stream ends with usage; none if it will."""
+    if request.get("stream") is not True or asks_for_usage(request):
+        return {}
+    options = request.get("stream_options")
+    given = options if isinstance(options, Mapping) else {}
+    return {"stream_options": {**given, "include_usage": True}}

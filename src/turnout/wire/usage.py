@@ -1,0 +1,210 @@
+"""Token counts of each dialect ⇄ `Usage`: what is inside what, and what is not believed.
+
+    chat        prompt_tokens holds cached_tokens and cache_write_tokens
+    responses   input_tokens holds cached_tokens and cache_write_tokens
+    messages    input_tokens holds neither cache_read_input_tokens nor cache_creation_input_tokens
+
+Reasoning is inside the output in all three. Some OpenAI-compatible providers leave it out of
+`completion_tokens` and only count it in the total; then it is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from turnout.types import PICO, Usage
+from turnout.wire.dialects import Dialect
+from turnout.wire.reading import kind
+
+MOST_TOKENS = 100_000_000
+"""More tokens of one kind in one call are not believed."""
+
+_MOST_USD = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReading:
+    """What an upstream says it used; None where it does not say, or nothing believable."""
+
+    usage: Usage | None
+    problems: tuple[str, ...] = ()
+    """Counts that were not believed, by name."""
+
+
+def read_usage(dialect: Dialect, given: Any) -> UsageReading:
+    """Read a `usage` object.
+
+    An explicit 0 is kept. A count that is negative, absurd or not a whole number is not believed:
+    without input and output counts there is no usage; another count is left out, so that its tokens
+    count as plain ones. Each is named in `problems`.
+    """
+    if given is None:
+        return UsageReading(None)
+    if not isinstance(given, Mapping):
+        return UsageReading(None, (f"usage is {kind(given)}",))
+    counts = _Counts(given)
+    if dialect == "messages":
+        usage = _outside(counts)
+        return UsageReading(usage, tuple(counts.problems))
+    into, out = ("prompt", "completion") if dialect == "chat" else ("input", "output")
+    usage = _inside(counts, into, out)
+    return UsageReading(usage, tuple(counts.problems))
+
+
+def merge_usage(first: Any, later: Any) -> Any:
+    """Anthropic's counts of `message_start` with those of `message_delta`, which are totals."""
+    if not isinstance(first, Mapping) or not isinstance(later, Mapping):
+        return first if later is None else later
+    return {**first, **{name: value for name, value in later.items() if value is not None}}
+
+
+def read_embedding_usage(given: Any) -> UsageReading:
+    """Read the `usage` of an embeddings reply, which has input alone."""
+    if given is None:
+        return UsageReading(None)
+    if not isinstance(given, Mapping):
+        return UsageReading(None, (f"usage is {kind(given)}",))
+    counts = _Counts(given)
+    tokens = counts.required("prompt_tokens")
+    usage = None if tokens is None else Usage(input_tokens=tokens, cost_picousd=counts.cost())
+    return UsageReading(usage, tuple(counts.problems))
+
+
+def write_usage(dialect: Dialect, usage: Usage) -> dict[str, Any]:
+    """A `usage` object of a dialect."""
+    if dialect == "messages":
+        return _write_outside(usage)
+    into, out = ("prompt", "completion") if dialect == "chat" else ("input", "output")
+    writes = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+    return {
+        f"{into}_tokens": usage.total_input_tokens,
+        f"{into}_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": writes,
+        },
+        f"{out}_tokens": usage.output_tokens,
+        f"{out}_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def _write_outside(usage: Usage) -> dict[str, Any]:
+    short, long = usage.cache_write_5m_tokens, usage.cache_write_1h_tokens
+    return {
+        "input_tokens": usage.input_tokens,
+        "cache_creation_input_tokens": short + long,
+        "cache_read_input_tokens": usage.cache_read_tokens,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": short,
+            "ephemeral_1h_input_tokens": long,
+        },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
+    }
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Reads counts and keeps the names of those that are not believed."""
+
+    given: Mapping[str, Any]
+    problems: list[str] = field(default_factory=list)
+
+    def count(self, *path: str) -> int | None:
+        """A count below objects; None where it is absent or not believed."""
+        value: Any = self.given
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if value is None:
+            return None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
+            return value
+        self.problems.append(f"{'.'.join(path)} is {_shown(value)}")
+        return None
+
+    def required(self, name: str) -> int | None:
+        if self.given.get(name) is None:
+            self.problems.append(f"{name} is absent")
+        return self.count(name)
+
+    def inner(self, whole: int, *path: str) -> int:
+        """A count that is part of another; 0 where it is absent or more than that."""
+        value = self.count(*path) or 0
+        if value > whole:
+            self.problems.append(f"{'.'.join(path)} is more than what holds it")
+            return 0
+        return value
+
+    def cost(self) -> int | None:
+        """OpenRouter's `cost`, in USD; exact to the digits that were sent."""
+        value = self.given.get("cost")
+        if value is None:
+            return None
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and 0 <= value <= _MOST_USD:
+            return int((Decimal(repr(value)) * PICO).to_integral_value())
+        self.problems.append(f"cost is {_shown(value)}")
+        return None
+
+
+def _shown(value: Any) -> str:
+    small = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 10**20
+    return str(value) if small else str(kind(value))
+
+
+def _inside(counts: _Counts, into: str, out: str) -> Usage | None:
+    """OpenAI's way: the caches are inside the input."""
+    whole, output = counts.required(f"{into}_tokens"), counts.required(f"{out}_tokens")
+    if whole is None or output is None:
+        return None
+    details = f"{into}_tokens_details"
+    read = counts.inner(whole, details, "cached_tokens")
+    if not read:  # DeepSeek's name for it
+        read = counts.inner(whole, "prompt_cache_hit_tokens")
+    written = counts.inner(whole - read, details, "cache_write_tokens")
+    long = counts.inner(written, details, "cache_write_tokens_details", "ttl_12h_tokens")
+    reasoning = counts.count(f"{out}_tokens_details", "reasoning_tokens") or 0
+    total = counts.count("total_tokens")
+    if reasoning and total == whole + output + reasoning:
+        output += reasoning
+    if reasoning > output:
+        counts.problems.append("reasoning_tokens is more than what holds it")
+        reasoning = 0
+    return Usage(
+        input_tokens=whole - read - written,
+        cache_read_tokens=read,
+        cache_write_5m_tokens=written - long,
+        cache_write_1h_tokens=long,
+        output_tokens=output,
+        reasoning_tokens=reasoning,
+        cost_picousd=counts.cost(),
+    )
+
+
+def _outside(counts: _Counts) -> Usage | None:
+    """Anthropic's way: the caches stand beside the input."""
+    plain, output = counts.required("input_tokens"), counts.required("output_tokens")
+    if plain is None or output is None:
+        return None
+    short = counts.count("cache_creation", "ephemeral_5m_input_tokens") or 0
+    long = counts.count("cache_creation", "ephemeral_1h_input_tokens") or 0
+    written = counts.count("cache_creation_input_tokens")
+    if written is not None and written != short + long:
+        if short + long:
+            counts.problems.append("cache_creation does not add up to its total")
+        long = min(long, written)
+        short = written - long
+    return Usage(
+        input_tokens=plain,
+        cache_read_tokens=counts.count("cache_read_input_tokens") or 0,
+        cache_write_5m_tokens=short,
+        cache_write_1h_tokens=long,
+        output_tokens=output,
+        reasoning_tokens=counts.inner(output, "output_tokens_details", "thinking_tokens"),
+        cost_picousd=counts.cost(),
+    )
