@@ -2,9 +2,9 @@
 
     python benchmarks/review_coverage.py --runs 200
 
-Every run writes a log of 400 conversations, reviews it through the whole way from file to report, draws
+Every run writes a log of 200 conversations, reviews it through the whole way from file to report, draws
 150 prompts, has them graded, and folds the labels in. Prompts say how hard they are, so that the truth is
-known: what the same law gives over 40,000 conversations for the share and the saving (the setting is
+known: what the same law gives over 10,000 conversations for the share and the saving (the setting is
 chosen anew), and the true qualities of the calls of the log for what labels estimate. Predictions are
 wrong on purpose: they are too sure, and the labels must not hang on them.
 """
@@ -16,7 +16,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,19 +79,20 @@ def kept(log: Path, route: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--conversations", type=int, default=400)
-    parser.add_argument("--replicates", type=int, default=500)
+    parser.add_argument("--conversations", type=int, default=200)
+    parser.add_argument("--replicates", type=int, default=400)
     given = parser.parse_args()
     hits = {"share served cheaper": 0, "saving": 0, "quality kept, by labels": 0}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        truth, _ = one(folder, 40_000, 10**6, Asked(floor=FLOOR, replicates=20, clusters=3))
+        truth, _ = one(folder, 10_000, 10**6, Asked(floor=FLOOR, replicates=20, clusters=1))
         for run in range(given.runs):
             file = folder / "to-label.jsonl"
             asked = Asked(
                 floor=FLOOR,
                 replicates=given.replicates,
-                clusters=3,
+                clusters=1,
+                cache=folder / "cache",
                 label=LABELS,
                 label_file=file,
                 seed=run,
@@ -102,7 +103,7 @@ def main() -> None:
                 folder,
                 given.conversations,
                 run,
-                Asked(floor=FLOOR, replicates=given.replicates, clusters=3, labels=file, seed=run),
+                replace(asked, label=None, label_file=None, labels=file),
             )
             assert labelled.labelled is not None
             row, true = found.at_floor, truth.at_floor
