@@ -22,11 +22,7 @@ ENGINES = ("local", "dask")
 def run_local(
     tasks: Sequence[Task], opening: Opening, joins: str, *, workers: int
 ) -> Iterator[Done]:
-    """Results as they come, from this process or from several of this machine."""
-    if workers <= 1 or len(tasks) <= 1:
-        for task in tasks:
-            yield work_remotely(task, opening, joins)
-        return
+    """Results as they come, from processes of this machine."""
     # Not by fork: the tokenizer and BLAS have threads, which a fork would leave without owners.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(tasks)), context, initializer=_one_thread) as pool:

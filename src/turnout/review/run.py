@@ -58,8 +58,8 @@ def review(
             return _reviewed(paths, folder, mapper, opening, options, asked, now, progress)
         finally:
             for path in paths:
-                if path.parent == folder and path.name.startswith("stdin-"):
-                    path.unlink()
+                if path.parent.parent == folder and path.parent.name.startswith("stdin-"):
+                    shutil.rmtree(path.parent)
 
 
 @contextmanager
@@ -112,7 +112,8 @@ def _done(
     asked: Asked,
     progress: Progress | None,
 ) -> list[Done]:
-    if not isinstance(opening, Opening):
+    alone = asked.engine == "local" and (asked.workers <= 1 or len(tasks) <= 1)
+    if not isinstance(opening, Opening) or (alone and asked.engine_address is None):
         results: Iterator[Done] = (work(task, mapper) for task in tasks)
     else:
         file = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -52,9 +52,7 @@ def finish(fields: Fields) -> LogCall | Unusable:
     messages = messages_of(body)
     if not messages:
         return Unusable(fields.no_prompt)
-    request = (
-        {**body, "messages": messages} if isinstance(body, Mapping) else {"messages": messages}
-    )
+    request = {**body, "messages": messages} if isinstance(body, dict) else {"messages": messages}
     try:
         query = read_query(request)
     except RequestError:
@@ -204,9 +202,9 @@ def messages_of(body: Any) -> list[dict[str, Any]]:
     """
     if isinstance(body, str):
         return [{"role": "user", "content": body}] if body.strip() else []
-    if isinstance(body, Sequence):
+    if isinstance(body, list):
         return [_message(m) for m in _flat(body)]
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         return []
     for name in ("messages", "input", "prompt", "contents"):
         found = messages_of(_prompt(body[name])) if present(body.get(name)) else []
@@ -221,7 +219,7 @@ def messages_of(body: Any) -> list[dict[str, Any]]:
 
 def _prompt(value: Any) -> Any:
     value = loaded(value)
-    listed = isinstance(value, Sequence) and not isinstance(value, str) and bool(value)
+    listed = isinstance(value, list) and bool(value)
     if listed and all(isinstance(v, str) for v in value):  # legacy completions take several
         return "\n".join(value)
     return value
@@ -239,9 +237,9 @@ def _flat(rows: Iterable[Any]) -> Iterable[Any]:
 def _message(value: Any) -> dict[str, Any]:
     if isinstance(value, str):
         return {"role": "user", "content": value}
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return {"role": None}
-    if isinstance(value.get("message"), Mapping):  # OpenInference nests a message once more
+    if isinstance(value.get("message"), dict):  # OpenInference nests a message once more
         value = value["message"]
     role = value.get("role", value.get("type"))
     role = _ROLES.get(role, role) if isinstance(role, str) else "user"
@@ -252,7 +250,7 @@ def _message(value: Any) -> dict[str, Any]:
 
 def _content(content: Any) -> Any:
     """Content as a string or as parts in OpenAI's form; OTel and Gemini name their text otherwise."""
-    if isinstance(content, Mapping):
+    if isinstance(content, dict):
         content = content.get("parts", [content])
     if not isinstance(content, list):
         return content if isinstance(content, str) or content is None else str(content)
@@ -260,7 +258,7 @@ def _content(content: Any) -> Any:
 
 
 def _part(value: Any) -> Any:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return value if isinstance(value, str) else str(value)
     if isinstance(value.get("content"), str) and value.get("type", "text") == "text":
         return {"type": "text", "text": value["content"]}
@@ -275,7 +273,7 @@ def answer_of(response: Any) -> str:
         return response
     if isinstance(response, list):
         return answer_of(response[-1]) if response else ""
-    if not isinstance(response, Mapping):
+    if not isinstance(response, dict):
         return ""
     for found in (
         part(response, "choices", 0, "message"),
@@ -295,7 +293,7 @@ def answer_of(response: Any) -> str:
 def usage_of(response: Any) -> dict[str, Any]:
     """Input, cached and output tokens of an answer's `usage`, in OpenAI's or Anthropic's shape."""
     usage = part(response, "usage")
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return {}
     if "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage:
         # Anthropic counts cached input apart; here all input is one number.
@@ -320,8 +318,9 @@ def usage_of(response: Any) -> dict[str, Any]:
 def own_marks(row: Row) -> dict[str, Any]:
     """Score, propensity and decision id where a row or its metadata carries them."""
     metadata = loaded(row.get("metadata"))
-    places = (row, part(row, "turnout"), part(metadata, "turnout"), metadata)
+    places = [row, row.get("turnout"), part(metadata, "turnout"), metadata]
+    known = [place for place in places if isinstance(place, dict)]
     return {
-        name: first(*(part(place, name) for place in places))
+        name: first(*(place.get(name) for place in known))
         for name in ("score", "propensity", "decision_id")
     }

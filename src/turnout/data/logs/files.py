@@ -162,9 +162,10 @@ def spooled(path: Path, folder: Path) -> Path:
     """Standard input copied to a file of its own in a folder; any other path as it is."""
     if str(path) != "-":
         return path
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="stdin-", delete=False) as file:
+    inner = Path(tempfile.mkdtemp(dir=folder, prefix="stdin-"))  # for its owner alone
+    with (inner / "stdin").open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file, _BLOCK)
-    return Path(file.name)
+    return inner / "stdin"
 
 
 def open_log(path: Path) -> LogFile:
