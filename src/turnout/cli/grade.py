@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from turnout.cli.pool import parse_price
 from turnout.errors import InputError
 from turnout.pricing import list_price
 from turnout.scorers.base import Scorer
@@ -103,10 +104,4 @@ def _price(model: str, given: str | None) -> Price:
             remedy = "no list price is known, and a cap without one cannot be kept; give IN,OUT"
             raise InputError("judge_price", model, remedy)
         return found
-    try:
-        usd_in, usd_out = (float(number) for number in given.split(","))
-    except ValueError:
-        raise InputError("judge_price", given, "give USD per million tokens as IN,OUT") from None
-    if not (0 <= usd_in < float("inf") and 0 <= usd_out < float("inf")):
-        raise InputError("judge_price", given, "give numbers that are not negative")
-    return Price.per_million(usd_in, usd_out)
+    return parse_price(given, option="judge_price")

@@ -168,13 +168,22 @@ def _price(text: str, names: Sequence[str]) -> tuple[str, Price]:
     name, _, numbers = text.rpartition("=")
     if name not in names:
         raise InputError("price", text, f"give MODEL=IN,OUT for one of {', '.join(names)}")
+    return name, parse_price(numbers, form="MODEL=IN,OUT")
+
+
+def parse_price(numbers: str, *, option: str = "price", form: str = "IN,OUT") -> Price:
+    """The price that `IN,OUT` means, in USD per million tokens.
+
+    Raises:
+        InputError: not two numbers that are not negative.
+    """
     try:
         usd_in, usd_out = (float(number) for number in numbers.split(","))
     except ValueError:
-        raise InputError("price", text, "give USD per million tokens as MODEL=IN,OUT") from None
+        raise InputError(option, numbers, f"give USD per million tokens as {form}") from None
     if not (0 <= usd_in < float("inf") and 0 <= usd_out < float("inf")):
-        raise InputError("price", text, "give numbers that are not negative")
-    return name, Price.per_million(usd_in, usd_out)
+        raise InputError(option, numbers, "give numbers that are not negative")
+    return Price.per_million(usd_in, usd_out)
 
 
 def _candidate(name: str, price: Price | None) -> Candidate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +94,6 @@ class Analysis:
         self,
         files: Sequence[LogFile],
         asked: Asked,
-        times: Mapping[str, float],
         *,
         own: bool,
     ) -> Review:
@@ -133,7 +132,6 @@ class Analysis:
             replicates=asked.replicates,
             notes=self.notes(),
             command=asked.command,
-            times=times,
         )
 
     @property

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from turnout.evaluation.intervals import Estimate, Resampler, percentile_interval
+from turnout.evaluation.tables import json_estimate, json_number
 from turnout.review.knobs import Knob
 from turnout.review.money import Money, Turns, switching_usd
+from turnout.review.words import floor, percent
 
 BLOCKS = 1024
 LEAST_BLOCKS = 20
@@ -118,6 +121,24 @@ class FloorRow:
     kept: float
     """Quality at that setting, as a part of the strongest candidate's."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "floor": self.floor,
+            "route": self.route,
+            "cheap_share": json_estimate(self.cheap_share),
+            "saving": json_estimate(self.saving),
+            "kept": json_number(self.kept),
+        }
+
+    def cells(self) -> list[str]:
+        """A row under `FLOOR_HEADINGS`."""
+        shares = [percent(self.cheap_share), percent(self.saving)]
+        return [floor(self.floor), *shares, f"{self.kept:.1%}", self.route]
+
+
+FLOOR_HEADINGS = ("floor", "served cheaper", "saving", "quality kept", "route")
+
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
@@ -167,15 +188,15 @@ class Bootstrap:
         cost, paid = self.draws(s.cost), self.draws(s.paid[:, None])[:, 0]
         rows = np.arange(len(cheap))
         found = []
-        for floor in floors:
-            at = int(keeping(ratio, floor)[0])
-            each = keeping(ratios, floor)
+        for least in floors:
+            at = int(keeping(ratio, least)[0])
+            each = keeping(ratios, least)
             with np.errstate(divide="ignore", invalid="ignore"):
                 savings = 1.0 - cost[rows, each] / paid
                 saving = 1.0 - s.cost[:, at].sum() / s.paid.sum()
             found.append(
                 FloorRow(
-                    floor=floor,
+                    floor=least,
                     setting=at,
                     route=knob.settings[at].route,
                     cheap_share=self.estimate(

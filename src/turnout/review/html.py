@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from turnout.review.curve import FloorRow
+from turnout.review.curve import FLOOR_HEADINGS, FloorRow
 from turnout.review.labels import Labelled
-from turnout.review.report import Review, decimal, interval, percent, usd
+from turnout.review.report import Review
+from turnout.review.words import decimal, floor, interval, percent, usd
 
 _WIDTH, _HEIGHT, _PAD = 640, 240, 44
 
@@ -101,7 +102,7 @@ def _head(review: Review, row: FloorRow) -> str:
     tiles = [
         (percent(row.cheap_share), f"of calls a cheaper model than {strong} would serve"),
         (percent(row.saving), "of what was paid would be saved"),
-        (f"{row.kept:.1%}", f"of {strong}'s quality would be kept (asked: {review.floor:.0%})"),
+        (f"{row.kept:.1%}", f"of {strong}'s quality would be kept (asked: {floor(review.floor)})"),
     ]
     boxes = "".join(f"<div><b>{escape(big)}</b>{escape(small)}</div>" for big, small in tiles)
     return (
@@ -164,19 +165,12 @@ def _curve(floors: Sequence[FloorRow]) -> str:
 
 
 def _floors(floors: Sequence[FloorRow], asked: float) -> str:
-    rows = [
-        (
-            [f"{r.floor:.1%}", percent(r.cheap_share), percent(r.saving), f"{r.kept:.1%}", r.route],
-            r.floor == asked,
-        )
-        for r in floors
-    ]
-    head = ["floor", "served cheaper", "saving", "quality kept", "route"]
     body = "".join(
-        f"<tr{' class=asked' if mark else ''}>{''.join(f'<td>{escape(c)}</td>' for c in cells)}</tr>"
-        for cells, mark in rows
+        f"<tr{' class=asked' if row.floor == asked else ''}>"
+        f"{''.join(f'<td>{escape(cell)}</td>' for cell in row.cells())}</tr>"
+        for row in floors
     )
-    return _table(head, body)
+    return _table(FLOOR_HEADINGS, body)
 
 
 def _labelled(labelled: Labelled) -> str:
@@ -206,26 +200,14 @@ def _ways(review: Review) -> str:
 
 
 def _kinds(review: Review) -> str:
-    first, last = review.candidates[0], review.candidates[-1]
-    head = [
-        "words that tell it apart",
-        "calls",
-        "share",
-        "served cheaper",
-        f"quality {first}",
-        f"quality {last}",
-        "paid USD",
-        "saving",
-    ]
+    head, *rows = review.cluster_table()
     body = []
-    for c in review.clusters:
+    for c, cells in zip(review.clusters, rows, strict=True):
         quotes = "".join(f"<blockquote>{escape(text)}</blockquote>" for text in c.examples)
-        body.append(
-            f"<tr><td>{escape(c.name)}{quotes}</td><td>{c.calls:,}</td><td>{c.share:.1%}</td>"
-            f"<td>{percent(c.cheap_share)}{_bar(c.cheap_share.value, 1.0)}</td>"
-            f"<td>{decimal(c.quality[first])}</td><td>{decimal(c.quality[last])}</td>"
-            f"<td>{usd(c.paid_usd)}</td><td>{percent(c.saving)}</td></tr>"
-        )
+        drawn = [escape(cell) for cell in cells]
+        drawn[0] += quotes
+        drawn[3] += _bar(c.cheap_share.value, 1.0)
+        body.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in drawn)}</tr>")
     return _table(head, "".join(body))
 
 

@@ -21,9 +21,10 @@ from turnout.errors import DataError
 from turnout.evaluation.intervals import Estimate
 from turnout.evaluation.tables import align, json_estimate
 from turnout.review.columns import Columns
-from turnout.review.curve import Bootstrap, FloorRow, Sum
+from turnout.review.curve import FLOOR_HEADINGS, Bootstrap, FloorRow, Sum
 from turnout.review.drawing import units
 from turnout.review.knobs import Knob
+from turnout.review.words import interval, percent
 
 LEAST_LABELS = 30
 """With fewer labels no interval is given: a bootstrap of so few says too little."""
@@ -122,32 +123,17 @@ class Labelled:
             "predicted": dict(self.predicted),
             "kept_at_predicted_setting": json_estimate(self.kept),
             "route": self.route,
-            "floors": [
-                {
-                    "floor": r.floor,
-                    "route": r.route,
-                    "cheap_share": json_estimate(r.cheap_share),
-                    "saving": json_estimate(r.saving),
-                    "kept": r.kept,
-                }
-                for r in self.floors
-            ],
+            "floors": [row.to_dict() for row in self.floors],
             "notes": list(self.notes),
         }
 
     def to_text(self) -> str:
         """What a terminal shows."""
-        from turnout.review.report import interval, percent
-
         rows = [["", "quality by labels", "as predicted"]]
         rows += [
             [name, interval(e), f"{self.predicted[name]:.3f}"] for name, e in self.quality.items()
         ]
-        floors = [["floor", "served cheaper", "saving", "quality kept", "route"]]
-        floors += [
-            [f"{r.floor:.1%}", percent(r.cheap_share), percent(r.saving), f"{r.kept:.1%}", r.route]
-            for r in self.floors
-        ]
+        floors = [list(FLOOR_HEADINGS), *(row.cells() for row in self.floors)]
         kept = (
             f"{self.route}, the setting by predictions, keeps {percent(self.kept)} of the quality"
         )

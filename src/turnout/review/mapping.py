@@ -140,7 +140,7 @@ class _Seen:
             unit=np.zeros(len(calls), u32),
             line=np.asarray([line for line, _, _ in batch], u32),
             part=np.asarray([part for _, part, _ in batch], np.uint16),
-            id=np.asarray([hashed(c.id) if c.id else 0 for c in calls], u64),
+            id=np.asarray([hashed(c.id) if _is_own(c) else 0 for c in calls], u64),
             request=np.asarray([hashed(_canonical(c)) for c in calls], u64),
             near=np.asarray([near_key(c) for c in calls], u64),
             group=np.asarray([group_key(c) for c in calls], u64),
@@ -165,6 +165,11 @@ def hashed(text: str) -> int:
     """64 bits of BLAKE2b."""
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little")
+
+
+def _is_own(call: LogCall) -> bool:
+    """Whether an id is of this call alone; those of a batch are unique within the batch."""
+    return bool(call.id) and call.format != "openai-batch"
 
 
 def near_key(call: LogCall) -> int:

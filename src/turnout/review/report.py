@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from turnout.data.logs.call import REASONS
 from turnout.evaluation.intervals import Estimate
 from turnout.evaluation.tables import align, json_estimate, json_number
-from turnout.review.curve import FloorRow
+from turnout.review.curve import FLOOR_HEADINGS, FloorRow
 from turnout.review.labels import Labelled
 from turnout.review.offpolicy import OffPolicy
 from turnout.review.traffic import WHOLE
+from turnout.review.words import decimal, floor, interval, percent, usd
 
 EXPLAINED: Mapping[str, str] = {**REASONS, **WHOLE}
 
@@ -139,8 +140,6 @@ class Review:
     replicates: int = 0
     notes: tuple[str, ...] = ()
     command: str = ""
-    times: Mapping[str, float] = field(default_factory=dict)
-    """Seconds that the steps took; no part of `to_dict`, so that equal reviews are equal."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -156,8 +155,8 @@ class Review:
             "own_artifact": self.own_artifact,
             "candidates": list(self.candidates),
             "floor": self.floor,
-            "at_floor": _floor(self.at_floor),
-            "floors": [_floor(row) for row in self.floors],
+            "at_floor": self.at_floor.to_dict(),
+            "floors": [row.to_dict() for row in self.floors],
             "ways": [
                 {
                     "name": w.name,
@@ -252,25 +251,17 @@ class Review:
             f"{self.calls:,} calls in {self.files:,} file{'s' if self.files != 1 else ''}"
             f" ({', '.join(f'{k} {v:,}' for k, v in self.formats.items())})",
             f"{percent(row.cheap_share)} of them a cheaper model than {strong} would serve while "
-            f"{self.floor:.0%} of its quality is kept ({basis})",
+            f"{floor(self.floor)} of its quality is kept ({basis})",
         ]
         if row.saving.value == row.saving.value:
             lines.append(f"{percent(row.saving)} of what was paid would be saved, with {row.route}")
         return "\n".join(lines)
 
     def _floor_lines(self) -> list[str]:
-        rows = [["floor", "served cheaper", "saving", "quality kept", "route"]]
+        rows = [list(FLOOR_HEADINGS)]
         for r in self.floors:
             mark = " <- asked" if r.floor == self.floor else ""
-            rows.append(
-                [
-                    f"{r.floor:.0%}" if r.floor * 100 == int(r.floor * 100) else f"{r.floor:.1%}",
-                    percent(r.cheap_share),
-                    percent(r.saving),
-                    f"{r.kept:.1%}",
-                    r.route + mark,
-                ]
-            )
+            rows.append([*r.cells()[:-1], r.route + mark])
         return align(rows)
 
     def _way_lines(self) -> list[str]:
@@ -281,33 +272,30 @@ class Review:
         ]
         return align(rows)
 
-    def _cluster_lines(self) -> list[str]:
+    def cluster_table(self) -> list[list[str]]:
+        """Headings and one row for each kind of prompts."""
         first, last = self.candidates[0], self.candidates[-1]
-        rows = [
-            [
-                "words that tell it apart",
-                "calls",
-                "share",
-                "served cheaper",
-                f"quality {first}",
-                f"quality {last}",
-                "paid USD",
-                "saving",
-            ]
+        head = ["words that tell it apart", "calls", "share", "served cheaper"]
+        head += [f"quality {first}", f"quality {last}", "paid USD", "saving"]
+        return [
+            head,
+            *(
+                [
+                    c.name,
+                    f"{c.calls:,}",
+                    f"{c.share:.1%}",
+                    percent(c.cheap_share),
+                    decimal(c.quality[first]),
+                    decimal(c.quality[last]),
+                    usd(c.paid_usd),
+                    percent(c.saving),
+                ]
+                for c in self.clusters
+            ),
         ]
-        rows += [
-            [
-                c.name,
-                f"{c.calls:,}",
-                f"{c.share:.1%}",
-                percent(c.cheap_share),
-                decimal(c.quality[first]),
-                decimal(c.quality[last]),
-                usd(c.paid_usd),
-                percent(c.saving),
-            ]
-            for c in self.clusters
-        ]
+
+    def _cluster_lines(self) -> list[str]:
+        rows = self.cluster_table()
         lines = align(rows)
         for c in self.clusters:
             lines += [f"  {c.name}: {json.dumps(text, ensure_ascii=False)}" for text in c.examples]
@@ -357,16 +345,6 @@ class Review:
         ]
 
 
-def _floor(row: FloorRow) -> dict[str, Any]:
-    return {
-        "floor": row.floor,
-        "route": row.route,
-        "cheap_share": json_estimate(row.cheap_share),
-        "saving": json_estimate(row.saving),
-        "kept": json_number(row.kept),
-    }
-
-
 def _off_policy(o: OffPolicy) -> dict[str, Any]:
     return {
         "calls": o.calls,
@@ -381,33 +359,3 @@ def _off_policy(o: OffPolicy) -> dict[str, Any]:
 
 def _titled(title: str, lines: Sequence[str]) -> str:
     return "\n".join([title, *lines])
-
-
-def percent(e: Estimate) -> str:
-    """`41.2% [38.0 44.1]`."""
-    if e.value != e.value:
-        return "unknown"
-    if e.low != e.low:
-        return f"{e.value:.1%}"
-    return f"{e.value:.1%} [{e.low * 100:.1f} {e.high * 100:.1f}]"
-
-
-def interval(e: Estimate) -> str:
-    """`0.712 [0.690 0.733]`."""
-    if e.value != e.value:
-        return "unknown"
-    return f"{e.value:.3f}" if e.low != e.low else f"{e.value:.3f} [{e.low:.3f} {e.high:.3f}]"
-
-
-def usd(value: float) -> str:
-    """Dollars with as many digits as they need."""
-    if value != value:
-        return "unknown"
-    if value == 0 or abs(value) >= 1:
-        return f"{value:,.2f}"
-    return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.6f}"
-
-
-def decimal(value: float) -> str:
-    """Three decimals, or nothing."""
-    return "" if value != value else f"{value:.3f}"

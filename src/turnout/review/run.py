@@ -85,8 +85,7 @@ def _reviewed(
     now: float | None,
     progress: Progress | None,
 ) -> Review:
-    clock = time.monotonic()
-    files, joins = side_files([open_log(path) for path in paths])
+    files, joins, beside = side_files([open_log(path) for path in paths])
     if not files:
         remedy = (
             "these files hold batch outputs, traces or scores alone; give those with prompts too"
@@ -95,12 +94,10 @@ def _reviewed(
     mapper.joins = joins
     tasks = plan(files, folder, salt(mapper, joins, options), asked.chunk_bytes)
     done = _done(tasks, mapper, opening, joins, folder, asked, progress)
-    mapped = time.monotonic()
-    traffic = gather(done, tasks, now=time.time() if now is None else now)
+    traffic = gather(done, tasks, now=time.time() if now is None else now, beside=beside)
     found = Analysis.of(traffic, mapper.router, mapper, Texts(tasks, joins), asked)
-    times = {"read, encode and predict": mapped - clock, "add up": time.monotonic() - mapped}
     own = isinstance(opening, Opening) and opening.artifact is not None
-    return found.review(files, asked, times, own=own)
+    return found.review(files, asked, own=own)
 
 
 def _done(

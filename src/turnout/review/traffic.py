@@ -46,19 +46,22 @@ class Traffic:
         return len(self.columns)
 
 
-def gather(done: Sequence[Done], tasks: Sequence[Task], *, now: float) -> Traffic:
+def gather(done: Sequence[Done], tasks: Sequence[Task], *, now: float, beside: Findings) -> Traffic:
     """Put the results of all tasks together.
 
     Args:
         done: of every task, in any order.
         tasks: in the order of the files.
         now: seconds since 1970, for clocks that run ahead.
+        beside: what was wrong with files that only others needed.
 
     Raises:
         DataError: a file of which nothing can be read, with its first line; or no call at all.
     """
     by_task = {(d.file, d.unit): d for d in done}
     findings, formats = Findings(), dict[str, int]()
+    for reason, count, where, line in beside:
+        findings.add(reason, where, line, count)
     shards: list[Shard] = []
     files: list[Path] = []
     lines: dict[int, int] = {}
@@ -143,7 +146,6 @@ def _first_of_each(
 ) -> NDArray[np.intp]:
     """Rows to keep: the first of each id, and all without one."""
     named = np.flatnonzero(columns.id)
-    # A batch's ids are unique within the batch alone, so the content tells calls apart as well.
     _, first, back = np.unique(columns.id[named], return_index=True, return_inverse=True)
     original = named[first[back]]
     again = original != named

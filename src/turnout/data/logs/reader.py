@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from turnout.data.lines import at
 from turnout.data.logs import gateways, llm_cli, openai, otel, tables, traces
@@ -53,7 +52,6 @@ class Reader:
     """Reads records of any mix of formats."""
 
     joins: Joins = field(default_factory=Joins)
-    _last: Format | None = None
 
     def read(self, record: Record) -> Iterator[LogCall | Unusable]:
         """The calls of a record (a trace has several), or why there are none."""
@@ -65,18 +63,11 @@ class Reader:
             yield row
             return
         for item in _items(row):
-            found = self._format(item)
-            if found is None:
+            form = next((form for form in FORMATS if form.matches(item)), None)
+            if form is None:
                 yield Unusable("unknown_shape")
             else:
-                yield from found.read(item, self.joins)
-
-    def _format(self, row: Row) -> Format | None:
-        # Rows of a file are mostly of one format, but a more telling one must win.
-        for form in FORMATS:
-            if form.matches(row):
-                return form
-        return None
+                yield from form.read(item, self.joins)
 
 
 def parsed(value: bytes | Row) -> Row | Unusable:
@@ -109,13 +100,13 @@ def _items(row: Row) -> Iterable[Row]:
     return (row,)
 
 
-def side_files(files: Sequence[LogFile]) -> tuple[list[LogFile], Joins]:
+def side_files(files: Sequence[LogFile]) -> tuple[list[LogFile], Joins, Findings]:
     """Read the files that others only need (batch outputs, Langfuse's traces and scores).
 
     Returns:
-        The other files, in order, and what was taken.
+        The other files, in order; what was taken; and what could not be.
     """
-    joins, others = Joins(), []
+    joins, others, findings = Joins(), [], Findings()
     for file in files:
         with closing(file.records()) as records:
             head = next(records, None)
@@ -124,10 +115,19 @@ def side_files(files: Sequence[LogFile]) -> tuple[list[LogFile], Joins]:
             others.append(file)
             continue
         for record in file.records():
-            found: Any = None if record.value is None else parsed(record.value)
-            for item in _items(found) if isinstance(found, dict) else ():
-                joins.take(item)
-    return others, joins
+            reason = _taken(record, joins)
+            if reason:
+                findings.add(reason, file.path.name, record.line)
+    return others, joins, findings
+
+
+def _taken(record: Record, joins: Joins) -> str:
+    """Take a record of a side file; the reason where that cannot be."""
+    row = Unusable(record.wrong) if record.value is None else parsed(record.value)
+    if isinstance(row, Unusable):
+        return row.reason
+    fine = [joins.take(item) for item in _items(row)]
+    return "" if all(fine) else "unknown_shape"
 
 
 def read_calls(patterns: Sequence[str | Path], findings: Findings) -> Iterator[LogCall]:
@@ -140,7 +140,9 @@ def read_calls(patterns: Sequence[str | Path], findings: Findings) -> Iterator[L
     Raises:
         DataError: no such file, or one of which nothing can be read; it names the first line.
     """
-    files, joins = side_files([open_log(path) for path in expand(patterns)])
+    files, joins, beside = side_files([open_log(path) for path in expand(patterns)])
+    for reason, count, where, line in beside:
+        findings.add(reason, where, line, count)
     for file in files:
         reader, any_read, bad = Reader(joins), False, 0
         for record in file.records():
