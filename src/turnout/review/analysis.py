@@ -199,6 +199,8 @@ class Analysis:
         recorded = int((self.money.recorded & known).sum())
         if recorded == int(known.sum()):
             return "as recorded"
+        if not recorded:
+            return "by tokens and list price"
         return f"{recorded:,} as recorded, the rest by tokens and list price"
 
     def _pinned(self) -> tuple[NDArray[np.intp], Estimate]:
@@ -267,11 +269,13 @@ class Analysis:
 
     def _examples(self) -> dict[int, tuple[str, ...]]:
         """A few prompts of each kind, evenly spread, cut where they are long."""
-        rows = {
-            j: np.unique(members[np.linspace(0, len(members) - 1, EXAMPLES).astype(np.intp)])
-            for j in range(len(self.clusters.names))
-            for members in [np.flatnonzero(self.clusters.of == j)]
-        }
+        rows = {}
+        for j in range(len(self.clusters.names)):
+            members = np.flatnonzero(self.clusters.of == j)
+            _, first = np.unique(self.traffic.columns.near[members], return_index=True)
+            distinct = members[np.sort(first)]
+            at = np.linspace(0, len(distinct) - 1, EXAMPLES).astype(np.intp)
+            rows[j] = np.unique(distinct[at])
         calls = self.texts.calls(
             self.traffic.columns, np.unique(np.concatenate(list(rows.values())))
         )

@@ -35,7 +35,9 @@ _STOP = frozenset(
     "about into over under than then also just very each any some such more most other your yours our ours "
     "his her hers its all out off one two use used using make made get got give given please need want like "
     "let know think say said see new etc i'm don't can't following below above answer question write tell "
-    "provide help me my we us it is be do to of in on at by as an or if so no yes".split()
+    "provide help me my we us it is be do to of in on at by as an or if so no yes because him she many much "
+    "first time way thing things here only even well really good best act task ensure people every while "
+    "through must being before after again both same own too still".split()
 )
 
 Vectors = NDArray[np.float32]

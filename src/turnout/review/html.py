@@ -142,10 +142,10 @@ def _curve(floors: Sequence[FloorRow]) -> str:
             f'<line class="rule" x1="{_PAD}" x2="{_WIDTH - _PAD}" y1="{y}" y2="{y}"/>'
             f'<text x="4" y="{y}" dy="4">{share:.0%}</text>'
         )
-    for i, row in enumerate(rows):
+    for row in rows:
         x, y = place(row, row.cheap_share.value).split(",")
         dots.append(f'<circle class="dot" cx="{x}" cy="{y}" r="3.5"/>')
-        if i == 0 or float(x) - float(place(rows[i - 1], 0).split(",")[0]) > 34:
+        if round(row.floor * 100, 6) % 5 == 0:
             dots.append(
                 f'<text x="{x}" y="{_HEIGHT - _PAD + 18}" text-anchor="middle">{row.floor:.0%}</text>'
             )
@@ -203,11 +203,12 @@ def _kinds(review: Review) -> str:
     head, *rows = review.cluster_table()
     body = []
     for c, cells in zip(review.clusters, rows, strict=True):
-        quotes = "".join(f"<blockquote>{escape(text)}</blockquote>" for text in c.examples)
         drawn = [escape(cell) for cell in cells]
-        drawn[0] += quotes
         drawn[3] += _bar(c.cheap_share.value, 1.0)
         body.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in drawn)}</tr>")
+        if c.examples:
+            quotes = "".join(f"<blockquote>{escape(text)}</blockquote>" for text in c.examples)
+            body.append(f'<tr><td class="text" colspan="{len(head)}">{quotes}</td></tr>')
     return _table(head, "".join(body))
 
 
