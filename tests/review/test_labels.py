@@ -191,7 +191,7 @@ def test_a_judge_stops_at_its_cap_and_the_rest_stays_ungraded(tmp_path: Path) ->
         said = run(
             *("grade", str(path), "--by", "judge", "--answers", f"gpt-4o={outputs}"),
             *("--judge-url", url, "--judge-model", "j", "--judge-price", "10,30"),
-            *("--cap-usd", "0.03"),
+            *("--cap-usd", "0.04"),
         )
     assert "stopped: cap_usd" in said
     scores = [json.loads(line)["models"]["gpt-4o"] for line in path.read_text().splitlines()]

@@ -50,7 +50,6 @@ def test_it_pays_what_the_usage_says_and_grades_what_was_sent() -> None:
     "answer",
     [
         lambda _: reply("9"),
-        lambda _: reply("9", {"prompt_tokens": 10**9, "completion_tokens": 10**9}),
         lambda _: reply("9", {"prompt_tokens": -5, "completion_tokens": None}),
         text_answer("gone", 500),
     ],
@@ -69,6 +68,16 @@ def test_the_cap_holds_whatever_the_endpoint_says(answer: Answer) -> None:
     assert 0 < len(seen.bodies) < 20
     assert scorer.spent_usd <= 0.02
     assert len(seen.bodies) == scorer.calls
+
+
+def test_an_endpoint_that_bills_beyond_its_limits_is_called_no_more() -> None:
+    usage = {"prompt_tokens": 10**6, "completion_tokens": 10**6}
+    with endpoint(lambda _: reply("9", usage)) as (url, seen):
+        scorer = judge(url, cap_usd=0.02)
+        assert scorer.score(ASKED) == 0.9
+        with pytest.raises(CapReachedError, match="40.0000 USD are spent"):
+            scorer.score(ASKED)
+    assert len(seen.bodies) == 1
 
 
 def test_a_cap_below_one_call_calls_nothing() -> None:

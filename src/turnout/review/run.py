@@ -113,13 +113,7 @@ def _done(
     if not isinstance(opening, Opening) or (alone and asked.engine_address is None):
         results: Iterator[Done] = (work(task, mapper) for task in tasks)
     else:
-        file = ""
-        if joins != Joins():
-            kept = folder / f"joins-{tasks[0].salt[:24]}.json"
-            kept.write_text(json.dumps(joins_to(joins)), encoding="utf-8")
-            file = str(kept)
-        run = runner(asked.engine, workers=asked.workers, address=asked.engine_address)
-        results = run(tasks, opening, file)
+        results = _elsewhere(tasks, opening, joins, folder, asked)
     total, size, calls, kept_before = sum(t.end - t.start for t in tasks), 0, 0, 0
     found = []
     for result in results:
@@ -129,3 +123,19 @@ def _done(
         if progress is not None:
             progress(size, total, calls, kept_before)
     return found
+
+
+def _elsewhere(
+    tasks: Sequence[Task], opening: Opening, joins: Joins, folder: Path, asked: Asked
+) -> Iterator[Done]:
+    """Results of other processes or machines. What files must know of others lies in a file meanwhile."""
+    run = runner(asked.engine, workers=asked.workers, address=asked.engine_address)
+    if joins == Joins():
+        yield from run(tasks, opening, "")
+        return
+    shared = folder / f"joins-{tasks[0].salt[:24]}.json"
+    shared.write_text(json.dumps(joins_to(joins)), encoding="utf-8")
+    try:
+        yield from run(tasks, opening, str(shared))
+    finally:
+        shared.unlink()

@@ -1,8 +1,8 @@
 """A model as judge, behind any OpenAI-compatible endpoint, that never spends more than its cap.
 
-Before each call the most that it can cost is set aside (its prompt counted high, its answer at the
-limit that is asked for); if that does not fit under what is left, the judge stops. What a call really
-cost is then taken from the usage that the endpoint states.
+Before each call the most that it can cost is set aside (a token for each byte of its prompt, its answer
+at the limit that is asked for); if that does not fit under what is left, the judge stops. What a call
+really cost is then taken from the usage that the endpoint states, or else is that most.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from turnout.errors import CapReachedError, InputError, RouterError
 from turnout.providers.posting import JsonEndpoint
 from turnout.scorers.base import Answered
-from turnout.types import PICO, Price, estimate_tokens
+from turnout.types import PICO, Price
 
 MOST_OUTPUT_TOKENS = 16
 _MOST_CHARACTERS = 40_000
@@ -57,8 +57,8 @@ class JudgeScorer:
             RouterError: the endpoint is gone, late, or answers with an error.
         """
         messages = _messages(answered)
-        # Two bytes a token: more tokens than vocabularies make of most text.
-        most_in = 2 * sum(estimate_tokens(m["content"]) for m in messages) + 100
+        # No vocabulary makes more tokens of a text than it has bytes.
+        most_in = sum(len(m["content"].encode("utf-8", "replace")) for m in messages) + 100
         most = self._price.cost_picousd(input_tokens=most_in, output_tokens=MOST_OUTPUT_TOKENS)
         if self.spent_picousd + most > self._cap_picousd:
             remedy = (
@@ -78,7 +78,7 @@ class JudgeScorer:
         except RouterError:
             self.spent_picousd += most  # it may have been billed
             raise
-        self.spent_picousd += min(self._cost(reply, most), most)
+        self.spent_picousd += self._cost(reply, most)
         return grade(reply)
 
     def _cost(self, reply: Any, most: int) -> int:

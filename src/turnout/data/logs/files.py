@@ -195,7 +195,7 @@ def open_log(path: Path) -> LogFile:
 
 def _form(head: bytes, path: Path) -> Form:
     if not head:
-        raise DataError(at(path, 1), "", "this file is empty")
+        raise DataError(at(path, 1), "", "this file is empty; leave it out")
     if head[:1] == b"[":
         return "array"
     first = head.split(b"\n", 1)[0].strip()
