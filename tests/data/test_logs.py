@@ -77,6 +77,7 @@ def test_litellm_without_prompts_says_which_switch_is_off(tmp_path: Path) -> Non
         ({"input_tokens": -3}, "bad_tokens", "input_tokens"),
         ({"output_tokens": "many"}, "bad_tokens", "output_tokens"),
         ({"cost_usd": float("nan")}, "bad_cost", "cost_usd"),
+        ({"usage": {"prompt_tokens": -1, "completion_tokens": 2}}, "bad_tokens", "output_tokens"),
         ({"timestamp": "yesterday"}, "bad_time", "time"),
         (
             {"timestamp": 1_790_000_000, "end_time": 1_789_999_000},

@@ -75,7 +75,7 @@ def test_an_endpoint_that_bills_beyond_its_limits_is_called_no_more() -> None:
     with endpoint(lambda _: reply("9", usage)) as (url, seen):
         scorer = judge(url, cap_usd=0.02)
         assert scorer.score(ASKED) == 0.9
-        with pytest.raises(CapReachedError, match="40.0000 USD are spent"):
+        with pytest.raises(CapReachedError, match=r"40\.0000 USD are spent"):
             scorer.score(ASKED)
     assert len(seen.bodies) == 1
 

@@ -11,7 +11,10 @@ from typing import Any
 
 from turnout.data.logs.call import LogCall, Unusable
 from turnout.errors import RequestError
+from turnout.types import PICO
 from turnout.wire.chat import read_query
+from turnout.wire.dialects import Dialect
+from turnout.wire.usage import read_usage
 
 Row = Mapping[str, Any]
 
@@ -62,6 +65,7 @@ def finish(fields: Fields) -> LogCall | Unusable:
     doubts = list(fields.doubts)
     response = loaded(fields.response)
     usage = usage_of(response)
+    doubts += [usage["doubt"]] if "doubt" in usage else []
     start, latency = _timing(fields, doubts)
     return LogCall(
         format=fields.format,
@@ -75,7 +79,9 @@ def finish(fields: Fields) -> LogCall | Unusable:
         input_tokens=_tokens(first(fields.input_tokens, usage.get("input")), doubts),
         cached_tokens=_tokens(first(fields.cached_tokens, usage.get("cached")), doubts),
         output_tokens=_tokens(first(fields.output_tokens, usage.get("output")), doubts),
-        cost_usd=_within(fields.cost_usd, 0.0, math.inf, "bad_cost", doubts),
+        cost_usd=_within(
+            first(fields.cost_usd, usage.get("cost_usd")), 0.0, math.inf, "bad_cost", doubts
+        ),
         latency_ms=latency,
         score=_within(fields.score, 0.0, 1.0, "bad_score", doubts),
         propensity=_within(fields.propensity, 1e-12, 1.0, "bad_propensity", doubts),
@@ -291,28 +297,34 @@ def answer_of(response: Any) -> str:
 
 
 def usage_of(response: Any) -> dict[str, Any]:
-    """Input, cached and output tokens of an answer's `usage`, in OpenAI's or Anthropic's shape."""
-    usage = part(response, "usage")
-    if not isinstance(usage, dict):
+    """Input, cached and output tokens and cost of an answer's `usage`, in any API's shape.
+
+    Counts that cannot be believed are left out, and `doubt` says so.
+    """
+    given = part(response, "usage")
+    if not isinstance(given, dict):
         return {}
-    if "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage:
-        # Anthropic counts cached input apart; here all input is one number.
-        reads = number(usage.get("cache_read_input_tokens")) or 0
-        writes = number(usage.get("cache_creation_input_tokens")) or 0
-        fresh = first(usage.get("input_tokens"), usage.get("prompt_tokens"))
-        inside = "prompt_tokens" in usage  # LiteLLM's form has them in already
-        total = (number(fresh) or 0) + (0 if inside else reads + writes)
-        return {
-            "input": total,
-            "cached": reads,
-            "output": first(usage.get("output_tokens"), usage.get("completion_tokens")),
-        }
-    details = first(usage.get("prompt_tokens_details"), usage.get("input_tokens_details"))
+    reading = read_usage(_dialect(given), given)
+    usage = reading.usage
+    if usage is None:
+        return {"doubt": "bad_tokens"} if reading.problems else {}
+    details = first(given.get("prompt_tokens_details"), given.get("input_tokens_details"))
+    told = [*given, *(details if isinstance(details, dict) else ())]
+    cached = max(usage.cache_read_tokens, number(given.get("cache_read_input_tokens")) or 0)
     return {
-        "input": first(usage.get("prompt_tokens"), usage.get("input_tokens")),
-        "cached": part(details, "cached_tokens"),
-        "output": first(usage.get("completion_tokens"), usage.get("output_tokens")),
+        "input": usage.total_input_tokens,
+        "cached": cached if any("cache" in name for name in told) else None,
+        "output": usage.output_tokens,
+        "cost_usd": None if usage.cost_picousd is None else usage.cost_picousd / PICO,
     }
+
+
+def _dialect(usage: Row) -> Dialect:
+    """Whose counts these are: OpenAI's hold cached tokens within the input, Anthropic's beside it."""
+    if "prompt_tokens" in usage:
+        return "chat"
+    beside = ("cache_read_input_tokens", "cache_creation_input_tokens")
+    return "messages" if any(name in usage for name in beside) else "responses"
 
 
 def own_marks(row: Row) -> dict[str, Any]:

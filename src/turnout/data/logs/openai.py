@@ -37,6 +37,7 @@ def read_batch_input(row: Row, joins: Joins) -> Iterator[LogCall | Unusable]:
             input_tokens=said.get("input"),
             cached_tokens=said.get("cached"),
             output_tokens=said.get("output"),
+            cost_usd=said.get("cost_usd"),
             doubts=("ambiguous_output",) if lost else (),
         )
     )
