@@ -98,10 +98,13 @@ def main() -> None:
     parser.add_argument("--base", help="Of the section `bert`: folder of all-MiniLM-L6-v2.")
     args = parser.parse_args()
     kept = split_sections(args.out.read_text("utf-8")) if args.out.exists() else {}
+    # Sections that other benchmarks make stay, after those made here.
+    others = {name: text for name, text in kept.items() if name not in SECTIONS}
     for name in args.only or (s for s in SECTIONS if s != "bert" or args.base):
         print(f"{name} …", flush=True)
         kept[name] = f"<!-- {name} -->\n" + make_section(name, args)
-    args.out.write_text("\n".join([HEADER, *(kept[n] for n in SECTIONS if n in kept)]), "utf-8")
+    made = [kept[name] for name in SECTIONS if name in kept]
+    args.out.write_text("\n".join([HEADER, *made, *others.values()]), "utf-8")
     print(f"wrote {args.out}")
 
 

@@ -15,16 +15,19 @@ import pytest
 from click.testing import CliRunner
 
 from planted import SUCCESS, planted_prompts
+from review_made import NOW, made_calls, mapper, write_log
 from turnout.artifacts.opening import open_router
 from turnout.cli import cli
 from turnout.evaluation.benchmarks import open_benchmark
 from turnout.evaluation.replay_folder import predict_benchmark, save
+from turnout.review import Asked, review
 from turnout.settings import MINIMAL
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 ELSEWHERE = {"serve"}
 ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
+TESTED = "audit|route|train|learn|models|calibrate|evaluate|review|grade|replay|routerarena|demo"
 PYTHON_ELSEWHERE = {"controller.md"}
 
 
@@ -32,8 +35,7 @@ def commands(page: Path) -> list[list[str]]:
     """The `turnout` commands of a page, in order, without their comments."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     found = re.findall(
-        r"^(?:    |\$ )?turnout ((?:audit|route|train|learn|models|calibrate|evaluate|replay|"
-        r"routerarena|demo)\b.*)$",
+        rf"^(?:    |\$ )?turnout ((?:{TESTED})\b.*)$",
         text,
         re.M,
     )
@@ -90,7 +92,25 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         open_router("blend"), open_benchmark("outcomes", home / "outcomes.jsonl")
     )
     save(kept, home / "kept" / "blend")
+    _logs(home)
     return home
+
+
+def _logs(home: Path) -> None:
+    """Logs as the review's page speaks of them, with graded prompts and outputs of batches."""
+    (home / "logs").mkdir()
+    write_log(home / "logs" / "a.jsonl", made_calls(150))
+    file = home / "graded.jsonl"
+    asked = Asked(label=60, label_file=file, replicates=20)
+    review([home / "logs"], mapper(), asked, now=NOW)
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row["models"] = {"gpt-4o": 1, "gpt-4o-mini": 0.5}
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    body = {"choices": [{"message": {"content": "42"}}]}
+    output = {"custom_id": rows[0]["id"], "response": {"status_code": 200, "body": body}}
+    for name in ("big", "small"):
+        (home / f"{name}.out.jsonl").write_text(json.dumps(output) + "\n", encoding="utf-8")
 
 
 def test_pages_have_commands() -> None:
@@ -114,6 +134,10 @@ def test_the_commands_of_the_pages_run(workplace: Path, monkeypatch: pytest.Monk
             target = None
             if ">" in arguments:  # as a shell does
                 arguments, target = arguments[: arguments.index(">")], arguments[-1]
+            if "logs/*.jsonl" in arguments:  # a shell would expand it; one process is enough here
+                arguments += ["--no-cache", "--workers", "1"]
+            if "200" in arguments and "--label" in arguments:
+                arguments[arguments.index("200")] = "60"
             result = runner.invoke(cli, arguments)
             if target is not None:
                 Path(target).write_text(result.stdout, encoding="utf-8")

@@ -6,6 +6,7 @@
     │   ├── RequestError               a chat request that no upstream could serve
     │   │   ├── BodyTooLargeError      one that is longer than this server reads
     │   │   └── TranslationError       one that this candidate's API cannot express
+    │   ├── CapReachedError            spending more is not allowed
     │   ├── SettingsError              a configuration file or environment variable
     │   └── DataError                  outcomes, prompts or benchmark files
     ├── UnknownNameError (LookupError) a router, model, encoder or benchmark that does not exist
@@ -76,6 +77,12 @@ class BodyTooLargeError(RequestError):
     """A request body that is longer than this server reads."""
 
     code = "request_too_large"
+
+
+class CapReachedError(InputError):
+    """The next call might spend more than is left under a cap; nothing was called."""
+
+    code = "cap_reached"
 
 
 class TranslationError(RequestError):

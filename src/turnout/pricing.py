@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,45 @@ def list_context_tokens(model: str) -> int | None:
     """
     one = _calculated(model)
     return None if one is None else one.model.context_window
+
+
+@dataclass(frozen=True, slots=True)
+class CachePrice:
+    """Price of input that goes through a provider's prompt cache, in picodollars a token."""
+
+    read_picousd: int
+    """Of tokens read from the cache."""
+    write_picousd: int
+    """Of tokens written to it for its default life; the plain input price where writing is free."""
+
+
+def list_cache_price(model: str, price: Price | None) -> CachePrice:
+    """Cache prices of a model by its public name, offline; those of plain input where unknown.
+
+    Args:
+        model: names are tried as in `list_price`.
+        price: what plain input costs; list cache prices are scaled to it, so that a discount on the
+            list holds for the cache as well. None gives zeros where the list has nothing.
+    """
+    plain = 0 if price is None else price.input_picousd
+    one = _calculated(model)
+    listed = None if one is None else one.model_price
+    base = None if listed is None else _base_rate(listed.input_mtok)
+    if listed is None or not base:
+        return CachePrice(plain, plain)
+    share = plain / base if price is not None else 1.0
+
+    def scaled(rate: object) -> int:
+        found = _base_rate(rate)
+        return plain if found is None else round(found * share)
+
+    return CachePrice(scaled(listed.cache_read_mtok), scaled(listed.cache_write_mtok))
+
+
+def _base_rate(rate: object) -> float | None:
+    """Picodollars a token of a price in USD per million, of tiered prices the base tier."""
+    base = getattr(rate, "base", rate)
+    return None if base is None else float(base) * 1e6  # type: ignore[arg-type]
 
 
 def with_list_values(candidate: Candidate) -> Candidate:
