@@ -409,7 +409,7 @@ def bert_beside_blend(folder: Path, base: str | None) -> str:
             "## `bert` beside `blend`",
             "",
             "Both trained on the train part with their defaults, bert from the encoder that ships, and reported on",
-            "dev. bert fits on seven tenths of the prompts; blend, by folds, on all.",
+            "dev. bert fits on seven tenths of the prompts; blend, by folds, on all. Seconds of a fit are of the clock.",
             "",
             *(
                 bert.quality(field_of(folder, title), title, "", frozen=False) + "\n"
