@@ -6,14 +6,16 @@ conversation stay together, and a million calls need no more memory than a thous
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.evaluation.intervals import Estimate, Resampler, percentile_interval
+from turnout.evaluation.intervals import LEVEL, Estimate, Resampler, percentile_interval
 from turnout.evaluation.tables import json_estimate, json_number
 from turnout.review.knobs import Knob
 from turnout.review.money import Money, Turns, switching_usd
@@ -59,7 +61,7 @@ def add_up(
         The sums; (n,) the block of each call; (n,) at how many settings the strongest serves it.
     """
     _, block = np.unique(group % np.uint64(BLOCKS), return_inverse=True)
-    b, rows = int(block.max()) + 1, np.arange(len(block))
+    b = int(block.max()) + 1
     known = np.isfinite(money.paid)
     quality = np.maximum(knob.quality, 0.0)
 
@@ -69,20 +71,10 @@ def add_up(
     def priced(values: NDArray[np.floating]) -> Sum:
         return total(np.where(known, values, 0.0))
 
-    columns: list[tuple[Sum, Sum, Sum, Sum]] = []
-    stays = np.zeros(len(block), dtype=np.intp)
-    for choice in knob.choices():
-        lost = switching_usd(choice, turn, money.cold)
-        stays += choice == 0
-        columns.append(
-            (
-                total(choice != 0),
-                priced(money.alone[rows, choice] + lost),
-                priced(lost),
-                total(quality[rows, choice]),
-            )
-        )
-    cheap, cost, switching, routed = (np.stack(c, axis=1) for c in zip(*columns, strict=True))
+    if knob.win_rate is not None:
+        routed, stays = _pair(knob, money, turn, block, quality)
+    else:
+        routed, stays = _each(knob, money, turn, block, quality)
     m = len(knob.candidates)
     sums = Sums(
         calls=total(np.ones(len(block))),
@@ -90,12 +82,79 @@ def add_up(
         paid=priced(money.paid),
         alone=np.stack([priced(money.alone[:, j]) for j in range(m)], axis=1),
         quality_alone=np.stack([total(quality[:, j]) for j in range(m)], axis=1),
-        cheap=cheap,
-        cost=cost,
-        switching=switching,
-        quality=routed,
+        cheap=routed.cheap,
+        cost=routed.cost,
+        switching=routed.switching,
+        quality=routed.quality,
     )
     return sums, np.asarray(block, dtype=np.intp), stays
+
+
+@dataclass(frozen=True, slots=True)
+class _Routed:
+    """(b, p) sums of what depends on the setting."""
+
+    cheap: Sum
+    cost: Sum
+    switching: Sum
+    quality: Sum
+
+
+def _each(
+    knob: Knob, money: Money, turn: Turns, block: NDArray[np.intp], quality: Sum
+) -> tuple[_Routed, NDArray[np.intp]]:
+    """Any knob: one pass over the calls for each setting."""
+    b, rows, known = int(block.max()) + 1, np.arange(len(block)), np.isfinite(money.paid)
+    stays = np.zeros(len(block), dtype=np.intp)
+    found: list[list[Sum]] = []
+    for choice in knob.choices():
+        lost = switching_usd(choice, turn, money.cold)
+        stays += choice == 0
+        values = (
+            choice != 0,
+            np.where(known, money.alone[rows, choice] + lost, 0.0),
+            np.where(known, lost, 0.0),
+            quality[rows, choice],
+        )
+        found.append([np.bincount(block, weights=v, minlength=b).astype(float) for v in values])
+    return _Routed(*(np.stack(one, axis=1) for one in zip(*found, strict=True))), stays
+
+
+def _pair(
+    knob: Knob, money: Money, turn: Turns, block: NDArray[np.intp], quality: Sum
+) -> tuple[_Routed, NDArray[np.intp]]:
+    """Two candidates: the strong one serves a call up to some setting and the weak one after it.
+
+    So a sum over the calls at every setting is one count of where they change hands, added up from
+    the last setting to the first. A call loses its cache at the settings between the places where it
+    and the call before it change hands.
+    """
+    b, p = int(block.max()) + 1, len(knob.settings)
+    known = np.isfinite(money.paid)
+    stays = knob.leaves()
+
+    def totals(strong: Sum, weak: Sum) -> Sum:
+        gain = np.bincount(block * (p + 1) + stays, weights=strong - weak, minlength=b * (p + 1))
+        above = np.cumsum(gain.reshape(b, p + 1)[:, :0:-1], axis=1)[:, ::-1]
+        rest = np.bincount(block, weights=weak, minlength=b)[:, None]
+        return np.asarray(above + rest, dtype=np.float64)
+
+    after = turn.before >= 0
+    mine, its = stays[after], stays[turn.before[after]]
+    cold = np.where(mine > its, money.cold[after, 0], money.cold[after, 1]) * known[after]
+    steps = np.zeros(b * (p + 1))
+    for at, weight in ((np.minimum(mine, its), cold), (np.maximum(mine, its), -cold)):
+        steps += np.bincount(block[after] * (p + 1) + at, weights=weight, minlength=len(steps))
+    lost = np.cumsum(steps.reshape(b, p + 1), axis=1)[:, :p]
+    alone = np.where(known[:, None], money.alone, 0.0)
+    ones = np.ones(len(block))
+    routed = _Routed(
+        cheap=totals(np.zeros(len(block)), ones),
+        cost=totals(alone[:, 0], alone[:, 1]) + lost,
+        switching=lost,
+        quality=totals(quality[:, 0], quality[:, 1]),
+    )
+    return routed, stays
 
 
 def keeping(ratio: Sum, floor: float) -> NDArray[np.intp]:
@@ -161,7 +220,9 @@ class Bootstrap:
 
     def estimate(self, value: float, draws: Sum) -> Estimate:
         """A value with the interval of its replicates."""
-        return percentile_interval(value, draws) if self.enough else Estimate(value)
+        if not self.enough:
+            return Estimate(value)
+        return percentile_interval(value, draws, level=_expanded(len(self.sums.calls)))
 
     def floors(
         self,
@@ -214,3 +275,15 @@ class Bootstrap:
         with np.errstate(divide="ignore", invalid="ignore"):
             value = 1.0 - cost.sum() / self.sums.paid.sum()
             return self.estimate(float(value), 1.0 - both[:, 0] / both[:, 1])
+
+
+def _expanded(n: int, level: float = LEVEL) -> float:
+    """The level at which percentiles of n units are taken, so that the interval holds at `level`.
+
+    Percentile intervals of few units are too narrow: they lack the factor n / (n - 1) of the variance
+    and Student's t. Hesterberg (2015, arXiv:1411.5279, section 5.3) takes wider percentiles; the t is
+    the first term of its expansion.
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    wide = z * (1 + (z**2 + 1) / (4 * (n - 1))) * math.sqrt(n / (n - 1))
+    return 2 * NormalDist().cdf(wide) - 1

@@ -18,8 +18,8 @@ from turnout.review.columns import Columns
 from turnout.routers.base import Router
 from turnout.types import Candidate, Prediction
 
-STEPS = 100
-"""Settings for two models: the share of strong calls in steps of one percent."""
+STEPS = 500
+"""Settings for two models: the share of strong calls in steps of a fifth of a percent."""
 _UNFIT = -1.0
 
 
@@ -64,6 +64,18 @@ class Knob:
         else:
             wanted = self._at(setting.point)
         return self._possible(wanted.astype(np.intp))
+
+    def leaves(self) -> NDArray[np.intp]:
+        """(n,) with two models: from which setting on the weak one serves a call.
+
+        0 where it always does, the number of settings where it never does.
+        """
+        assert self.win_rate is not None
+        thresholds = np.asarray([s.threshold for s in self.settings], dtype=self.win_rate.dtype)
+        found = np.searchsorted(thresholds, self.win_rate, side="right")
+        strong, weak = self.fits[:, 0], self.fits[:, 1]
+        found = np.where(strong & ~weak, len(thresholds), np.where(weak & ~strong, 0, found))
+        return np.asarray(found, dtype=np.intp)
 
     def _within_price(self, setting: Setting) -> NDArray[np.intp]:
         if setting is self.settings[0]:
@@ -139,7 +151,7 @@ def _setting(router: Router, threshold: float) -> Setting:
 
 
 def _thresholds(win_rate: NDArray[np.float32]) -> list[float]:
-    """Thresholds from all strong calls to none, a percent of the calls apart."""
+    """Thresholds from all strong calls to none, a fifth of a percent of the calls apart."""
     rising = np.sort(win_rate)
     at = np.linspace(0, len(rising) - 1, STEPS).astype(np.intp)
     cuts = np.unique(rising[at])
