@@ -169,6 +169,9 @@ class CandidateSettings(_Tree):
 class ResilienceSettings(_Tree):
     """What happens when an upstream fails before its answer begins."""
 
+    spares: int = Field(default=2, ge=0)
+    """Other candidates that serve when the chosen one fails, best predicted quality first. A model
+    that was asked for by its name has none."""
     retries: int = Field(default=2, ge=0, le=10)
     """Times that a request is tried again from the start when every target of it has failed."""
     retry_budget: float = Field(default=0.2, ge=0, le=1)
