@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.calibration.watch import Watch
 from turnout.names import RouteSpec
 from turnout.policies.base import Choice
 from turnout.pricing import arm_output_tokens, cost_of_tokens_picousd
@@ -48,6 +49,7 @@ def routed_decision(
     *,
     decision_id: str,
     explored: Explored | None,
+    certificate: str | None,
     excluded: Mapping[str, str],
     elapsed_us: int,
 ) -> Decision:
@@ -60,6 +62,7 @@ def routed_decision(
         spec: the route that was asked for.
         decision_id: a new one.
         explored: what exploring made of the choice; None where nothing explores.
+        certificate: id of the one that covers this choice; None where none does.
         excluded: candidates that constraints put out, and why.
         elapsed_us: what deciding took.
     """
@@ -72,7 +75,7 @@ def routed_decision(
             f"explored, as {explored.share:.3g} of requests are; "
             f"{names[index]} was the choice: {reason}"
         )
-        index = explored.index
+        index, certificate = explored.index, None
     return Decision(
         id=decision_id,
         router=spec.router,
@@ -91,6 +94,7 @@ def routed_decision(
         basis=dict(zip(names, prediction.basis, strict=False)),
         excluded=dict(excluded),
         artifact=routed.router.fingerprint,
+        certificate=certificate,
         notes=(*query.notes, *prediction.notes[i : i + 1]),
         elapsed_us=elapsed_us,
     )
@@ -148,6 +152,43 @@ def unpredicted_decision(
         threshold=spec.threshold,
         excluded=dict(excluded),
         fallback=error is not None,
+        notes=query.notes,
+        elapsed_us=elapsed_us,
+        **_expected(query, candidate),
+    )
+
+
+def withheld_decision(
+    query: Query,
+    candidate: Candidate,
+    spec: RouteSpec,
+    watch: Watch,
+    *,
+    decision_id: str,
+    excluded: Mapping[str, str],
+    elapsed_us: int,
+) -> Decision:
+    """The decision where the route's certificate no longer holds: the safe model serves.
+
+    Args:
+        query: what is asked.
+        candidate: who serves.
+        spec: the route that was asked for.
+        watch: of the certificate that was revoked.
+        decision_id: a new one.
+        excluded: candidates that constraints put out, and why.
+        elapsed_us: what deciding took.
+    """
+    reason = f"certificate {watch.id} is revoked, {candidate.name} serves: {watch.revoked}"
+    return Decision(
+        id=decision_id,
+        router=spec.router,
+        policy="certificate",
+        attempts=(Attempt(candidate=candidate.name, reason=reason),),
+        code="certificate_revoked",
+        reason=reason,
+        threshold=spec.threshold,
+        excluded=dict(excluded),
         notes=query.notes,
         elapsed_us=elapsed_us,
         **_expected(query, candidate),

@@ -125,3 +125,15 @@ def test_a_limit_with_a_short_wait_is_waited_for() -> None:
     with site(retries=2) as here:
         here.one.script.append(Fault(status=429, body=b"slow", headers={"retry-after-ms": "20"}))
         assert here.ask("cheap").status_code == 200
+
+
+@pytest.mark.parametrize("fault", [Fault(cut_after=1), Fault(error_after=1), Fault(cut_after=0)])
+def test_a_stream_that_breaks_before_its_content_is_answered_elsewhere(fault: Fault) -> None:
+    with site() as here:
+        here.one.script.extend([fault] * 100)
+        replies = [here.ask(stream=True) for _ in range(6)]
+    assert {reply.status_code for reply in replies} == {200}
+    assert all(reply.content.endswith(b"data: [DONE]\n\n") for reply in replies)
+    assert all(b"error" not in reply.content for reply in replies)
+    tried = [reply.headers.get("x-turnout-calls", "1") for reply in replies]
+    assert set(tried) <= {"1", "2"}
