@@ -21,6 +21,7 @@ from turnout.data.table import OutcomeTable
 from turnout.errors import ArtifactError, DataError, InputError, MissingExtraError
 from turnout.evaluation.hulls import aiq
 from turnout.evaluation.intervals import Estimate, Resampler, SortedPair, percentile_interval
+from turnout.evaluation.perturbing import polite, typos
 from turnout.policies.hull import OperatingPoint, operating_points
 from turnout.training import trainers
 
@@ -28,17 +29,8 @@ REPLICATES, TIMED = 300, 60
 Noise = dict[str, Callable[[str], str]]
 
 
-def typos(text: str) -> str:
-    """The same with 2% of its letters swapped with the next, always at the same places."""
-    letters = list(text)
-    rng = np.random.default_rng(len(text))
-    for i in np.flatnonzero(rng.random(max(len(letters) - 1, 0)) < 0.02):
-        letters[i], letters[i + 1] = letters[i + 1], letters[i]
-    return "".join(letters)
-
-
 NOISE: Noise = {
-    "polite": lambda text: f"Hello, could you please help me with this? {text}",
+    "polite": polite,
     "typos": typos,
     "case": str.lower,
 }
@@ -144,11 +136,17 @@ def baselines(at: Field) -> list[dict[str, Any]]:
 
 
 def router_row(
-    name: str, at: Field, *, options: Mapping[str, Any] | None = None, label: str = ""
+    name: str,
+    at: Field,
+    *,
+    options: Mapping[str, Any] | None = None,
+    label: str = "",
+    noise: Noise = NOISE,
 ) -> dict[str, Any]:
     """One router, fitted on the train part; or the reason why it was not.
 
-    `options` are those of its training, `label` is the row's name where it is not the router's.
+    `options` are those of its training, `label` is the row's name where it is not the router's, and
+    flips are counted under each kind of `noise`.
     """
     label = label or name
     started = time.perf_counter()
@@ -162,7 +160,7 @@ def router_row(
         files = (Path(scratch) / "made").iterdir()
         row["size_mb"] = round(sum(f.stat().st_size for f in files) / 1e6, 2)
     candidates = [Candidate(name=model) for model in at.train.models]
-    return row | measured(label, fitted.open(), candidates, at)
+    return row | measured(label, fitted.open(), candidates, at, noise)
 
 
 def artifact_row(name: str, folder: Path, place: str, at: Field) -> dict[str, Any]:
@@ -182,7 +180,9 @@ def artifact_row(name: str, folder: Path, place: str, at: Field) -> dict[str, An
     return row | measured(name, router, candidates, at)
 
 
-def measured(name: str, router: Any, candidates: Sequence[Candidate], at: Field) -> dict[str, Any]:
+def measured(
+    name: str, router: Any, candidates: Sequence[Candidate], at: Field, noise: Noise = NOISE
+) -> dict[str, Any]:
     """What is reported of a router that is open."""
 
     def predict(prompts: Sequence[str]) -> np.ndarray:
@@ -195,7 +195,7 @@ def measured(name: str, router: Any, candidates: Sequence[Candidate], at: Field)
     row["brier"] = at.mean(((quality - at.score) ** 2).mean(axis=1))
     row |= at.apgr(quality[:, at.strong].astype(np.float64) - quality[:, at.weak])
     row |= hull(at, points, quality)
-    for kind, change in NOISE.items():
+    for kind, change in noise.items():
         moved = best_quality(points, predict([change(p) for p in at.dev.prompts]), at) != pick
         row[f"flips_{kind}"] = at.mean(moved.astype(np.float64))
     row["p50_ms"] = round(decision_ms(predict, at.dev.prompts), 3)

@@ -9,10 +9,12 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.calibration.watch import Watch, watched_scores
 from turnout.errors import (
     InputError,
     NoCandidateError,
@@ -26,6 +28,8 @@ from turnout.explaining import (
     named_decision,
     routed_decision,
     unpredicted_decision,
+    with_spares,
+    withheld_decision,
 )
 from turnout.knobs import Knobs
 from turnout.names import RouteSpec, format_route, parse_route
@@ -48,6 +52,9 @@ class Engine:
         fallbacks: router name → the route that decides where that router fails; without one, and
             where it fails too, the pool's default candidate serves.
         explore: sends a share of requests elsewhere and records propensities; None never does.
+        spares: candidates that each decision names behind the chosen one, for when that fails.
+        watches: certificates in use; of two for one route the later one counts. A route whose
+            certificate is revoked goes to the certificate's safe model.
         new_id: makes decision ids; passed in by tests.
     """
 
@@ -58,6 +65,8 @@ class Engine:
         *,
         fallbacks: Mapping[str, RouteSpec] | None = None,
         explore: Explore | None = None,
+        spares: int = 0,
+        watches: Sequence[Watch] = (),
         new_id: Callable[[], str] = lambda: f"dec_{secrets.token_hex(8)}",
     ) -> None:
         if not pool.candidates:
@@ -68,7 +77,7 @@ class Engine:
         if pool.default not in pool.names:
             raise UnknownNameError("candidate", pool.default, pool.names)
         self.pool, self.routers, self._new_id = pool, dict(routers), new_id
-        self.explore = explore
+        self.explore, self.spares = explore, spares
         self._fallback_routes = dict(fallbacks or {})
         for name, spec in self._fallback_routes.items():
             for known in (name, spec.router):
@@ -77,6 +86,8 @@ class Engine:
             if spec.router in self._fallback_routes:
                 remedy = "name a router that has no fallback of its own, such as rules"
                 raise InputError(f"fallback of {name}", spec.router, remedy)
+        self.watches = {self.parse(w.certificate.route, "certificate"): w for w in watches}
+        """Certificates in use, by their routes."""
         self._knobs = Knobs(pool, self.routers)
         self._lock = threading.Lock()
         self.fallbacks = 0
@@ -110,6 +121,23 @@ class Engine:
     def route_for_share(self, router: str, share: float) -> RouteSpec:
         """A router's knob for about this share of calls to the strongest model: see `Knobs`."""
         return self._knobs.route_for_share(router, share)
+
+    def steps(self, router: str) -> tuple[float, ...]:
+        """The thresholds at which a router's knob is tested, best quality first: see `Knobs`."""
+        return self._knobs.steps(router)
+
+    def certified_route(self, router: str | None = None) -> RouteSpec | None:
+        """The route of the certificate made last, of one router or of any; None without any."""
+        made = [
+            (watch.certificate.made_at, i, spec)
+            for i, (spec, watch) in enumerate(self.watches.items())
+            if router in (None, spec.router)
+        ]
+        return max(made)[2] if made else None
+
+    def certificates(self) -> list[dict[str, Any]]:
+        """The state of each certificate in use, JSON-ready."""
+        return [watch.state() for watch in self.watches.values()]
 
     def waits(self, router: str) -> bool:
         """Whether a router's decisions take long or call something: run them off an event loop."""
@@ -154,7 +182,8 @@ class Engine:
             made = self._decide_group([queries[i] for i in at], fit, spec, [out[i] for i in at])
             for i, decision in zip(at, made, strict=True):
                 decisions[i] = decision
-        return [d for d in decisions if d is not None]
+        made = [d for d in decisions if d is not None]
+        return [with_spares(d, self.pool, self.spares) for d in made] if self.spares else made
 
     def learn(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
         """Let every router that learns take in outcomes of the pool's candidates, by their names.
@@ -204,6 +233,9 @@ class Engine:
                 )
                 for query, why in zip(queries, excluded, strict=True)
             ]
+        watch = self.watches.get(spec)
+        if watch is not None and watch.revoked is not None:
+            return self._withheld(queries, candidates, spec, watch, excluded, start)
         try:
             routed = self._route(queries, candidates, spec)
         except Exception as error:  # noqa: BLE001 - a router's failure must not fail the request
@@ -235,6 +267,7 @@ class Engine:
                 )
                 for query, why in zip(queries, excluded, strict=True)
             ]
+        covered = None if watch is None else self._covered(queries, routed, watch)
         elapsed_us = _elapsed_us(start) // len(queries)
         return [
             routed_decision(
@@ -244,11 +277,54 @@ class Engine:
                 spec,
                 decision_id=self._new_id(),
                 explored=self._explored(i, query, routed),
+                certificate=covered,
                 excluded=why,
                 elapsed_us=elapsed_us,
             )
             for i, (query, why) in enumerate(zip(queries, excluded, strict=True))
         ]
+
+    def _withheld(
+        self,
+        queries: Sequence[Query],
+        candidates: Sequence[Candidate],
+        spec: RouteSpec,
+        watch: Watch,
+        excluded: Sequence[Mapping[str, str]],
+        start: int,
+    ) -> list[Decision]:
+        """The decisions of a route whose certificate is revoked."""
+        safe = {c.name: c for c in candidates}.get(watch.certificate.safe, candidates[0])
+        made = []
+        for query, why in zip(queries, excluded, strict=True):
+            watch.withhold()
+            made.append(
+                withheld_decision(
+                    query,
+                    safe,
+                    spec,
+                    watch,
+                    decision_id=self._new_id(),
+                    excluded=why,
+                    elapsed_us=_elapsed_us(start),
+                )
+            )
+        return made
+
+    def _covered(self, queries: Sequence[Query], routed: Routed, watch: Watch) -> str | None:
+        """Tell a watch of requests that its certificate covers; its id, or None where it does not.
+
+        A request for which constraints put a candidate out is not of the traffic that was
+        calibrated on.
+        """
+        prediction = routed.prediction
+        if not watch.covers.issubset(prediction.candidates):
+            return None
+        strong = prediction.candidates.index(watch.certificate.strong)
+        scores = watched_scores(prediction)
+        for query, score, index in zip(queries, scores, routed.choice.index, strict=True):
+            watch.see(query.text, float(score), int(index) == strong)
+        return watch.id
 
     def _stand_in(
         self,
@@ -263,7 +339,8 @@ class Engine:
         """The decisions of the fallback route, which say what failed and who decided instead."""
         note = f"router {failed.router} failed, {format_route(spec)} decided: {error}"
         made = self._decide_group(queries, candidates, spec, excluded, since=start)
-        return [replace(d, fallback=True, notes=(*d.notes, note)) for d in made]
+        # What a router fails on is not the traffic that a certificate speaks of.
+        return [replace(d, fallback=True, certificate=None, notes=(*d.notes, note)) for d in made]
 
     def _route(
         self, queries: Sequence[Query], candidates: Sequence[Candidate], spec: RouteSpec

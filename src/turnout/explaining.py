@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.calibration.watch import Watch
 from turnout.names import RouteSpec
 from turnout.policies.base import Choice
 from turnout.pricing import arm_output_tokens, cost_of_tokens_picousd
 from turnout.routers.base import Router
-from turnout.types import Attempt, Candidate, Decision, Prediction, Query
+from turnout.types import Attempt, Candidate, Decision, Pool, Prediction, Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ def routed_decision(
     *,
     decision_id: str,
     explored: Explored | None,
+    certificate: str | None,
     excluded: Mapping[str, str],
     elapsed_us: int,
 ) -> Decision:
@@ -60,6 +62,7 @@ def routed_decision(
         spec: the route that was asked for.
         decision_id: a new one.
         explored: what exploring made of the choice; None where nothing explores.
+        certificate: id of the one that covers this choice; None where none does.
         excluded: candidates that constraints put out, and why.
         elapsed_us: what deciding took.
     """
@@ -72,7 +75,7 @@ def routed_decision(
             f"explored, as {explored.share:.3g} of requests are; "
             f"{names[index]} was the choice: {reason}"
         )
-        index = explored.index
+        index, certificate = explored.index, None
     return Decision(
         id=decision_id,
         router=spec.router,
@@ -91,9 +94,30 @@ def routed_decision(
         basis=dict(zip(names, prediction.basis, strict=False)),
         excluded=dict(excluded),
         artifact=routed.router.fingerprint,
+        certificate=certificate,
         notes=(*query.notes, *prediction.notes[i : i + 1]),
         elapsed_us=elapsed_us,
     )
+
+
+def with_spares(decision: Decision, pool: Pool, most: int) -> Decision:
+    """The decision with further attempts behind the chosen one, for when that fails.
+
+    Best predicted quality first, the cheaper of equals before the dearer; where nothing was
+    predicted, in the pool's order, strongest first. Candidates that constraints put out stay out.
+
+    Args:
+        decision: of one or more attempts.
+        pool: where it was made.
+        most: further attempts.
+    """
+    there = {attempt.candidate for attempt in decision.attempts}
+    left = [n for n in pool.names if n not in there and n not in decision.excluded]
+    cost = decision.expected_cost_picousd
+    order = sorted(left, key=lambda n: (-decision.quality.get(n, 0.0), cost.get(n) or 0))
+    why = f"serves if {decision.model} fails"
+    spares = (Attempt(candidate=name, reason=why) for name in order[:most])
+    return replace(decision, attempts=(*decision.attempts, *spares))
 
 
 def named_decision(query: Query, candidate: Candidate, *, decision_id: str) -> Decision:
@@ -148,6 +172,43 @@ def unpredicted_decision(
         threshold=spec.threshold,
         excluded=dict(excluded),
         fallback=error is not None,
+        notes=query.notes,
+        elapsed_us=elapsed_us,
+        **_expected(query, candidate),
+    )
+
+
+def withheld_decision(
+    query: Query,
+    candidate: Candidate,
+    spec: RouteSpec,
+    watch: Watch,
+    *,
+    decision_id: str,
+    excluded: Mapping[str, str],
+    elapsed_us: int,
+) -> Decision:
+    """The decision where the route's certificate no longer holds: the safe model serves.
+
+    Args:
+        query: what is asked.
+        candidate: who serves.
+        spec: the route that was asked for.
+        watch: of the certificate that was revoked.
+        decision_id: a new one.
+        excluded: candidates that constraints put out, and why.
+        elapsed_us: what deciding took.
+    """
+    reason = f"certificate {watch.id} is revoked, {candidate.name} serves: {watch.revoked}"
+    return Decision(
+        id=decision_id,
+        router=spec.router,
+        policy="certificate",
+        attempts=(Attempt(candidate=candidate.name, reason=reason),),
+        code="certificate_revoked",
+        reason=reason,
+        threshold=spec.threshold,
+        excluded=dict(excluded),
         notes=query.notes,
         elapsed_us=elapsed_us,
         **_expected(query, candidate),

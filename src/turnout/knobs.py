@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.calibration.curve import separate
 from turnout.errors import UnknownNameError
 from turnout.names import RouteSpec
 from turnout.policies.base import Policy
@@ -121,6 +123,28 @@ class Knobs:
         key = (spec, tuple(c.name for c in candidates))
         return _kept(self._policies, key, lambda: self._make_policy(spec, candidates))
 
+    def steps(self, router: str) -> tuple[float, ...]:
+        """Thresholds from the best quality to the cheapest: the steps at which a knob is tested.
+
+        They rest on what the router remembers, never on the data that is calibrated on: with two
+        candidates the cuts at each hundredth of the reference's calls, and every hundredth of the
+        win rate; with more the operating points; every hundredth where nothing is remembered.
+
+        Raises:
+            UnknownNameError: no such router here.
+        """
+        if router not in self._routers:
+            raise UnknownNameError("router", router, self._routers)
+        hundredths = tuple(i / 100 for i in range(101))
+        candidates, opened = self._pool.candidates, self._routers[router]
+        if len(candidates) == 2:
+            if not isinstance(opened, KnowsShares):
+                return hundredths
+            cuts = [opened.threshold_for_share(candidates, share) for share in hundredths]
+            return tuple(sorted({*hundredths, *_short(cuts)}))
+        policy = self.policy(RouteSpec(router, 0.0), candidates)
+        return knob_positions(policy.points) if isinstance(policy, HullPolicy) else hundredths
+
     def _make_policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
         if len(self._pool.candidates) == 2:
             return ThresholdPolicy(spec.threshold)
@@ -162,6 +186,26 @@ def _mean_recorded_picousd(router: Router, candidates: Sequence[Candidate]) -> N
     if not isinstance(router, HasReference):
         return np.full(len(candidates), np.nan)
     return router.reference(candidates).mean_cost_usd().astype(np.float64) * PICO
+
+
+def knob_positions(points: Sequence[OperatingPoint]) -> tuple[float, ...]:
+    """The shortest threshold at which the hull policy uses each point, best quality first."""
+    dearest, cheapest = points[0].cost_usd, points[-1].cost_usd
+    if dearest <= cheapest:
+        return (0.0,)
+    saved = np.asarray([(dearest - p.cost_usd) / (dearest - cheapest) for p in points])
+    found = [separate(a, b, saved.dtype) for a, b in pairwise(saved)]
+    return (0.0, *(float(at) if t is None else t for t, at in zip(found, saved[1:], strict=True)))
+
+
+def _short(cuts: Sequence[float]) -> set[float]:
+    """Thresholds within [0, 1] in the fewest decimals, four at least, that keep nearly all apart."""
+    within = {cut for cut in cuts if 0.0 <= cut <= 1.0}
+    for decimals in range(4, 10):
+        rounded = {round(cut, decimals) for cut in within}
+        if len(rounded) >= 0.9 * len(within):
+            return rounded
+    return within
 
 
 def _kept(cache: dict[K, V], key: K, make: Callable[[], V]) -> V:

@@ -80,8 +80,11 @@ def test_prompts_may_come_on_standard_input(prompts: Path) -> None:
 def test_what_cannot_be_done_is_said(prompts: Path, tmp_path: Path) -> None:
     usual = ("--router", "random", "--prompts", prompts)
     for args, says in (
-        ((), "give --strong-share or --budget-usd"),
-        (("--strong-share", 0.3, "--budget-usd", 1), "give --strong-share or --budget-usd"),
+        ((), "give one of --floor, --max-loss, --budget-usd, --strong-share"),
+        (("--strong-share", 0.3, "--budget-usd", 1), "give one of --floor"),
+        (("--strong-share", 0.3, "--data", "x"), "give --data .* or --prompts, one of them"),
+        (("--floor", 0.95), "floor needs labels: give --data in place of --prompts"),
+        (("--strong-share", 0.3, "--out", "x"), "a certificate needs --data, or --confidence"),
         (("--strong-share", 1.3), "strong_share: 1.3"),
         (("--strong-share", "nan"), "strong_share: nan"),
         (("--budget-usd", 0), "above 0"),

@@ -94,11 +94,11 @@ def cuts(win_rate: WinRates) -> list[Cut]:
     values, counts = np.unique(win_rate, return_counts=True)
     reach = np.cumsum(counts[::-1])[::-1]
     found = []
-    top = _separate(values[-1], None, win_rate.dtype)
+    top = separate(values[-1], None, win_rate.dtype)
     if top is not None:
         found.append(Cut(top, 0))
     for j in range(len(values) - 1, 0, -1):
-        threshold = _separate(values[j - 1], values[j], win_rate.dtype)
+        threshold = separate(values[j - 1], values[j], win_rate.dtype)
         if threshold is not None:
             found.append(Cut(threshold, int(reach[j])))
     return [*found, Cut(0.0, len(win_rate))]
@@ -166,8 +166,14 @@ def describe(
     )
 
 
-def _separate(below: np.floating, above: np.floating | None, dtype: np.dtype[Any]) -> float | None:
-    """The shortest decimal t with below < t <= above, or None. `above` None is 1, and may be t."""
+def separate(below: np.floating, above: np.floating | None, dtype: np.dtype[Any]) -> float | None:
+    """The shortest decimal t with below < t <= above, or None. `above` None is 1, and may be t.
+
+    Args:
+        below: what t must be above.
+        above: what t may reach.
+        dtype: the precision in which t is compared.
+    """
     low, high = float(below), 1.0 if above is None else float(above)
     for digits in range(DECIMALS + 1):
         # The decimal nearest the middle: if any of this length is in the interval, this one is.

@@ -13,13 +13,17 @@ from turnout.errors import TurnoutError
 
 _COMMANDS = {
     "audit": "Find what is wrong with outcomes before you fit.",
-    "calibrate": "Set the knob from your prompts: a share of strong calls, or a budget.",
+    "calibrate": "Set the knob to a share or a budget, or certify that it keeps a promise.",
     "convert": "Make an artifact of another project's checkpoint.",
     "demo": "Route the bundled prompts through a gateway with two simulated models.",
     "evaluate": "Measure routers on a benchmark or on your own outcomes.",
+    "grade": "Score the answers of prompts that a review drew.",
     "learn": "Fold new outcomes into a router that learns, without fitting again.",
     "models": "List the models of the predictor, and add one from a few labels.",
+    "replay": "Decide stored predictions again with other thresholds, prices and pools.",
+    "review": "Review production logs: what routing would have saved, and how sure that is.",
     "route": "Decide for prompts, and say why. No key, no network.",
+    "routerarena": "Write, check and score a submission to RouterArena.",
     "routes": "Fit or import a file of routes by example.",
     "serve": "Serve an OpenAI-compatible gateway.",
     "train": "Fit a router on your own outcomes.",

@@ -38,9 +38,15 @@ from turnout.wire.chat import query_of_prompt
 @click.option(
     "--strong-share",
     type=float,
-    help="Set the knob to this share of strong calls on the router's reference prompts [0.5].",
+    help="Set the knob to this share of strong calls on the router's reference prompts "
+    "[that of the last certificate, or else 0.5].",
 )
 @router_options
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path),
+    help="A file by `turnout calibrate --out`; those in the artifact's folder are found without.",
+)
 @option_option
 @pool_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
@@ -51,6 +57,7 @@ def route(
     strong_share: float | None,
     router: str,
     artifact: Path | None,
+    certificate: Path | None,
     options: tuple[str, ...],
     strong: str,
     weak: str,
@@ -70,6 +77,7 @@ def route(
         prices=prices,
         config=config,
         router_options=_options(options, config),
+        certificate=certificate,
     )
     engine.check()
     spec = _spec(router, threshold, strong_share, engine)
@@ -105,7 +113,10 @@ def _queries(prompts: Sequence[str], file: Path | None) -> list[Query]:
 
 
 def _spec(router: str, threshold: float | None, share: float | None, engine: Engine) -> RouteSpec:
-    """The knob that the options mean; without any, about half of the calls to the strong model."""
+    """The knob that the options mean.
+
+    Without any the one that is certified, else about half of the calls to the strong model.
+    """
     if threshold is not None and share is not None:
         raise InputError("strong_share", share, "give --threshold or --strong-share, not both")
     for field, value in (("threshold", threshold), ("strong_share", share)):
@@ -114,7 +125,7 @@ def _spec(router: str, threshold: float | None, share: float | None, engine: Eng
     if threshold is not None:
         return RouteSpec(router, threshold)
     if share is None:
-        return engine.route_for_share(router, 0.5)
+        return engine.certified_route(router) or engine.route_for_share(router, 0.5)
     if len(engine.pool.candidates) != 2:
         raise InputError("strong_share", share, "with three or more models give --threshold")
     if not isinstance(engine.routers[router], KnowsShares):
@@ -144,6 +155,8 @@ def _explain(query: Query, decision: Decision) -> str:
     )
     lines.append(f"  cost     {costs}")
     lines.extend(f"  rests on {name}: {basis}" for name, basis in decision.basis.items())
+    if decision.certificate is not None:
+        lines.append(f"  under    certificate {decision.certificate}")
     lines.extend(f"  out      {name}: {why}" for name, why in decision.excluded.items())
     lines.extend(f"  note     {note}" for note in decision.notes)
     lines.append(f"  as       model={route_name!r} · {decision.elapsed_us / 1000:.2f} ms")

@@ -24,6 +24,7 @@ from turnout.client.settings import (
     Upstream,
     open_routers,
     read_fallbacks,
+    read_own_certificates,
     read_pool,
     read_upstreams,
 )
@@ -65,7 +66,8 @@ class Controller:
         routers: names, such as `["mf"]`; or a mapping of names to routers that are open already.
         strong_model: serves where the win rate reaches the threshold, and where routing fails.
         weak_model: serves otherwise.
-        config: options per router name: `{"mf": {"artifact": "DIR"}, "rules": {"file": "FILE"}}`.
+        config: options per router name: `{"mf": {"artifact": "DIR"}, "rules": {"file": "FILE"}}`;
+            `certificate` is a file of certificates, and an artifact's own are found without it.
         api_base: the base URL of models without their own; default: the SDK's.
         api_key: the key of models without their own base URL or key; default: the SDK's.
         progress_bar: accepted because RouteLLM has it; nothing here takes long enough.
@@ -115,7 +117,8 @@ class Controller:
         self._pool = read_pool(strong_model, weak_model, models, pool)
         self.routers = open_routers(routers, config or {}, encoders)
         fallbacks = read_fallbacks(self.routers, config or {})
-        self._decider = Decider(self._pool, self.routers, fallbacks, explore)
+        certificates = read_own_certificates(self.routers, config or {})
+        self._decider = Decider(self._pool, self.routers, fallbacks, explore, certificates)
         self._decider.check()
         self.model_counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         """Requests sent so far, per router and model: `client.model_counts["mf"]["gpt-4"]`."""

@@ -11,9 +11,11 @@ and window is given, the list is never read.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from turnout.artifacts.certificates import open_watches
+from turnout.calibration.certificate import Certificate
 from turnout.client.requests import query_of
 from turnout.client.settings import completed, require_prices
 from turnout.engine import Engine
@@ -32,6 +34,7 @@ class Decider:
         routers: by name.
         fallbacks: router → the route that decides where it fails.
         explore: sends a share of requests elsewhere; None never does.
+        certificates: router → the certificates in use of its routes.
     """
 
     def __init__(
@@ -40,9 +43,11 @@ class Decider:
         routers: Mapping[str, Router],
         fallbacks: Mapping[str, RouteSpec] | None = None,
         explore: Explore | None = None,
+        certificates: Mapping[str, Sequence[Certificate]] | None = None,
     ) -> None:
         self._pool, self._routers = pool, routers
         self._fallbacks, self._explore = dict(fallbacks or {}), explore
+        self._certificates = dict(certificates or {})
         self._lock = threading.Lock()
         self._engine: Engine | None = None
 
@@ -51,11 +56,13 @@ class Decider:
         """What decides on routes, with what the list knows of its candidates."""
         with self._lock:
             if self._engine is None:
+                pool = completed(self._pool)
                 self._engine = Engine(
-                    completed(self._pool),
+                    pool,
                     self._routers,
                     fallbacks=self._fallbacks,
                     explore=self._explore,
+                    watches=open_watches(self._certificates, self._routers, pool.candidates),
                 )
             return self._engine
 

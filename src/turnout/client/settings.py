@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from turnout.artifacts.certificates import certificates_of
 from turnout.artifacts.opening import open_router
+from turnout.calibration.certificate import Certificate
 from turnout.errors import SettingsError, suggest
 from turnout.names import RouteSpec, parse_route
 from turnout.pricing import with_list_values
@@ -169,6 +171,21 @@ def read_fallbacks(
     }
 
 
+def read_own_certificates(
+    routers: Mapping[str, Router], config: Mapping[str, Mapping[str, Any]]
+) -> dict[str, tuple[Certificate, ...]]:
+    """Router → its certificates: those of its artifact and of `config={"mf": {"certificate": …}}`.
+
+    Raises:
+        ArtifactError: a file that cannot be read, or a certificate that was changed.
+    """
+    return {
+        name: certificates_of(options.get("artifact"), options.get("certificate"))
+        for name in routers
+        if (options := config.get(name) or {})
+    }
+
+
 def completed(pool: Pool) -> Pool:
     """The pool with list prices and context windows where none was given."""
     return replace(pool, candidates=tuple(with_list_values(c) for c in pool.candidates))
@@ -201,6 +218,7 @@ def _open(name: str, options: dict[str, Any]) -> Router:
         )
         raise SettingsError(f"config[{name!r}]", foreign[0], remedy)
     options.pop("fallback", None)
+    options.pop("certificate", None)
     artifact = options.pop("artifact", None)
     return open_router(name, artifact=artifact, options=options or None)
 

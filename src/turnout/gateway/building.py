@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 
+from turnout.artifacts.certificates import certificates_of, open_watches
 from turnout.artifacts.opening import open_router
 from turnout.encoders.named import NamedEncoders
 from turnout.engine import Engine
@@ -17,10 +19,13 @@ from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
+from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
-from turnout.providers.openai import OpenAIProvider
 from turnout.settings import CandidateSettings, ProviderSettings, Settings
+from turnout.store.ledger import Ledger
+from turnout.store.sqlite import SqliteRecords
 from turnout.types import Candidate, Pool, Price
+from turnout.wire.translate.target import Target as Rules
 
 
 def build_pool(settings: Settings) -> Pool:
@@ -46,11 +51,18 @@ def build_engine(settings: Settings) -> Engine:
         for name, router in settings.routers.items()
     }
     check_auto(settings)
+    pool = build_pool(settings)
+    certificates = {
+        name: certificates_of(router.artifact, router.certificate)
+        for name, router in settings.routers.items()
+    }
     engine = Engine(
-        build_pool(settings),
+        pool,
         routers,
         fallbacks=_fallbacks(settings),
         explore=_explore(settings),
+        spares=settings.resilience.spares,
+        watches=open_watches(certificates, routers, pool.candidates),
     )
     engine.check()
     return engine
@@ -84,9 +96,15 @@ def _own_route(settings: Settings, field: str, route: str) -> RouteSpec:
 
 
 def auto_route(settings: Settings, engine: Engine) -> str:
-    """The route that model `auto` means: the one that is named, or half strong calls by `blend`."""
+    """The route that model `auto` means.
+
+    The one that is named, else that of the last certificate, else half strong calls by `blend`.
+    """
     if settings.auto:
         return settings.auto
+    certified = engine.certified_route()
+    if certified is not None:
+        return format_route(certified)
     router = "blend" if "blend" in engine.routers else next(iter(engine.routers))
     return format_route(engine.route_for_share(router, 0.5))
 
@@ -123,6 +141,29 @@ def build_resilience(settings: Settings, engine: Engine) -> Resilience:
     )
 
 
+def build_ledger(settings: Settings) -> Ledger | None:
+    """Where records are kept, not opened yet; None where none are."""
+    given = settings.store
+    if given is None:
+        return None
+    journal = given.path.with_name(f"{given.path.name}.journal")
+    return Ledger(journal, partial(SqliteRecords, given.path), sync=given.sync)
+
+
+def build_rules(settings: Settings) -> dict[str, Rules]:
+    """Candidate → what its model takes of a request that is translated for it."""
+    return {
+        c.name: Rules(
+            dialect="chat",  # the endpoint that is called decides
+            model=c.model or c.name,
+            max_output_tokens=c.max_output_tokens,
+            thinking=c.thinking,
+            sampling=c.sampling,
+        )
+        for c in settings.candidates
+    }
+
+
 def _targets(given: CandidateSettings, engine: Engine) -> list[Target]:
     """The candidate's own endpoint, then its replicas."""
     model = engine.pool[given.name].model
@@ -136,7 +177,7 @@ def _candidate(given: CandidateSettings) -> Candidate:
         name=given.name,
         upstream_model=given.model or "",
         provider=given.provider or "",
-        price=None if price is None else Price.per_million(price.input_usd, price.output_usd),
+        price=None if price is None else Price.per_million(**price.model_dump()),
         context_tokens=given.context_tokens,
         max_output_tokens=given.max_output_tokens,
         capabilities=None if given.capabilities is None else frozenset(given.capabilities),
@@ -149,10 +190,11 @@ def _candidate(given: CandidateSettings) -> Candidate:
 
 def _provider(name: str, given: ProviderSettings) -> Provider:
     key = given.api_key
-    return OpenAIProvider(
+    return HttpProvider(
         name,
         given.base_url,
         api_key=None if key is None else key.get_secret_value(),
+        dialect=given.api,
         waits=Waits(
             connect_s=given.connect_timeout_s,
             first_byte_s=min(given.first_byte_timeout_s, given.timeout_s),
