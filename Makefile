@@ -22,14 +22,17 @@ check: $(VENV)/installed-check ## Lint, format, types, layers
 
 bench: $(VENV)/installed-test ## Decision time, import time and size, as ratios to baselines
 	$(BIN)/python benchmarks/decision.py
+	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/footprint.py
+	$(BIN)/python benchmarks/wire.py
 
 bench-quality: $(VENV)/installed-test ## Quality on RouteLLM's data (DATA=folder with routellm/ and outcomes/)
-	$(BIN)/python benchmarks/quality.py --data $(DATA)
+	$(BIN)/python benchmarks/quality.py --data $(DATA) $(if $(BASE),--base $(BASE))
 
 artifacts: $(VENV)/installed-test ## Fit the shipped artifacts again (DATA=folder with outcomes/, BASE=all-MiniLM-L6-v2)
 	$(BIN)/python recipes/build_pretrained.py --data $(DATA)
 	$(BIN)/python recipes/build_universal.py --data $(DATA)
+	$(BIN)/python recipes/build_seen.py --data $(DATA)
 	@test -n "$(BASE)" || { echo "give BASE=folder of all-MiniLM-L6-v2 for bert: see recipes/build_bert.py"; exit 1; }
 	$(BIN)/python recipes/build_bert.py --data $(DATA) --base $(BASE)
 

@@ -1,6 +1,7 @@
 """Time of one routing decision, beside two peers in the same run: ratios, not absolute times.
 
     make bench                         (or: python benchmarks/decision.py [--router blend] [--n 400])
+    python benchmarks/decision.py --router universal --beside blend --no-peers
 
 The peers are forward passes in numpy on one thread with random weights, so that nothing is
 downloaded: `minilm+index` is what a semantic router does (a MiniLM-size encoder, 6 layers of 384,
@@ -29,6 +30,7 @@ import numpy as np
 from turnout import Candidate, Engine, Pool, Price, Query, open_router
 from turnout.names import RouteSpec
 
+PEERS = ("minilm+index", "bert")
 WORDS = (
     "the of a to in is that for it as with on be by this are or from at which model question answer "
     "find number value function return list sort graph prove theorem energy market patient court rule "
@@ -93,7 +95,7 @@ def measure(calls: dict[str, Callable[[int], object]], n: int) -> dict[str, np.n
     times: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(n):
         for name, call in calls.items():
-            if name != "turnout" and i % 8:  # the slow peers need fewer runs for a median
+            if name in PEERS and i % 8:  # the slow peers need fewer runs for a median
                 continue
             start = time.thread_time_ns()
             call(i)
@@ -105,6 +107,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time of a routing decision beside two peers.")
     parser.add_argument("--router", default="blend")
     parser.add_argument("--n", type=int, default=400)
+    parser.add_argument("--beside", action="append", default=[], help="Other routers, interleaved.")
+    parser.add_argument("--no-peers", action="store_true", help="Leave out the forward passes.")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     price = Price.per_million(2.5, 10)
@@ -115,21 +119,24 @@ def main() -> None:
         ),
         default="gpt-4o",
     )
-    engine = Engine(pool, {args.router: open_router(args.router)})
-    spec = RouteSpec(args.router, 0.2)
+    names = [args.router, *args.beside]
+    engine = Engine(pool, {name: open_router(name) for name in names})
+    specs = {name: RouteSpec(name, 0.2) for name in names}
     minilm, bert = Transformer(6, 384), Transformer(12, 768)
     utterances = np.random.default_rng(1).standard_normal((1000, 384), dtype=np.float32)
     result = {}
     for tokens in (20, 200, 2000):
         texts = prompts(tokens, args.n)
-        times = measure(
-            {
-                "turnout": lambda i, t=texts: engine.decide(Query.of(t[i]), spec),
-                "minilm+index": lambda _, k=tokens: np.argsort(utterances @ minilm(k))[-5:],
-                "bert": lambda _, k=tokens: bert(k),
-            },
-            args.n,
-        )
+        calls: dict[str, Callable[[int], object]] = {
+            "turnout" if name == args.router else name: lambda i, t=texts, s=spec: engine.decide(
+                Query.of(t[i]), s
+            )
+            for name, spec in specs.items()
+        }
+        if not args.no_peers:
+            calls["minilm+index"] = lambda _, k=tokens: np.argsort(utterances @ minilm(k))[-5:]
+            calls["bert"] = lambda _, k=tokens: bert(k)
+        times = measure(calls, args.n)
         ours = float(np.median(times["turnout"]))
         result[tokens] = {
             name: {

@@ -20,7 +20,17 @@ from pathlib import Path
 import bert
 import numpy as np
 import pyarrow.parquet as pq
-from router_table import Field, baselines, markdown, plain, router_row
+from router_table import (
+    Field,
+    artifact_row,
+    baselines,
+    best_quality,
+    markdown,
+    operating_points_of,
+    picked,
+    plain,
+    router_row,
+)
 
 from turnout import Candidate, Query, open_router
 from turnout.artifacts.opening import trainable
@@ -31,7 +41,6 @@ from turnout.evaluation.hulls import aiq
 from turnout.evaluation.intervals import Estimate, Resampler, percentile_interval
 from turnout.evaluation.report import EvaluationReport
 from turnout.evaluation.run import ScoreRow, evaluate_pair
-from turnout.policies.hull import best_value, operating_points
 from turnout.training import trainers
 from turnout.training.fit import fit_router
 from turnout.training.indomain import predict_cross_fitted, predict_held_out, split_labels
@@ -79,13 +88,23 @@ def main() -> None:
     parser.add_argument(
         "--set", choices=SETS, action="append", help="Of the section `every`: which outcomes."
     )
+    parser.add_argument(
+        "--artifact",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="Of the section `every`: a router fitted elsewhere on train parts, such as universal.",
+    )
     parser.add_argument("--base", help="Of the section `bert`: folder of all-MiniLM-L6-v2.")
     args = parser.parse_args()
-    kept = split_sections(args.out.read_text("utf-8")) if args.only and args.out.exists() else {}
+    kept = split_sections(args.out.read_text("utf-8")) if args.out.exists() else {}
+    # Sections that other benchmarks make stay, after those made here.
+    others = {name: text for name, text in kept.items() if name not in SECTIONS}
     for name in args.only or (s for s in SECTIONS if s != "bert" or args.base):
         print(f"{name} …", flush=True)
         kept[name] = f"<!-- {name} -->\n" + make_section(name, args)
-    args.out.write_text("\n".join([HEADER, *(kept[n] for n in SECTIONS if n in kept)]), "utf-8")
+    made = [kept[name] for name in SECTIONS if name in kept]
+    args.out.write_text("\n".join([HEADER, *made, *others.values()]), "utf-8")
     print(f"wrote {args.out}")
 
 
@@ -100,7 +119,11 @@ def make_section(name: str, args: argparse.Namespace) -> str:
     data: Path = args.data
     if name == "every":
         return every(
-            data / "outcomes", args.routers, args.set or list(SETS), args.out.with_suffix(".json")
+            data / "outcomes",
+            args.routers,
+            args.set or list(SETS),
+            args.out.with_suffix(".json"),
+            dict(item.split("=", 1) for item in args.artifact),
         )
     if name == "certificates":  # made by certificates.py; here its rows are only written out again
         from certificates import DRAWS, markdown
@@ -253,9 +276,11 @@ def nine(path: Path) -> str:
         "best model per dataset": dataset_table(train, dev),
     }
     briers = {}
+    at, candidates = Field(train, dev), [Candidate(name=model) for model in train.models]
     for name in NAMES:
-        quality = predict(fit_router(name, train).open(), dev)
-        picks[name] = np.argmax(quality, axis=1)
+        router = fit_router(name, train).open()
+        quality = predict(router, dev)
+        picks[name] = best_quality(operating_points_of(router, candidates, None), quality, at)
         briers[name] = float(((quality - score) ** 2).mean())
     groups = near_duplicate_groups(dev.prompts, known=[str(g) for g in dev.groups])
     resampler = Resampler(groups, REPLICATES * 2, 0)
@@ -264,7 +289,7 @@ def nine(path: Path) -> str:
         "## Nine models: LLMRouter-9",
         "",
         f"Fitted on the {len(train.prompts):,} train prompts with all nine scores, reported on the {n} dev prompts;",
-        f"accuracy of the best predicted model. Oracle {score.max(axis=1).mean():.3f}. The table knows each prompt's",
+        f"accuracy of what is decided for the best quality. Oracle {score.max(axis=1).mean():.3f}. The table knows each prompt's",
         "dataset; the routers are not told.",
         "",
         "| way to choose | accuracy | less best single | less table | Brier |",
@@ -321,16 +346,8 @@ def routerbench(path: Path) -> str:
     for name in NAMES:
         router = fit_router(name, train).open()
         candidates = [Candidate(name=model) for model in train.models]
-        known = router.reference(candidates)
-        price = np.broadcast_to(mean, known.predicted.shape)
-        points = operating_points(known.predicted, known.score, price, train.models)
-        quality = predict(router, dev)
-        choices = [
-            best_value(quality, np.broadcast_to(mean, quality.shape), p.usd_per_quality)
-            if p.constant is None
-            else singles[train.models.index(p.constant)]
-            for p in points
-        ]
+        quality, at = predict(router, dev), Field(train, dev)
+        choices = [picked(p, quality, at) for p in operating_points_of(router, candidates, mean)]
         value = area(choices, every)
         gaps = np.asarray([area(choices, at) - area(singles, at) for at in draws])
         gap = percentile_interval(value - area(singles, every), gaps)
@@ -338,7 +355,9 @@ def routerbench(path: Path) -> str:
     return "\n".join([*lines, ""])
 
 
-def every(folder: Path, chosen: str | None, sets: Sequence[str], out: Path) -> str:
+def every(
+    folder: Path, chosen: str | None, sets: Sequence[str], out: Path, artifacts: dict[str, str]
+) -> str:
     """Each router that can be trained, on the same data and splits; also written as JSON."""
     names = chosen.split(",") if chosen else list(trainers.names())
     sections, results = [], {}
@@ -348,19 +367,22 @@ def every(folder: Path, chosen: str | None, sets: Sequence[str], out: Path) -> s
         for name in names:
             print(f"  {title}: {name}", flush=True)
             rows.append(router_row(name, at))
-        left = [name for name in trainers.names() if name not in names]
+        rows += [artifact_row(n, Path(made), SETS[title], at) for n, made in artifacts.items()]
+        left = [name for name in trainers.names() if name not in (*names, *artifacts)]
         rows += [{"name": name, "not_fitted": "left out of this run"} for name in left]
         sections.append(markdown(title, at, rows))
         results[title] = [plain(row) for row in rows]
     out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
     routers = f" --routers {chosen}" if chosen else ""
+    routers += "".join(f" --artifact {name}=FOLDER" for name in artifacts)
     routers += "".join(f" --set {title}" for title in sets) if len(sets) < len(SETS) else ""
     return "\n".join(
         [
             "## Every router, one table",
             "",
-            "One encoder, one split, one set of bootstrap draws. Flips: share of prompts whose best predicted",
-            "model changes under a polite prefix, 2% swapped letters, or lower case. Decision: median CPU time",
+            "One encoder, one split, one set of bootstrap draws. Mean score and flips are of what is decided for the",
+            "best quality (threshold 0): the share of prompts whose model changes under a polite prefix, 2% swapped",
+            "letters, or lower case. Decision: median CPU time",
             "as a ratio to `blend` in the same run. The numbers are in benchmarks.json.",
             "",
             *sections,
@@ -387,7 +409,7 @@ def bert_beside_blend(folder: Path, base: str | None) -> str:
             "## `bert` beside `blend`",
             "",
             "Both trained on the train part with their defaults, bert from the encoder that ships, and reported on",
-            "dev. bert fits on seven tenths of the prompts; blend, by folds, on all.",
+            "dev. bert fits on seven tenths of the prompts; blend, by folds, on all. Seconds of a fit are of the clock.",
             "",
             *(
                 bert.quality(field_of(folder, title), title, "", frozen=False) + "\n"
@@ -450,6 +472,7 @@ def timing() -> str:
     here = Path(__file__).parent
     runs = [
         [sys.executable, str(here / "decision.py")],
+        [sys.executable, str(here / "replay.py")],
         [sys.executable, str(here / "footprint.py"), "--environment"],
     ]
     texts = [subprocess.run(r, capture_output=True, check=True, text=True).stdout for r in runs]

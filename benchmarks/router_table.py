@@ -15,30 +15,22 @@ from typing import Any
 
 import numpy as np
 
-from turnout import Candidate, Query
+from turnout import Candidate, Query, open_router
 from turnout.data.groups import near_duplicate_groups
 from turnout.data.table import OutcomeTable
 from turnout.errors import ArtifactError, DataError, InputError, MissingExtraError
 from turnout.evaluation.hulls import aiq
 from turnout.evaluation.intervals import Estimate, Resampler, SortedPair, percentile_interval
-from turnout.policies.hull import best_value, operating_points
+from turnout.evaluation.perturbing import polite, typos
+from turnout.policies.hull import OperatingPoint, operating_points
 from turnout.training import trainers
 
 REPLICATES, TIMED = 300, 60
 Noise = dict[str, Callable[[str], str]]
 
 
-def typos(text: str) -> str:
-    """The same with 2% of its letters swapped with the next, always at the same places."""
-    letters = list(text)
-    rng = np.random.default_rng(len(text))
-    for i in np.flatnonzero(rng.random(max(len(letters) - 1, 0)) < 0.02):
-        letters[i], letters[i + 1] = letters[i + 1], letters[i]
-    return "".join(letters)
-
-
 NOISE: Noise = {
-    "polite": lambda text: f"Hello, could you please help me with this? {text}",
+    "polite": polite,
     "typos": typos,
     "case": str.lower,
 }
@@ -54,6 +46,8 @@ class Field:
     cost: np.ndarray | None = field(init=False)
     predicted: dict[str, np.ndarray] = field(default_factory=dict)
     """What each fitted router predicts of the dev part."""
+    chosen: dict[str, np.ndarray] = field(default_factory=dict)
+    """What each would decide there for the best quality."""
 
     def __post_init__(self) -> None:
         self.score = self.dev.score.astype(np.float64)
@@ -142,11 +136,17 @@ def baselines(at: Field) -> list[dict[str, Any]]:
 
 
 def router_row(
-    name: str, at: Field, *, options: Mapping[str, Any] | None = None, label: str = ""
+    name: str,
+    at: Field,
+    *,
+    options: Mapping[str, Any] | None = None,
+    label: str = "",
+    noise: Noise = NOISE,
 ) -> dict[str, Any]:
     """One router, fitted on the train part; or the reason why it was not.
 
-    `options` are those of its training, `label` is the row's name where it is not the router's.
+    `options` are those of its training, `label` is the row's name where it is not the router's, and
+    flips are counted under each kind of `noise`.
     """
     label = label or name
     started = time.perf_counter()
@@ -159,20 +159,44 @@ def router_row(
         fitted.write(Path(scratch) / "made")
         files = (Path(scratch) / "made").iterdir()
         row["size_mb"] = round(sum(f.stat().st_size for f in files) / 1e6, 2)
-    router = fitted.open()
     candidates = [Candidate(name=model) for model in at.train.models]
+    return row | measured(label, fitted.open(), candidates, at, noise)
+
+
+def artifact_row(name: str, folder: Path, place: str, at: Field) -> dict[str, Any]:
+    """A router that an artifact holds, fitted on train rows of this set beside others.
+
+    Args:
+        name: the router, as the table calls it.
+        folder: the artifact.
+        place: name of the set: a model is asked for as this set ran it where the artifact knows.
+        at: what is reported on.
+    """
+    router = open_router(name, artifact=folder)
+    models = at.train.models
+    candidates = [Candidate(name=model, known_as=f"{model}@{place}") for model in models]
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    row: dict[str, Any] = {"name": name, "size_mb": round(size / 1e6, 2)}
+    return row | measured(name, router, candidates, at)
+
+
+def measured(
+    name: str, router: Any, candidates: Sequence[Candidate], at: Field, noise: Noise = NOISE
+) -> dict[str, Any]:
+    """What is reported of a router that is open."""
 
     def predict(prompts: Sequence[str]) -> np.ndarray:
         return np.asarray(router.predict([Query.of(p) for p in prompts], candidates).quality)
 
-    quality = at.predicted[label] = predict(at.dev.prompts)
-    pick = np.argmax(quality, axis=1)
-    row |= pick_row(label, at, pick)
+    quality = at.predicted[name] = predict(at.dev.prompts)
+    points = operating_points_of(router, candidates, at.price)
+    pick = at.chosen[name] = best_quality(points, quality, at)
+    row = pick_row(name, at, pick)
     row["brier"] = at.mean(((quality - at.score) ** 2).mean(axis=1))
     row |= at.apgr(quality[:, at.strong].astype(np.float64) - quality[:, at.weak])
-    row |= hull(at, router, candidates, quality)
-    for kind, change in NOISE.items():
-        moved = np.argmax(predict([change(p) for p in at.dev.prompts]), axis=1) != pick
+    row |= hull(at, points, quality)
+    for kind, change in noise.items():
+        moved = best_quality(points, predict([change(p) for p in at.dev.prompts]), at) != pick
         row[f"flips_{kind}"] = at.mean(moved.astype(np.float64))
     row["p50_ms"] = round(decision_ms(predict, at.dev.prompts), 3)
     return row
@@ -184,7 +208,7 @@ def paired(at: Field, name: str, other: str) -> str:
     score, brier = (
         at.mean(values[0] - values[1])
         for values in (
-            [at.score[each, np.argmax(at.predicted[n], axis=1)] for n in (name, other)],
+            [at.score[each, at.chosen[n]] for n in (name, other)],
             [((at.predicted[n] - at.score) ** 2).mean(axis=1) for n in (name, other)],
         )
     )
@@ -192,22 +216,38 @@ def paired(at: Field, name: str, other: str) -> str:
     return "- {} less {}: mean score {}, Brier {} (less is better)".format(name, other, *cells)
 
 
-def hull(
-    at: Field, router: Any, candidates: Sequence[Candidate], quality: np.ndarray
-) -> dict[str, Estimate]:
-    """AIQ at operating points chosen out of fold on train, and its lift over the zero router."""
-    if at.price is None or not hasattr(router, "reference"):
-        return {}
+def operating_points_of(
+    router: Any, candidates: Sequence[Candidate], price: np.ndarray | None
+) -> tuple[OperatingPoint, ...]:
+    """A router's operating points, chosen out of fold on train; without prices that of best quality.
+
+    None of a router that remembers no outcomes.
+    """
+    if not hasattr(router, "reference"):
+        return ()
     known = router.reference(candidates)
-    price = np.broadcast_to(at.price, known.predicted.shape)
-    points = operating_points(known.predicted, known.score, price, at.train.models)
-    singles, each = at.singles(), np.broadcast_to(at.price, quality.shape)
-    choices = [
-        best_value(quality, each, p.usd_per_quality)
-        if p.constant is None
-        else singles[at.train.models.index(p.constant)]
-        for p in points
-    ]
+    each = np.zeros(len(candidates)) if price is None else price
+    names = [c.name for c in candidates]
+    shown = np.broadcast_to(each, known.predicted.shape)
+    return operating_points(known.predicted, known.score, shown, names)
+
+
+def best_quality(points: Sequence[OperatingPoint], quality: np.ndarray, at: Field) -> np.ndarray:
+    """(n,) what is decided at threshold 0, for the best quality, from (n, m) predictions."""
+    return picked(points[0], quality, at) if points else np.argmax(quality, axis=1)
+
+
+def picked(point: OperatingPoint, quality: np.ndarray, at: Field) -> np.ndarray:
+    """(n,) what one operating point chooses."""
+    price = np.zeros(quality.shape[1]) if at.price is None else at.price
+    return point.pick(quality, np.broadcast_to(price, quality.shape), at.train.models)
+
+
+def hull(at: Field, points: Sequence[OperatingPoint], quality: np.ndarray) -> dict[str, Estimate]:
+    """AIQ at operating points chosen out of fold on train, and its lift over the zero router."""
+    if at.price is None or not points:
+        return {}
+    choices, singles = [picked(p, quality, at) for p in points], at.singles()
     areas, zero = at.areas(choices), at.areas(singles)
     lift = areas - zero
     return {

@@ -1,6 +1,6 @@
-"""The `universal` router: sources left out, within sources beside `blend`, nine models, flips.
+"""The `universal` router: sources left out, within sources beside `blend`, nine models.
 
-    python benchmarks/universal.py --data folder [--only sources|within|nine|flips]
+    python benchmarks/universal.py --data folder [--only sources|within|nine]
 
 The folder is that of `benchmarks/quality.py`. Everything is fitted on train rows and reported on dev
 rows, but the sources left out, which are reported whole. Intervals are 95%, by a bootstrap over
@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import random
-import re
 import sys
 from pathlib import Path
 
@@ -26,21 +24,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 
-import pretrained.outcomes as outcomes
 from build_pretrained import prepare
 from pretrained.abilities import fit_scale
+from pretrained.keyed import Keyed, entry_scores, key_scores, keyed
+from pretrained.keyed import key_of as own_key
 from pretrained.loso import pooled_apgr
-from pretrained.outcomes import Cells, read_cells
-from pretrained.universal import (
-    Keyed,
-    entry_scores,
-    fit_factors,
-    fit_rows,
-    fit_space,
-    key_scores,
-    keyed,
-)
-from pretrained.universal import key_of as own_key
+from pretrained.outcomes import Cells
+from pretrained.universal import fit_factors, fit_rows, fit_space
 
 from turnout.data.groups import near_duplicate_groups
 from turnout.encoders.opening import open_encoder
@@ -50,7 +40,7 @@ from turnout.routers.inputs import RawRows
 from turnout.training.fit import fit_parts
 
 DRAWS = 200
-SECTIONS = ("within", "sources", "nine", "flips")
+SECTIONS = ("within", "sources", "nine")
 
 
 def main() -> None:
@@ -67,8 +57,8 @@ def main() -> None:
             within(cells, raw, sound)
         if "sources" in wanted:
             sources(cells, raw, sound)
-    if {"nine", "flips"} & set(wanted):
-        nine(args.data, "flips" in wanted)
+    if "nine" in wanted:
+        nine(args.data)
 
 
 def predictions(raw: RawRows, score: np.ndarray, use: np.ndarray, keys: Keyed) -> np.ndarray:
@@ -229,11 +219,9 @@ def bootstrap(groups: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def nine(data: Path, with_flips: bool) -> None:
+def nine(data: Path) -> None:
     """LLMRouter-9 with all its tasks: a refit on all sources, and blend on the nine models alone."""
-    kept, outcomes.LEFT_OUT = outcomes.LEFT_OUT, frozenset()
-    cells = read_cells(data / "outcomes")
-    outcomes.LEFT_OUT = kept
+    cells = prepare(data, all_tasks=True)[0]
     raw = RawRows.of(open_encoder(), cells.prompts)
     score = entry_scores(cells)
     mine = cells.outcome_set == "llmrouter_uiuc"
@@ -282,36 +270,6 @@ def nine(data: Path, with_flips: bool) -> None:
             low, high = np.percentile([gap[at].mean() for at in draws], [2.5, 97.5])
             cell.append(f"{gap.mean():+.3f} [{low:+.3f} {high:+.3f}]")
         print(f"| {name} | {' | '.join(cell)} |", flush=True)
-    if with_flips:
-        print("\n| router | perturbation | flips | accuracy, change |\n|---|---|---|---|")
-        for kind, change in PERTURBATIONS.items():
-            other = [change(t) for t in texts]
-            for name, router in routers.items():
-                pick = router(other).argmax(axis=1)
-                flip, gap = pick != picks[name], y[n, pick] - got[name]
-                low, high = np.percentile([flip[at].mean() for at in draws], [2.5, 97.5])
-                a, b = np.percentile([gap[at].mean() for at in draws], [2.5, 97.5])
-                print(
-                    f"| {name} | {kind} | {flip.mean():.3f} [{low:.3f} {high:.3f}] | {gap.mean():+.3f} [{a:+.3f} {b:+.3f}] |",
-                    flush=True,
-                )
-
-
-def typos(text: str) -> str:
-    """Two in a hundred letters exchanged with the next one."""
-    rng, out = random.Random(len(text)), list(text)
-    for i in range(len(out) - 1):
-        if out[i].isalpha() and out[i + 1].isalpha() and rng.random() < 0.02:
-            out[i], out[i + 1] = out[i + 1], out[i]
-    return re.sub(r"\0", "", "".join(out))
-
-
-PERTURBATIONS = {
-    "polite prefix": lambda t: "Hello! If you do not mind, would you help me out here? " + t,
-    "2% typos": typos,
-    "upper case": str.upper,
-    "lower case": str.lower,
-}
 
 
 if __name__ == "__main__":

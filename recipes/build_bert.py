@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -27,7 +28,8 @@ from pretrained import loso
 from pretrained.abilities import fit_scale
 from pretrained.exclusions import evaluation_prompts, shares_runs
 from pretrained.material import Material
-from pretrained.transformer import Frozen, left_out, write
+from pretrained.outcomes import LINEAGE
+from pretrained.transformer import fits, vectors, write
 from pretrained.writing import Judged
 
 from turnout.artifacts.opening import PRETRAINED
@@ -57,13 +59,13 @@ def main() -> None:
     cells, facts = prepare(args.data, args.limit)
     scale = fit_scale(cells)
     raw = RawRows.of(open_encoder(), cells.prompts)
-    material = Material.of(cells, scale, raw)
-    counted = [raw.texts[i] for i in np.flatnonzero(material.fit)] + pool(args.data)
+    counted = [raw.texts[i] for i in np.flatnonzero(cells.train & (cells.family != LINEAGE))]
+    counted += pool(args.data)
     model = prune_vocabulary(base, counted, PIECES)
     say(
         f"{cells.n:,} prompts; {len(model.weights[WORDS]):,} word pieces counted on {len(counted):,}"
     )
-    frozen = Frozen.of(model, raw.texts, TOKENS)
+    material = Material.of(cells, scale, replace(raw, vectors=vectors(model, raw.texts, TOKENS)))
     say("encoded")
     units = loso.find_units(cells, scale, material.fit)
     holds = loso.held_out_sets(cells, material.fit)
@@ -79,16 +81,16 @@ def main() -> None:
         },
         "vocabulary": vocabulary_section(base.tokenizer, model.tokenizer, counted),
     }
-    judged = judge(frozen, material, units, holds)
-    size = write(frozen, material, judged, ladder_of(cells, scale), facts, args.out)
+    judged = judge(material, units, holds, layers=args.layers)
+    size = write(model, material, judged, ladder_of(cells, scale), facts, args.out)
     say(f"bert: left out {judged.result.total:.4f}, {size:,} bytes")
 
 
 def judge(
-    frozen: Frozen, material: Material, units: list[loso.Unit], holds: list[frozenset[str]]
+    material: Material, units: list[loso.Unit], holds: list[frozenset[str]], *, layers: int
 ) -> Judged:
     """Predict every source by a head that did not see it, calibrate, and score the order."""
-    raw = left_out(frozen, material, holds)
+    raw = loso.predictions(fits(material), material, holds)
     platt = calibration(own_family(raw, material), material)
     held_out = {held: platt.apply(quality) for held, quality in raw.items()}
     by_weak = loso.score(units, loso.by_win_rate(held_out))
@@ -102,9 +104,9 @@ def judge(
         result=by_weak,
         length=loso.score(units, lambda u: material.raw.features[u.rows, chars]),
         notes=(
-            f"the first {frozen.model.shape.layers} layers of the base are frozen; a head fitted to "
+            f"the first {layers} layers of the base are frozen; a head fitted to "
             "difficulty reads the mean of their vectors",
-            f"a prompt is clipped to 2,000 characters, then to {frozen.tokens} tokens, keeping head "
+            f"a prompt is clipped to 2,000 characters, then to {TOKENS} tokens, keeping head "
             "and tail; words and sentences are counted on the whole prompt",
             "qualities are calibrated on sources left out; APGR with sources left out by 1 - the "
             f"weak model's quality {by_weak.total:.4f}, by the gain in quality {by_gain.total:.4f}",

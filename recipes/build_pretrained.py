@@ -25,7 +25,7 @@ from pretrained.calibration import tied_platt
 from pretrained.exclusions import evaluation_prompts, near_duplicates
 from pretrained.heads import fits
 from pretrained.material import Material
-from pretrained.outcomes import Cells, read_cells
+from pretrained.outcomes import LEFT_OUT, Cells, read_cells
 from pretrained.tiers import ladder, measured_positions, priors
 from pretrained.writing import Finished, Ladder, cell_weights, fingerprint, write
 
@@ -94,9 +94,18 @@ def main() -> None:
         say(f"{name}: left out {done.result.total:.4f}, {size:,} bytes")
 
 
-def prepare(data: Path, limit: int | None = None) -> tuple[Cells, dict[str, Any]]:
-    """Outcomes without what is close to RouteLLM's prompts, and what was dropped by set."""
-    cells = read_cells(data / "outcomes", limit=limit)
+def prepare(
+    data: Path, limit: int | None = None, *, all_tasks: bool = False
+) -> tuple[Cells, dict[str, Any]]:
+    """Outcomes without what is close to RouteLLM's prompts, and what was dropped by set.
+
+    With `all_tasks` nothing is dropped: of a fit that is measured on these outcomes alone.
+    """
+    cells = read_cells(
+        data / "outcomes", limit=limit, left_out=frozenset() if all_tasks else LEFT_OUT
+    )
+    if all_tasks:
+        return cells, {"dropped": {}, "evaluation_prompts": 0, "all_tasks": True}
     others = evaluation_prompts(data / "routellm")
     encoder = open_encoder()
     close = near_duplicates(
@@ -104,7 +113,11 @@ def prepare(data: Path, limit: int | None = None) -> tuple[Cells, dict[str, Any]
     )
     names, counts = np.unique(cells.outcome_set[close], return_counts=True)
     dropped = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    return cells.keep(~close), {"dropped": dropped, "evaluation_prompts": len(others)}
+    return cells.keep(~close), {
+        "dropped": dropped,
+        "evaluation_prompts": len(others),
+        "all_tasks": False,
+    }
 
 
 def own_family(held_out: dict[frozenset[str], Floats], material: Material) -> Floats:

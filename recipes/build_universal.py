@@ -44,9 +44,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=PRETRAINED / "universal")
     parser.add_argument("--limit", type=int, help="prompts a unit, for trying the recipe")
+    parser.add_argument(
+        "--all-tasks",
+        action="store_true",
+        help="for benchmarks: also fit the tasks that the shipped artifact leaves out",
+    )
     args = parser.parse_args()
+    if args.all_tasks and args.out == PRETRAINED / "universal":
+        parser.error("--all-tasks makes no artifact to ship: name a folder with --out")
     started = time.perf_counter()
-    cells, dropped = prepare(args.data, args.limit)
+    cells, dropped = prepare(args.data, args.limit, all_tasks=args.all_tasks)
     size = build(cells, fit_scale(cells).sound, facts(cells, dropped), args.out)
     print(f"universal: {size:,} bytes in {time.perf_counter() - started:.0f} s")
 
@@ -76,9 +83,10 @@ def facts(cells: Cells, dropped: dict[str, Any]) -> dict[str, Any]:
             what = what.replace(", abilities only", "")
             models = (cells.entry_set == key).sum()
             table.append(f"| `{key}` | {what} | {licence} | {counts} | {models} |")
+    tasks = "- `llmrouter_uiuc`: its MMLU, GSM8K and MGSM parts, which hold RouteLLM's questions.\n"
     left_out = (
         "## Left out\n\n"
-        "- `llmrouter_uiuc`: its MMLU, GSM8K and MGSM parts, which hold RouteLLM's questions.\n"
+        f"{'' if dropped['all_tasks'] else tasks}"
         f"- {sum(dropped['dropped'].values())} prompts close to one of RouteLLM's "
         f"{dropped['evaluation_prompts']:,} evaluation prompts. No label of its files was fitted on."
     )

@@ -249,23 +249,34 @@ class Layout:
     write: Callable[[Path, Sequence[Made]], Path]
     place: str
     """A pattern of file and line of the first row."""
+    spoil: tuple[str, str]
+    """Text of the files to replace so that there is a field `invented`."""
     has_costs: bool = True
     has_categories: bool = True
 
 
+ADDED = ("{", '{"invented": 1, ')
+ORACLE = ("oracle_model_to_route_to", "invented")
+SAMPLE = ("sample_id", "invented")
+RECORD = ('{"index"', '{"invented": 1, "index"')
+
 LAYOUTS = {
-    "routerbench, wide": Layout("routerbench", routerbench_wide, r"routerbench_0shot\.csv:2"),
-    "routerbench, long": Layout("routerbench", routerbench_long, r"routerbench_raw\.parquet:1"),
-    "routerarena, cache": Layout("routerarena", routerarena_cache, r"big_V1\.2\.jsonl:1"),
+    "routerbench, wide": Layout(
+        "routerbench", routerbench_wide, r"routerbench_0shot\.csv:2", ORACLE
+    ),
+    "routerbench, long": Layout(
+        "routerbench", routerbench_long, r"routerbench_raw\.parquet:1", SAMPLE
+    ),
+    "routerarena, cache": Layout("routerarena", routerarena_cache, r"big_V1\.2\.jsonl:1", ADDED),
     "routerarena, predictions": Layout(
-        "routerarena", routerarena_predictions, r"my-router\.json:1"
+        "routerarena", routerarena_predictions, r"my-router\.json:1", ADDED
     ),
     "llmrouter, routing": Layout(
-        "llmrouter", llmrouter_routing, r"default_routing_train_data\.jsonl:1"
+        "llmrouter", llmrouter_routing, r"default_routing_train_data\.jsonl:1", ADDED
     ),
     "llmrouter, scores": Layout(
-        "llmrouter", llmrouter_scores, r"test\.json:1", has_costs=False, has_categories=False
+        "llmrouter", llmrouter_scores, r"test\.json:1", ADDED, has_costs=False, has_categories=False
     ),
-    "llmrouterbench": Layout("llmrouterbench", llmrouterbench, r"20250102_000000\.json:1"),
-    "outcomes, csv": Layout("outcomes", plain_csv, r"mine\.csv:2"),
+    "llmrouterbench": Layout("llmrouterbench", llmrouterbench, r"20250102_000000\.json:1", RECORD),
+    "outcomes, csv": Layout("outcomes", plain_csv, r"mine\.csv:2", ("input_tokens", "invented")),
 }

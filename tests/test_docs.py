@@ -15,12 +15,19 @@ import pytest
 from click.testing import CliRunner
 
 from planted import SUCCESS, planted_prompts
+from review_made import NOW, made_calls, mapper, write_log
+from turnout.artifacts.opening import open_router
 from turnout.cli import cli
+from turnout.evaluation.benchmarks import open_benchmark
+from turnout.evaluation.replay_folder import predict_benchmark, save
+from turnout.review import Asked, review
 from turnout.settings import MINIMAL
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 ELSEWHERE = {"serve"}
+ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
+TESTED = "audit|route|train|learn|models|calibrate|evaluate|review|grade|replay|routerarena|demo"
 PYTHON_ELSEWHERE = {"controller.md"}
 
 
@@ -28,7 +35,7 @@ def commands(page: Path) -> list[list[str]]:
     """The `turnout` commands of a page, in order, without their comments."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     found = re.findall(
-        r"^(?:    |\$ )?turnout ((?:audit|route|train|learn|models|calibrate|evaluate|demo)\b.*)$",
+        rf"^(?:    |\$ )?turnout ((?:{TESTED})\b.*)$",
         text,
         re.M,
     )
@@ -64,6 +71,14 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "labelled.jsonl").write_text(
         "\n".join(map(json.dumps, labelled[:100])), encoding="utf-8"
     )
+    (home / "prices.yaml").write_text("gpt-4: {input_usd: 2, output_usd: 8}\n", encoding="utf-8")
+    queries = [{"global index": f"AIME_{i}", "prompt_formatted": p} for i, p in enumerate(rng_free)]
+    for name, count in (("router_data", 200), ("router_data_10", 20), ("router_robustness", 10)):
+        text = json.dumps(queries[:count])
+        (home / f"{name}.json").write_text(text, encoding="utf-8")
+    graded = [f'"{p}",{m},{i % 2},0.001' for i, p in enumerate(rng_free) for m in ARENA_POOL]
+    text = "\n".join(["prompt,model,score,cost_usd", *graded])
+    (home / "outcomes.csv").write_text(text, encoding="utf-8")
     with (home / "fresh.jsonl").open("w", encoding="utf-8") as file:
         for i, prompt in enumerate(planted_prompts(800, seed=1)):
             good = {
@@ -73,7 +88,29 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file.write(json.dumps({"prompt": prompt, "models": good}) + "\n")
     (home / "turnout.yaml").write_text(MINIMAL, encoding="utf-8")
     (home / "prompts.txt").write_text("\n".join(rng_free[:200]), encoding="utf-8")
+    kept = predict_benchmark(
+        open_router("blend"), open_benchmark("outcomes", home / "outcomes.jsonl")
+    )
+    save(kept, home / "kept" / "blend")
+    _logs(home)
     return home
+
+
+def _logs(home: Path) -> None:
+    """Logs as the review's page speaks of them, with graded prompts and outputs of batches."""
+    (home / "logs").mkdir()
+    write_log(home / "logs" / "a.jsonl", made_calls(150))
+    file = home / "graded.jsonl"
+    asked = Asked(label=60, label_file=file, replicates=20)
+    review([home / "logs"], mapper(), asked, now=NOW)
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row["models"] = {"gpt-4o": 1, "gpt-4o-mini": 0.5}
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    body = {"choices": [{"message": {"content": "42"}}]}
+    output = {"custom_id": rows[0]["id"], "response": {"status_code": 200, "body": body}}
+    for name in ("big", "small"):
+        (home / f"{name}.out.jsonl").write_text(json.dumps(output) + "\n", encoding="utf-8")
 
 
 def test_pages_have_commands() -> None:
@@ -94,7 +131,16 @@ def test_the_commands_of_the_pages_run(workplace: Path, monkeypatch: pytest.Monk
                 continue
             if "1500" in arguments:  # more labels than this folder has
                 arguments[arguments.index("1500")] = "200"
+            target = None
+            if ">" in arguments:  # as a shell does
+                arguments, target = arguments[: arguments.index(">")], arguments[-1]
+            if "logs/*.jsonl" in arguments:  # a shell would expand it; one process is enough here
+                arguments += ["--no-cache", "--workers", "1"]
+            if "200" in arguments and "--label" in arguments:
+                arguments[arguments.index("200")] = "60"
             result = runner.invoke(cli, arguments)
+            if target is not None:
+                Path(target).write_text(result.stdout, encoding="utf-8")
             assert result.exit_code == 0, (page.name, arguments, result.output, result.exception)
 
 

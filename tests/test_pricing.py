@@ -13,7 +13,7 @@ from turnout.pricing import (
     list_price,
     with_list_values,
 )
-from turnout.types import PICO, Candidate, Prediction, Price, Query, estimate_tokens
+from turnout.types import PICO, Candidate, Prediction, Price, Query, Usage, estimate_tokens
 
 CHEAP = Candidate(name="cheap", price=Price.per_million("0.05", "0.2"))
 DEAR = Candidate(name="dear", price=Price.per_million(3, 15))
@@ -64,7 +64,26 @@ def test_the_price_of_calls_adds_up_exactly(
 
 
 def test_the_list_knows_prices_by_public_name() -> None:
-    assert list_price("gpt-4o-mini") == Price.per_million("0.15", "0.6")
+    assert list_price("gpt-4o-mini") == Price.per_million("0.15", "0.6", cache_read_usd="0.075")
+    assert list_price("claude-sonnet-4-5") == Price.per_million(
+        3, 15, cache_read_usd="0.3", cache_write_usd="3.75", cache_write_1h_usd=6
+    )
+
+
+def test_each_kind_of_token_has_its_own_rate() -> None:
+    price = Price.per_million(3, 15, cache_read_usd=0.3, cache_write_usd=3.75, cache_write_1h_usd=6)
+    usage = Usage(
+        input_tokens=1,
+        cache_read_tokens=10,
+        cache_write_5m_tokens=100,
+        cache_write_1h_tokens=1000,
+        output_tokens=10_000,
+        reasoning_tokens=5_000,  # part of the output
+    )
+    expected = 3e6 + 10 * 0.3e6 + 100 * 3.75e6 + 1000 * 6e6 + 10_000 * 15e6
+    assert price.usage_picousd(usage) == expected
+    plain = Price.per_million(3, 15)
+    assert plain.usage_picousd(usage) == 1111 * 3_000_000 + 10_000 * 15_000_000
 
 
 def test_a_vendor_in_front_is_no_hindrance() -> None:

@@ -14,8 +14,8 @@ from turnout.routers.arrays import sigmoid
 from turnout.routers.factors import Factors
 from turnout.routers.inputs import RawRows, fit_inputs
 from turnout.routers.priors import PricePrior
+from turnout.routers.remembered import Remembered
 from turnout.routers.space import ModelSpace, fit_vector
-from turnout.routers.universal import Remembered
 from turnout.types import PairRule, Price
 
 KINDS = len(SUCCESS["large"])
@@ -31,7 +31,7 @@ def write_universal(folder: Path, *, n: int = 240) -> Path:
     """An artifact that knows `large`, `medium`, `small` and two arms of `thinker`."""
     prompts = planted_prompts(n)
     raw = RawRows.of(open_encoder("hashing-1024"), prompts)
-    inputs, rows = fit_inputs(raw, lexical=False)
+    inputs, rows = fit_inputs(raw, lexical=0)
     kind = np.eye(KINDS)[np.arange(n) % KINDS]
     project = np.linalg.solve(rows.T @ rows + np.eye(rows.shape[1]), rows.T @ (kind - 1 / KINDS))
     d = rows.shape[1]

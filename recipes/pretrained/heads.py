@@ -79,7 +79,7 @@ def _package(name: str, material: Material, target: NDArray[np.float64], penalty
 
     def fit(use: NDArray[np.bool_]) -> tuple[Inputs, Head]:
         use = material.balanced(use)
-        inputs, rows = fit_inputs(material.raw.take(use), lexical=False)
+        inputs, rows = fit_inputs(material.raw.take(use), lexical=0)
         score = target[use].astype(np.float32)
         groups = np.arange(len(rows))
         return inputs, head_of(name).fit(rows, score, groups, seed=0, penalty=penalty)
@@ -90,7 +90,7 @@ def _package(name: str, material: Material, target: NDArray[np.float64], penalty
 def _penalty(material: Material, target: NDArray[np.float64]) -> float:
     """Chosen once, by cross-validation that holds whole families out."""
     use = material.balanced(material.fit)
-    rows = fit_inputs(material.raw.take(use), lexical=False)[1]
+    rows = fit_inputs(material.raw.take(use), lexical=0)[1]
     _, families = np.unique(material.family[use], return_inverse=True)
     score = target[use].astype(np.float32)
     return choose_penalty(rows, score, families.astype(np.intp), seed=0)
@@ -103,14 +103,14 @@ def _prototyped(material: Material, target: NDArray[np.float64], kind: type[Fitt
     """
     gathered = material.balanced(material.fit, MOST_OF_UNIT_KNN)
     raw = material.raw.take(gathered)
-    rows = unit(fit_inputs(raw, lexical=False)[1])
+    rows = unit(fit_inputs(raw, lexical=0)[1])
     label = np.full(len(gathered), -1, dtype=np.intp)
     wanted = min(PROTOTYPES, len(rows) // (2 * LEAST_PROMPTS))
     label[gathered] = spherical_clusters(rows, wanted, seed=0, rounds=12)[1]
 
     def fit(use: NDArray[np.bool_]) -> tuple[Inputs, Head]:
         use = use & (label >= 0)
-        inputs, rows = fit_inputs(material.raw.take(use), lexical=False)
+        inputs, rows = fit_inputs(material.raw.take(use), lexical=0)
         centres, score = prototypes(unit(rows), label[use], target[use])
         return inputs, kind.fit(centres, score, np.arange(len(centres)))
 

@@ -97,14 +97,20 @@ class Cells:
         )
 
 
-def read_cells(folder: Path, *, limit: int | None = None) -> Cells:
+def read_cells(
+    folder: Path,
+    *,
+    limit: int | None = None,
+    left_out: frozenset[tuple[str, str]] = LEFT_OUT,
+) -> Cells:
     """All outcomes below `folder` but the categories left out.
 
     Args:
         folder: holds one Parquet file a set.
         limit: at most this many prompts a unit, for trying the recipe.
+        left_out: (set, category) to leave out.
     """
-    parts = [_read_set(file) for file in sorted(folder.glob("*.parquet"))]
+    parts = [_read_set(file, left_out) for file in sorted(folder.glob("*.parquet"))]
     if not parts:
         raise SystemExit(f"{folder} holds no *.parquet")
     whole = _joined(parts)
@@ -125,7 +131,7 @@ def capped(
     return kept
 
 
-def _read_set(file: Path) -> Cells:
+def _read_set(file: Path, left_out: frozenset[tuple[str, str]]) -> Cells:
     import pyarrow.parquet as pq
 
     name = file.stem
@@ -136,7 +142,7 @@ def _read_set(file: Path) -> Cells:
         encoded = table[column].combine_chunks().dictionary_encode()
         codes[column] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.intp)
         words[column] = encoded.dictionary.to_pylist()
-    use = np.asarray([(name, c) not in LEFT_OUT for c in words["category"]])[codes["category"]]
+    use = np.asarray([(name, c) not in left_out for c in words["category"]])[codes["category"]]
     group = table["group"].to_numpy()
     key = np.stack([codes[c] for c in ("category", "prompt_id", "prompt")], axis=1)[use]
     first, at = _first_seen(key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,13 +14,13 @@ from numpy.typing import NDArray
 
 from pretrained.difficulty import spherical_clusters
 from pretrained.heads import prototypes
+from pretrained.keyed import Keyed, entry_scores, key_of, key_scores, keyed
 from pretrained.lowrank import fit_low_rank
 from pretrained.names import aliases
 from pretrained.outcomes import Cells, capped
 from turnout import __version__
 from turnout.artifacts.folder import write_artifact
 from turnout.data.groups import group_folds
-from turnout.encoders.lexical import fit_lexical
 from turnout.encoders.opening import open_encoder
 from turnout.pricing import list_price
 from turnout.routers.arrays import logit, sigmoid, unit
@@ -30,8 +29,8 @@ from turnout.routers.factors import Factors, soft_shares
 from turnout.routers.inputs import Inputs, RawRows, fit_inputs
 from turnout.routers.pairs import fit_pair_rule
 from turnout.routers.priors import LEAST_PRICED, PricePrior
+from turnout.routers.remembered import Remembered
 from turnout.routers.space import ModelSpace, fit_vector
-from turnout.routers.universal import Remembered
 from turnout.training.card import render_card
 from turnout.types import Floats, estimate_tokens
 
@@ -43,37 +42,10 @@ VOTE = 2.0
 """Weight of the prototypes' shares beside the rows."""
 FOLDS = 5
 REFERENCE_OF_UNIT = 40
-LEAST_OUTCOMES = 25
 SURE_OUTCOMES = 100
 """Entries of at least so many outcomes make the prior."""
 LENGTH_PENALTY = 30.0
 TYPOS = 0.03
-POLITE = (
-    "Please ",
-    "Hi! I have a question. ",
-    "Could you please answer this for me? ",
-    "Hello, I would be grateful for your help with this:\n",
-    "Thanks in advance! ",
-    "Hey there, quick one for you: ",
-    "I hope you are well. Kindly consider the following task.\n\n",
-)
-"""Openings that say nothing of the task."""
-_ARM = re.compile(r"^(o\d(?:-mini|-preview)?|grok-3-mini)-(low|medium|high)$")
-"""Not any name: mistral-medium is a model."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keyed:
-    """Outcomes by key: a model over all sets, and what parts of it its sets ran.
-
-    `model@set` where several sets ran it; `spelling@set` where one set ran it in several
-    ways.
-    """
-
-    names: tuple[str, ...]
-    basis: tuple[str, ...]
-    entries: tuple[NDArray[np.intp], ...]
-    """Of each key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,40 +59,6 @@ class Rows:
     """(n, d) each, of the same prompts written otherwise."""
 
 
-def keyed(cells: Cells, sound: NDArray[np.bool_]) -> Keyed:
-    """The keys of the space. Entries that are off their model's line count for their own arm."""
-    count = np.bincount(cells.by[cells.train[cells.at]], minlength=len(cells.entry_name))
-    found: dict[str, tuple[str, NDArray[np.intp]]] = {}
-
-    def add(key: str, where: str, entries: NDArray[np.intp]) -> None:
-        if count[entries].sum() >= LEAST_OUTCOMES:
-            found.setdefault(key, (f"measured outcomes of {where}", entries))
-
-    names = np.unique(cells.entry_name).tolist()
-    for name in names:
-        mine = np.flatnonzero(cells.entry_name == name)
-        good = mine[sound[mine]] if sound[mine].any() else mine
-        add(key_of(name), key_of(name), good)
-    for name in names:  # after all names, which stand before a spelling of one
-        mine = np.flatnonzero(cells.entry_name == name)
-        for place in np.unique(cells.entry_set[mine]).tolist() if len(mine) > 1 else ():
-            part = mine[cells.entry_set[mine] == place]
-            add(normalise(f"{name}@{place}"), f"{normalise(name)} in {place}", part)
-            for own in part if len(part) > 1 else ():  # ways to call it: with tools, by prompt
-                spelled = normalise(f"{cells.entry_model[own]}@{place}")
-                add(spelled, spelled, np.asarray([own]))
-    return Keyed(
-        names=tuple(found),
-        basis=tuple(b for b, _ in found.values()),
-        entries=tuple(e for _, e in found.values()),
-    )
-
-
-def key_of(name: str) -> str:
-    """The key of a model; a name that ends in a reasoning effort is an arm: `o1-high` → `o1@high`."""
-    return _ARM.sub(r"\1@\2", normalise(name))
-
-
 def fit_rows(raw: RawRows, use: NDArray[np.bool_], *, alter: bool = True) -> Rows:
     """Inputs with a small lexical vector, fitted on some prompts and applied to all.
 
@@ -129,32 +67,12 @@ def fit_rows(raw: RawRows, use: NDArray[np.bool_], *, alter: bool = True) -> Row
         use: (n,) those to fit on.
         alter: also make the rows of altered texts, which takes most of the time.
     """
-    part = raw.take(use)
-    words, vectors = fit_lexical(part.texts, dimension=WORDS, seed=0)
-    # Scales as `fit_inputs` makes them, with the lexical block standing beside the encoder's.
-    plain, _ = fit_inputs(part, lexical=False)
-    d, centre = raw.vectors.shape[1], vectors.mean(axis=0)
-    spread = np.sqrt(max(float(vectors.var(axis=0).sum()), 1e-9))
-    scale = np.full(vectors.shape[1], 1.0 / spread, dtype=np.float32)
-    inputs = replace(
-        plain,
-        lexical=words,
-        shift=np.concatenate([plain.shift[:d], centre, plain.shift[d:]]).astype(np.float32),
-        scale=np.concatenate([plain.scale[:d], scale, plain.scale[d:]]).astype(np.float32),
-    )
-    rows = inputs.transform([raw.vectors, words.encode(raw.texts), raw.features])
+    inputs, _ = fit_inputs(raw.take(use), lexical=WORDS)
     return Rows(
         inputs=inputs,
-        rows=rows,
-        altered=tuple(
-            inputs.rows([change(t) for t in raw.texts]) for change in (ALTERED if alter else ())
-        ),
+        rows=inputs.of_raw(raw),
+        altered=(inputs.rows([misspelt(t) for t in raw.texts]),) if alter else (),
     )
-
-
-def polite(text: str) -> str:
-    """The text after a polite opening, the same one for the same text."""
-    return POLITE[crc32(text.encode("utf-8", "surrogatepass")) % len(POLITE)] + text
 
 
 def misspelt(text: str) -> str:
@@ -166,9 +84,6 @@ def misspelt(text: str) -> str:
             swap = rng.random() < 0.5
             out[i], out[i + 1] = (out[i + 1], out[i]) if swap else ("", out[i + 1])
     return "".join(out)
-
-
-ALTERED = (polite, misspelt)
 
 
 def fit_factors(
@@ -208,17 +123,6 @@ def fit_factors(
         sharpness_=np.asarray(SHARPNESS, dtype=np.float32),
         length_=np.zeros(d + 1, dtype=np.float32),
     )
-
-
-def entry_scores(cells: Cells, values: NDArray[np.floating] | None = None) -> Floats:
-    """(n, e) mean of a value by prompt and entry, NaN where there is none."""
-    values = cells.score if values is None else values
-    size = cells.n * len(cells.entry_set)
-    use = np.isfinite(values)
-    flat = cells.at[use] * len(cells.entry_set) + cells.by[use]
-    count, total = np.bincount(flat, minlength=size), np.bincount(flat, values[use], size)
-    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return mean.reshape(cells.n, -1).astype(np.float32)
 
 
 def fit_space(factors: Floats, score: Floats, use: NDArray[np.bool_], keys: Keyed) -> ModelSpace:
@@ -267,18 +171,6 @@ def _vector(
 ) -> tuple[Floats, Floats]:
     i, j = np.nonzero(np.isfinite(score[:, entries]) & use[:, None])
     return fit_vector(factors[i], score[i, entries[j]], mean, cov)
-
-
-def key_scores(score: Floats, keys: Keyed) -> Floats:
-    """(n, M) mean score of each key's entries, NaN where none ran."""
-    made = np.full((len(score), len(keys.names)), np.nan, dtype=np.float32)
-    for j, entries in enumerate(keys.entries):
-        part = score[:, entries]
-        seen = np.isfinite(part)
-        count = seen.sum(axis=1)
-        total = np.where(seen, part, 0.0).sum(axis=1)
-        made[:, j] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return made
 
 
 def fit_lengths(

@@ -6,6 +6,7 @@
     │   ├── RequestError               a chat request that no upstream could serve
     │   │   ├── BodyTooLargeError      one that is longer than this server reads
     │   │   └── TranslationError       one that this candidate's API cannot express
+    │   ├── CapReachedError            spending more is not allowed
     │   ├── SettingsError              a configuration file or environment variable
     │   └── DataError                  outcomes, prompts or benchmark files
     ├── UnknownNameError (LookupError) a router, model, encoder or benchmark that does not exist
@@ -14,6 +15,7 @@
     ├── NoCandidateError               constraints leave no candidate for this request
     ├── UnavailableError               every target that could serve is failing
     ├── MissingExtraError (ImportError) an optional dependency is not installed
+    ├── StoreError                     the database of records failed; records wait in their journal
     ├── RouterError                    a router could not predict; the default candidate serves
     ├── ReplyError                     an upstream's answer that cannot be read
     └── UpstreamError                  an upstream answered with an error, or not at all
@@ -75,6 +77,12 @@ class BodyTooLargeError(RequestError):
     """A request body that is longer than this server reads."""
 
     code = "request_too_large"
+
+
+class CapReachedError(InputError):
+    """The next call might spend more than is left under a cap; nothing was called."""
+
+    code = "cap_reached"
 
 
 class TranslationError(RequestError):
@@ -157,6 +165,19 @@ class MissingExtraError(TurnoutError, ImportError):
         super().__init__(f"{what} needs an extra: pip install 'turnout[{extra}]'")
 
 
+class StoreError(TurnoutError):
+    """The database of records cannot be opened, read or written."""
+
+    code = "store_failed"
+
+    def __init__(self, path: str, why: object) -> None:
+        self.path = path
+        super().__init__(
+            f"records in {path}: {why}. If the file is damaged, move it away, or repair it with "
+            f'`sqlite3 {path} ".recover" | sqlite3 repaired.db`; records that wait are kept'
+        )
+
+
 class RouterError(TurnoutError):
     """A router could not predict. The engine then serves the default candidate and says so."""
 
@@ -174,7 +195,7 @@ class UpstreamError(TurnoutError):
 
     `body` and `headers` are the upstream's own, so that a caller can pass them on unchanged.
     `phase` says how far the call came: `connect`, `first_byte`, `idle` (a body that fell silent) or
-    `answer`.
+    `answer`; `dialect` in which API's form `body` is.
     """
 
     code = "upstream_error"
@@ -189,9 +210,10 @@ class UpstreamError(TurnoutError):
         headers: Mapping[str, str] | None = None,
         phase: str = "answer",
         tls: bool = False,
+        dialect: str | None = None,
     ) -> None:
         self.candidate, self.status, self.body = candidate, status, body
-        self.phase = phase
+        self.phase, self.dialect = phase, dialect
         if tls:
             self.code = "upstream_tls"
         self.headers = dict(headers or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from turnout.types import Candidate, Prediction, Price, Query
 
 if TYPE_CHECKING:
-    from genai_prices.types import PriceCalculation
+    from genai_prices.types import ModelPrice, PriceCalculation
 
 DEFAULT_OUTPUT_TOKENS = 256
 """Expected output length where neither the router nor the request says one."""
@@ -28,9 +28,21 @@ def list_price(model: str) -> Price | None:
     one = _calculated(model)
     if one is None:
         return None
+    listed = one.model_price
     return Price(
-        input_picousd=_per_token(one.input_price), output_picousd=_per_token(one.output_price)
+        input_picousd=_per_token(one.input_price),
+        output_picousd=_per_token(one.output_price),
+        cache_read_picousd=_cache_rate(listed, "cache_read_mtok"),
+        cache_write_5m_picousd=_cache_rate(listed, "cache_write_mtok"),
+        cache_write_1h_picousd=_cache_rate(listed, "cache_write_1h_mtok"),
     )
+
+
+def _cache_rate(listed: ModelPrice, name: str) -> int | None:
+    """Picodollars a token of one kind of cached input; the base tier, where there are tiers."""
+    given = getattr(listed, name, None)
+    base = getattr(given, "base", given)
+    return None if base is None else int((base * 10**6).to_integral_value())
 
 
 def list_context_tokens(model: str) -> int | None:
@@ -40,6 +52,45 @@ def list_context_tokens(model: str) -> int | None:
     """
     one = _calculated(model)
     return None if one is None else one.model.context_window
+
+
+@dataclass(frozen=True, slots=True)
+class CachePrice:
+    """Price of input that goes through a provider's prompt cache, in picodollars a token."""
+
+    read_picousd: int
+    """Of tokens read from the cache."""
+    write_picousd: int
+    """Of tokens written to it for its default life; the plain input price where writing is free."""
+
+
+def list_cache_price(model: str, price: Price | None) -> CachePrice:
+    """Cache prices of a model by its public name, offline; those of plain input where unknown.
+
+    Args:
+        model: names are tried as in `list_price`.
+        price: what plain input costs; list cache prices are scaled to it, so that a discount on the
+            list holds for the cache as well. None gives zeros where the list has nothing.
+    """
+    plain = 0 if price is None else price.input_picousd
+    one = _calculated(model)
+    listed = None if one is None else one.model_price
+    base = None if listed is None else _base_rate(listed.input_mtok)
+    if listed is None or not base:
+        return CachePrice(plain, plain)
+    share = plain / base if price is not None else 1.0
+
+    def scaled(rate: object) -> int:
+        found = _base_rate(rate)
+        return plain if found is None else round(found * share)
+
+    return CachePrice(scaled(listed.cache_read_mtok), scaled(listed.cache_write_mtok))
+
+
+def _base_rate(rate: object) -> float | None:
+    """Picodollars a token of a price in USD per million, of tiered prices the base tier."""
+    base = getattr(rate, "base", rate)
+    return None if base is None else float(base) * 1e6  # type: ignore[arg-type]
 
 
 def with_list_values(candidate: Candidate) -> Candidate:

@@ -77,9 +77,12 @@ class _Keyed(_Tree):
 
 
 class ProviderSettings(_Keyed):
-    """An OpenAI-compatible endpoint."""
+    """An endpoint that speaks one of three APIs."""
 
     base_url: str = Field(pattern=_URL)
+    api: Literal["chat", "responses", "messages"] = "chat"
+    """OpenAI's Chat Completions or Responses, or Anthropic's Messages. Requests in another are
+    translated."""
     timeout_s: float = Field(default=600.0, gt=0)
     """Longest wait for an answer that is no stream to begin; no other wait is longer."""
     connect_timeout_s: float = Field(default=2.0, gt=0)
@@ -126,6 +129,9 @@ class PriceSettings(_Tree):
 
     input_usd: float = Field(ge=0, allow_inf_nan=False)
     output_usd: float = Field(ge=0, allow_inf_nan=False)
+    cache_read_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    cache_write_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    cache_write_1h_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class ReplicaSettings(_Tree):
@@ -151,6 +157,11 @@ class CandidateSettings(_Tree):
     """Reasoning effort to ask for; where none is given, the one in a name such as o3-mini@high."""
     arm_output_tokens: int | None = Field(default=None, gt=0)
     """Output limit to ask for (`max_completion_tokens`) unless the request sets one."""
+    thinking: Literal["effort", "budget", "none"] = "effort"
+    """How a translated request tells the model to reason: by an effort, by a budget of tokens (older
+    Anthropic models), or not at all."""
+    sampling: bool = True
+    """Whether it takes temperature and top_p; many reasoning models refuse them."""
     replicas: tuple[ReplicaSettings, ...] = ()
     """Endpoints beside its own; each request goes to the less loaded of two."""
 
@@ -158,6 +169,9 @@ class CandidateSettings(_Tree):
 class ResilienceSettings(_Tree):
     """What happens when an upstream fails before its answer begins."""
 
+    spares: int = Field(default=2, ge=0)
+    """Other candidates that serve when the chosen one fails, best predicted quality first. A model
+    that was asked for by its name has none."""
     retries: int = Field(default=2, ge=0, le=10)
     """Times that a request is tried again from the start when every target of it has failed."""
     retry_budget: float = Field(default=0.2, ge=0, le=1)
@@ -168,6 +182,15 @@ class ResilienceSettings(_Tree):
     """Or this share of failures among ten calls and more of ten seconds."""
     breaker_open_s: float = Field(default=5.0, gt=0)
     """How long it is out at first, before one request may probe it."""
+
+
+class StoreSettings(_Tree):
+    """Where records of requests are kept: no prompt, no answer."""
+
+    path: Path
+    """An SQLite file; its journal is the folder of the same name with `.journal`."""
+    sync: bool = False
+    """Ask the disk to keep each record before its client sees the end of the answer."""
 
 
 class RouterSettings(BaseModel):
@@ -231,6 +254,8 @@ class Settings(_Tree):
     `blend` (or the first router) at about half of the calls to the strong model."""
     explore: ExploreSettings | None = None
     """None never explores."""
+    store: StoreSettings | None = None
+    """None keeps no records."""
     resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
@@ -407,6 +432,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "candidates": CandidateSettings,
         "explore": ExploreSettings,
         "resilience": ResilienceSettings,
+        "store": StoreSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
     }
@@ -486,6 +512,8 @@ def _resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> S
             "providers": providers,
             "encoders": _resolved_encoders(settings.encoders, environ, folder),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
+            "store": settings.store
+            and settings.store.model_copy(update={"path": folder / settings.store.path}),
         }
     )
 

@@ -88,13 +88,46 @@ class Price:
 
     input_picousd: int
     output_picousd: int
+    cache_read_picousd: int | None = None
+    """Of input that the provider had cached; None: as any input."""
+    cache_write_5m_picousd: int | None = None
+    """Of input that it caches for a short time; None: as any input."""
+    cache_write_1h_picousd: int | None = None
+    """Of input that it caches for long; None: as for a short time."""
 
     @classmethod
-    def per_million(cls, input_usd: float | str, output_usd: float | str) -> Price:
+    def per_million(
+        cls,
+        input_usd: float | str,
+        output_usd: float | str,
+        *,
+        cache_read_usd: float | str | None = None,
+        cache_write_usd: float | str | None = None,
+        cache_write_1h_usd: float | str | None = None,
+    ) -> Price:
         """From USD per million tokens, rounded to whole picodollars a token."""
+        cache = (cache_read_usd, cache_write_usd, cache_write_1h_usd)
+        read, write, write_1h = (None if c is None else round(float(c) * 1e6) for c in cache)
         return cls(
             input_picousd=round(float(input_usd) * 1e6),
             output_picousd=round(float(output_usd) * 1e6),
+            cache_read_picousd=read,
+            cache_write_5m_picousd=write,
+            cache_write_1h_picousd=write_1h,
+        )
+
+    def usage_picousd(self, usage: Usage) -> int:
+        """Price of what a call used, exactly, each kind of token at its own rate."""
+        plain = self.input_picousd
+        read = plain if self.cache_read_picousd is None else self.cache_read_picousd
+        write = plain if self.cache_write_5m_picousd is None else self.cache_write_5m_picousd
+        long = write if self.cache_write_1h_picousd is None else self.cache_write_1h_picousd
+        return (
+            usage.input_tokens * plain
+            + usage.cache_read_tokens * read
+            + usage.cache_write_5m_tokens * write
+            + usage.cache_write_1h_tokens * long
+            + usage.output_tokens * self.output_picousd
         )
 
     def cost_picousd(self, *, input_tokens: int, output_tokens: int) -> int:

@@ -115,7 +115,7 @@ def test_the_int8_file_says_what_its_own_weights_say_in_32_bits(router: BertRout
 def test_words_that_were_left_out_are_spelled_in_pieces() -> None:
     reader = read_tokenizer(read_file(FOLDER, MANIFEST, TOKENIZER), "shipped")
     assert reader.get_vocab_size() == MANIFEST["base"]["pieces"]
-    ids, _ = token_ids(reader, "floccinaucinihilipilification naïveté Übermut привет 写", 96)
+    ids, _ = token_ids(reader, "floccinaucinihilipilification naïveté Übermut привет 漢", 96)
     assert reader.token_to_id("[UNK]") not in ids.tolist()
 
 

@@ -144,6 +144,28 @@ def test_few_texts_give_a_small_lexical_encoder(texts: list[str]) -> None:
     assert np.isfinite(encoder.encode(["anything"])).all()
 
 
+def test_words_that_few_texts_hold_say_nothing() -> None:
+    texts = ["the cat sat", "the dog sat", "the cow sat", "the owl flew", "my secret 4711"]
+    encoder, _ = fit_lexical(texts)
+    known, with_rare = encoder.encode(["the xyzzy sat", "the qwrty sat"])
+    assert (known == with_rare).all()
+    assert (encoder.encode(["secret 4711"]) == 0).all()
+
+
+def test_the_vocabulary_keeps_the_most_common_words() -> None:
+    texts = [f"common word{i % 3}" for i in range(30)]
+    encoder, _ = fit_lexical(texts, vocabulary=1)
+    assert len(encoder.keys_) == 1
+    assert (encoder.encode(["word1"]) == 0).all()
+    assert (encoder.encode(["common"]) != 0).any()
+
+
+def test_scripts_without_blanks_have_words() -> None:
+    texts = ["今天天气很好", "今天我很忙", "今天下雨了", "天气预报"]
+    encoder, _ = fit_lexical(texts)
+    assert (encoder.encode(["今天"]) != 0).any()
+
+
 def test_a_long_text_is_read_at_both_ends() -> None:
     text = "a" * 5_000 + "THE END"
     assert clip(text).startswith("a" * 1_500)

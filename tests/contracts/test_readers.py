@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,31 @@ def test_conflicting_duplicates_are_counted_and_named(layout: Layout, tmp_path: 
     assert all(model in notes[0] for model in MODELS)
     assert any("averaged" in note for note in found.notes)
     assert found.quality[[q.text for q in found.queries].index(rows[0].prompt), 0] == 0.5
+
+
+def test_fields_that_are_not_read_are_named_with_their_place(
+    layout: Layout, tmp_path: Path
+) -> None:
+    path = layout.write(tmp_path, made())
+    for file in [path] if path.is_file() else sorted(path.rglob("*.json*")):
+        if file.name != "default_llm.json":
+            spoil(file, *layout.spoil)
+    notes = open_benchmark(layout.benchmark, path).notes
+    assert any(re.match(rf"field 'invented' \(first at .*{layout.place}\)", n) for n in notes), (
+        notes
+    )
+
+
+def spoil(file: Path, old: str, new: str) -> None:
+    if file.suffix != ".parquet":
+        file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+        return
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(file)
+    pq.write_table(
+        table.rename_columns([name.replace(old, new) for name in table.column_names]), file
+    )
 
 
 @pytest.mark.parametrize("score", [8.0, -0.5])

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from planted import planted_table
 from turnout.cli import cli
 from turnout.data.audit import audit
+from turnout.data.seen import SeenPrompts
 from turnout.data.table import OutcomeTable
 
 
@@ -68,3 +69,44 @@ def test_the_command(tmp_path: Path) -> None:
     strict = CliRunner().invoke(cli, ["audit", str(path), "--strict"])
     assert strict.exit_code == 1
     assert "- label_collapse: a is best or level on 100% of prompts" in strict.output
+
+
+def test_prompts_that_shipped_artifacts_know_are_named_by_artifact() -> None:
+    table = planted_table(40)
+    seen = SeenPrompts.of(
+        table.prompts[:10], np.asarray([1, 3] * 5, dtype=np.uint8), [("knn", "mf"), ("universal",)]
+    )
+    found = next(f for f in audit(table, seen=seen) if f.kind == "seen_by_shipped")
+    assert found.numbers["artifacts"] == {
+        "knn, mf": {"exact": 10, "near": 0},
+        "universal": {"exact": 5, "near": 0},
+    }
+    assert found.numbers["rows"] == list(range(10))
+    assert "10 of 40 prompts (25.0%)" in found.found
+    rest = table.rows(np.arange(40) >= 10)
+    assert "seen_by_shipped" not in {f.kind for f in audit(rest, seen=seen)}
+    assert "seen_by_shipped" not in kinds(table)
+
+
+def test_languages_are_counted_and_code_and_short_texts_are_unknown(tmp_path: Path) -> None:
+    prompts = [
+        "What is the tallest mountain of the world, and who climbed it first?",
+        "Quelle est la plus haute montagne du monde et qui l'a gravie en premier ?",
+        "Was ist der höchste Berg der Welt, und wer hat ihn zuerst bestiegen?",
+        "hm?",
+        "def f(x): return [g(y) for y in x if (y > 0)]; print(f([1, 2, 3]));",
+    ]
+    file = tmp_path / "votes.jsonl"
+    rows = [
+        {"prompt": p, "model_a": "big", "model_b": f"small-{i % 2}", "winner": "model_a"}
+        for i, p in enumerate(prompts)
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    said = CliRunner().invoke(cli, ["audit", str(file)], catch_exceptions=False).output
+    assert "languages: unknown 2, en 1, fr 1, de 1" in said
+    assert "5 votes read as scores" in said
+    told = CliRunner().invoke(cli, ["audit", str(file), "--json"], catch_exceptions=False).output
+    found = json.loads(told)
+    assert found["languages"] == {"unknown": 2, "en": 1, "fr": 1, "de": 1}
+    # Votes leave cells empty and scores shared: that is no finding.
+    assert {f["kind"] for f in found["findings"]} == {"few_prompts", "constant_column"}

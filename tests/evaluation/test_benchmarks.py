@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from turnout import registry
+from turnout.data.table import build_table
 from turnout.errors import DataError, UnknownNameError
 from turnout.evaluation.benchmarks import Benchmark, open_benchmark, outcomes, routellm
 from turnout.evaluation.metrics import apgr, area, cpt_interpolated, routellm_curve
 from turnout.evaluation.run import LENGTH, RANDOM, evaluate_pair
+from turnout.types import Outcome
 
 READERS = {
     "routellm-mmlu": routellm.read_mmlu,
@@ -194,3 +196,20 @@ def test_a_limited_benchmark_says_so(pair: Benchmark) -> None:
     assert "limited to 50 of 200" in part.notes[-1]
     assert pair.limited(None) is pair
     assert pair.limited(500) is pair
+
+
+def test_who_lacks_scores_or_costs_is_named() -> None:
+    def cell(model: str, i: int, cost: float | None) -> Outcome:
+        return Outcome(prompt=f"prompt {i}", model=model, score=i % 2, cost_usd=cost)
+
+    rows = [cell(m, i, 0.01 if m == "a" else None) for i in range(50) for m in ("a", "b")]
+    rows += [cell("rare", i, 0.01) for i in range(40)]
+    benchmark = outcomes.from_table(build_table(rows))
+    assert "10 prompts left out: not every model has a score; fewest scores of 3 models" in str(
+        benchmark.notes
+    )
+    assert "rare has 40 of 50" in str(benchmark.notes)
+    assert "40 costs are unknown (of b)" in str(benchmark.notes)
+    few = [row for row in rows if row.model != "rare" or row.prompt == "prompt 1"]
+    with pytest.raises(DataError, match=r"at least 30 prompts.*rare has 1 of 50"):
+        outcomes.from_table(build_table(few))

@@ -96,6 +96,26 @@ def test_new_prices_decide_as_the_engine_does_with_them(
         assert replayed(replay, threshold) == live(asked, now, threshold)
 
 
+LADDER = tuple(
+    Candidate(name=name, price=Price.per_million(*usd))
+    for name, usd in (
+        ("gpt-4o", (2.5, 10)),
+        ("someone/new", (0.4, 1.6)),
+        ("gpt-4o-mini", (0.15, 0.6)),
+    )
+)
+
+
+@pytest.mark.parametrize("name", ["blend", "universal", "mf", "sw_ranking", "bandit", "knn_live"])
+@pytest.mark.parametrize("m", [2, 3])
+def test_routers_as_they_ship_replay_too(name: str, m: int, tmp_path: Path) -> None:
+    router, candidates = open_router(name), (LADDER[0], *LADDER[4 - m :])
+    save(predict(router, QUERIES, candidates), tmp_path / "kept")
+    replay = Replay(load(tmp_path / "kept"))
+    for threshold in THRESHOLDS:
+        assert replayed(replay, threshold) == live(router, candidates, threshold)
+
+
 @pytest.mark.parametrize("names", [("large", "medium"), ("medium", "small"), ("small", "large")])
 def test_fewer_models_decide_as_the_engine_does_with_them(
     linear: Router, stored: StoredPredictions, names: tuple[str, ...]
@@ -106,7 +126,7 @@ def test_fewer_models_decide_as_the_engine_does_with_them(
         assert replayed(replay, threshold) == live(linear, now, threshold)
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(threshold=st.floats(0, 1))
 def test_at_any_threshold(
     linear: Router, stored_pair: StoredPredictions, stored: StoredPredictions, threshold: float
@@ -115,7 +135,7 @@ def test_at_any_threshold(
     assert replayed(Replay(stored), threshold) == live(linear, CANDIDATES, threshold)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(low=st.floats(0, 1), high=st.floats(0, 1))
 def test_a_higher_threshold_never_calls_the_strong_model_more(
     stored_pair: StoredPredictions, low: float, high: float

@@ -53,7 +53,9 @@ def site(*, retries: int = 0, one_url: str | None = None) -> Iterator[Site]:
     with serving(one) as first, serving(two) as second:
         text = CONFIG.format(one=one_url or first, two=second, retries=retries)
         settings = parse_settings(text, {})
-        engine = Engine(build_pool(settings), {"length": LengthRouter()})
+        engine = Engine(
+            build_pool(settings), {"length": LengthRouter()}, spares=settings.resilience.spares
+        )
         with serving(create_app(settings, engine=engine)) as url:
             yield Site(url, one, two)
 
@@ -125,3 +127,32 @@ def test_a_limit_with_a_short_wait_is_waited_for() -> None:
     with site(retries=2) as here:
         here.one.script.append(Fault(status=429, body=b"slow", headers={"retry-after-ms": "20"}))
         assert here.ask("cheap").status_code == 200
+
+
+@pytest.mark.parametrize("fault", [Fault(cut_after=1), Fault(error_after=1), Fault(cut_after=0)])
+def test_a_stream_that_breaks_before_its_content_is_answered_elsewhere(fault: Fault) -> None:
+    with site() as here:
+        here.one.script.extend([fault] * 100)
+        replies = [here.ask(stream=True) for _ in range(6)]
+    assert {reply.status_code for reply in replies} == {200}
+    assert all(reply.content.endswith(b"data: [DONE]\n\n") for reply in replies)
+    assert all(b"error" not in reply.content for reply in replies)
+    tried = [reply.headers.get("x-turnout-calls", "1") for reply in replies]
+    assert set(tried) <= {"1", "2"}
+
+
+def test_a_spare_candidate_serves_where_the_chosen_one_fails() -> None:
+    with site() as here:
+        here.one.script.append(Fault(status=503))
+        reply = here.ask("auto")
+    assert reply.status_code == 200
+    assert reply.json()["model"] == "strong"
+    assert reply.headers["x-turnout-model"] == "strong"
+    assert int(reply.headers["x-turnout-calls"]) >= 2
+    assert reply.headers["x-turnout-reason"].startswith("win_rate_below_threshold")
+
+
+def test_a_model_asked_for_by_name_has_no_spare() -> None:
+    with site() as here:
+        here.one.script.extend([Fault(status=503, body=b"busy")] * 2)
+        assert here.ask("cheap").status_code == 503

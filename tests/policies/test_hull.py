@@ -94,7 +94,10 @@ def test_the_hull_is_never_below_any_single_model(seed: int) -> None:
 def test_useless_predictions_leave_mixes_of_single_models() -> None:
     _, score, cost = measured(0, 400)
     noise = np.full_like(score, 0.5)
-    hull = operating_points(noise, score, cost, NAMES)
+    each = np.broadcast_to(
+        cost.mean(axis=0), cost.shape
+    )  # prices that vary by prompt can route too
+    hull = operating_points(noise, score, each, NAMES)
     assert {p.constant for p in hull} <= {"large", "medium", "small"}
 
 
@@ -126,6 +129,65 @@ def test_equal_prices_leave_quality_alone() -> None:
     predicted, score, _ = measured(2)
     hull = operating_points(predicted, score, np.ones_like(score), NAMES)
     assert len(hull) == 1
+
+
+@given(
+    st.integers(0, 1_000),
+    st.floats(0.0, 0.2),
+    st.floats(1e-6, 100.0) | st.just(np.inf),
+    st.permutations(range(3)),
+)
+def test_a_near_tie_costs_at_most_its_margin(
+    seed: int, margin: float, worth: float, order: list[int]
+) -> None:
+    predicted, _, cost = measured(seed, 20)
+    rows, ranks = np.arange(20), np.argsort(order)
+    pick = best_value(predicted, cost, worth, margin=margin, order=ranks)
+    value = predicted if np.isinf(worth) else predicted * worth - cost
+    near = margin * (1.0 if np.isinf(worth) else worth) + 1e-9
+    assert (value[rows, pick] >= value.max(axis=1) - near).all()
+    # Nobody whom the order prefers was within the margin.
+    if margin > 0.0:
+        tied = value >= value.max(axis=1, keepdims=True) - near + 2e-9
+        assert (ranks[pick] <= np.where(tied, ranks, 3).min(axis=1)).all()
+
+
+@given(st.integers(0, 1_000))
+def test_a_wide_margin_leaves_the_usual_model(seed: int) -> None:
+    predicted, _, cost = measured(seed, 20)
+    pick = best_value(predicted, cost, np.inf, margin=1.0, order=np.asarray([1, 0, 2]))
+    assert (pick == 1).all()
+
+
+def test_sure_predictions_are_followed_and_wavering_ones_are_not() -> None:
+    score = np.stack([np.tile([1.0, 0.0], 200), np.tile([0.0, 1.0], 200)], axis=1)
+    score[:40] = [1.0, 0.0]  # the first is a little better on average
+    free = np.ones_like(score)
+    sure = np.where(score == 1.0, 0.9, 0.5)
+    assert operating_points(sure, score, free, ("a", "b"))[0].quality == 1.0
+    rng = np.random.default_rng(0)
+    wavering = 0.7 + rng.uniform(-0.004, 0.004, score.shape)
+    best = operating_points(wavering, score, free, ("a", "b"))[0]
+    assert (best.pick(wavering, free, ("a", "b")) == 0).mean() > 0.99
+
+
+def test_a_near_tie_goes_to_the_model_that_is_usually_better() -> None:
+    usual = OperatingPoint(
+        usd_per_quality=np.inf,
+        constant=None,
+        cost_usd=1.0,
+        quality=0.8,
+        margin=0.05,
+        order=("medium", "large", "small"),
+    )
+    quality = np.asarray([[0.80, 0.76, 0.10], [0.80, 0.70, 0.10], [0.10, 0.76, 0.80]])
+    choice = HullPolicy((usual,), 0.0).choose(
+        Prediction(candidates=NAMES, quality=quality), CANDIDATES, np.ones((3, 3))
+    )
+    assert choice.index.tolist() == [1, 0, 1]
+    # Where constraints put the usual one out, the next in order takes its ties.
+    rest = usual.pick(quality[:, [0, 2]], np.ones((3, 2)), ("large", "small"))
+    assert rest.tolist() == [0, 0, 1]
 
 
 quality_rows = st.lists(st.lists(sixteenths, min_size=3, max_size=3), min_size=1, max_size=5)

@@ -24,10 +24,9 @@ from test_build_pretrained import planted_cells
 from tiny_bert import base
 from turnout.artifacts.opening import open_router
 from turnout.encoders.hashing import HashingEncoder
-from turnout.routers.arrays import sigmoid
 from turnout.routers.bert import BertRouter
 from turnout.routers.inputs import RawRows
-from turnout.training.checkpoint import read_checkpoint
+from turnout.training.checkpoint import Checkpoint, read_checkpoint
 from turnout.types import Candidate, Query
 
 ASKED = [Candidate(name="huge"), Candidate(name="small")]
@@ -46,27 +45,26 @@ def worded(cells: Cells) -> Cells:
 
 
 @pytest.fixture(scope="module")
-def material() -> tuple[Cells, Material]:
-    cells = worded(planted_cells())
-    raw = RawRows.of(HashingEncoder(16), cells.prompts)
-    return cells, Material.of(cells, fit_scale(cells), raw)
+def model(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return read_checkpoint(base(tmp_path_factory.mktemp("base") / "in")).shortened(32)
 
 
 @pytest.fixture(scope="module")
-def frozen(
-    material: tuple[Cells, Material], tmp_path_factory: pytest.TempPathFactory
-) -> transformer.Frozen:
-    model = read_checkpoint(base(tmp_path_factory.mktemp("base") / "in")).shortened(32)
-    return transformer.Frozen.of(model, material[1].raw.texts, 32)
+def planted(model: Checkpoint) -> tuple[Cells, Material]:
+    cells = worded(planted_cells())
+    raw = RawRows.of(HashingEncoder(16), cells.prompts)
+    raw = replace(raw, vectors=transformer.vectors(model, raw.texts, 32))
+    return cells, Material.of(cells, fit_scale(cells), raw)
 
 
 def test_a_small_artifact_opens_and_knows_hard_from_easy(
-    material: tuple[Cells, Material], frozen: transformer.Frozen, tmp_path: Path
+    planted: tuple[Cells, Material], model: Checkpoint, tmp_path: Path
 ) -> None:
-    cells, made = material
+    cells, made = planted
     scale = fit_scale(cells)
     units = loso.find_units(cells, scale, made.fit)
-    judged = build_bert.judge(frozen, made, units, loso.held_out_sets(cells, made.fit))
+    holds = loso.held_out_sets(cells, made.fit)
+    judged = build_bert.judge(made, units, holds, layers=2)
     assert judged.result.total > 0.55, "sources left out are ordered by what their prompts say"
     facts = data_facts(cells, scale, made) | {
         "command": "test",
@@ -74,12 +72,12 @@ def test_a_small_artifact_opens_and_knows_hard_from_easy(
         "evaluation_prompts": 0,
         "base": {"name": "tiny", "licence": "none", "fingerprint": "0"},
         "vocabulary": build_bert.vocabulary_section(
-            frozen.model.tokenizer, frozen.model.tokenizer, list(cells.prompts)
+            model.tokenizer, model.tokenizer, list(cells.prompts)
         ),
     }
     out = tmp_path / "bert"
     ladder = ladder_of(cells, scale)
-    size = transformer.write(frozen, made, judged, ladder, facts, out)
+    size = transformer.write(model, made, judged, ladder, facts, out)
     assert size == sum(f.stat().st_size for f in out.iterdir())
     router = open_router("bert", artifact=out)
     assert isinstance(router, BertRouter)
@@ -100,28 +98,27 @@ def test_a_small_artifact_opens_and_knows_hard_from_easy(
     assert cells.prompts[0].encode() not in held, "no prompt is part of the artifact"
 
 
-def test_what_is_written_is_what_was_fitted(
-    material: tuple[Cells, Material], frozen: transformer.Frozen
-) -> None:
-    _, made = material
-    head = transformer.fit_head(frozen, made, made.fit)
+def test_what_is_written_is_what_was_fitted(planted: tuple[Cells, Material]) -> None:
+    _, made = planted
+    head = transformer.fit_head(made, made.fit)
     weights, term = head.of_tiers()
-    features = made.raw.features
-    six = frozen.vectors @ weights["head.weight"].T + weights["head.bias"]
+    vectors, features = made.raw.vectors, made.raw.features
+    six = vectors @ weights["head.weight"].T + weights["head.bias"]
     six = six + term.rows(features) @ term.weights_
-    np.testing.assert_allclose(six, head.logits(frozen.vectors, features), atol=1e-3)
-    assert (np.diff(sigmoid(six), axis=1) >= 0).all(), "no tier is below a weaker one"
+    rows = np.concatenate([vectors, features], axis=1)
+    np.testing.assert_allclose(six, head.logits(rows), atol=1e-3)
+    assert (np.diff(head.predict(rows), axis=1) >= 0).all(), "no tier is below a weaker one"
 
 
-def test_a_held_out_family_is_not_seen(
-    material: tuple[Cells, Material], frozen: transformer.Frozen
-) -> None:
-    _, made = material
+def test_a_held_out_family_is_not_seen(planted: tuple[Cells, Material]) -> None:
+    _, made = planted
     held = frozenset({"set-0"})
-    before = transformer.left_out(frozen, made, [held])[held]
     changed = made.difficulty.copy()
     changed[made.family == "set-0"] += 3.0
-    after = transformer.left_out(frozen, replace(made, difficulty=changed), [held])[held]
+    before, after = (
+        loso.predictions(transformer.fits(m), m, [held])[held]
+        for m in (made, replace(made, difficulty=changed))
+    )
     np.testing.assert_array_equal(before, after)
     assert np.isnan(before[made.family != "set-0"]).all()
 

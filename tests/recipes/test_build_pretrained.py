@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,3 +214,26 @@ def test_a_small_run_of_the_whole_recipe(
         router = open_router(name, artifact=tmp_path / "first" / name)
         made = router.predict([Query.of("What is 2 + 2?")], candidates)
         assert np.isfinite(made.quality).all()
+
+
+def test_a_card_takes_new_transfer_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pretrained import cards
+
+    def measure(value: str) -> None:
+        rows = {"mf": [value, "", "", ""], "random": ["0.500", "", "", ""]}
+        told = {"arrays": {"mf": "abc"}, "benchmarks": {"routellm-mmlu": rows}}
+        (tmp_path / "transfer.json").write_text(json.dumps(told), "utf-8")
+
+    monkeypatch.setattr(cards, "TRANSFER", tmp_path / "transfer.json")
+    plain = "# mf\n\nfacts\n\n## What it is not good for\n\n- Chat.\n"
+    assert cards.with_transfer(plain, "mf") == plain
+    measure("0.511")
+    once = cards.with_transfer(plain, "mf")
+    assert "| routellm-mmlu | mf | 0.511 |" in once
+    assert once.startswith("# mf\n\nfacts\n\n## Transfer")
+    assert once.endswith("## What it is not good for\n\n- Chat.\n")
+    measure("0.522")
+    twice = cards.with_transfer(once, "mf")
+    assert "0.522" in twice
+    assert "0.511" not in twice
+    assert cards.with_transfer(plain, "linear") == plain

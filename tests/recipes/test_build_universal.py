@@ -47,12 +47,10 @@ def test_a_planted_low_rank_table_is_recovered() -> None:
     assert error < 0.4 * float(((truth[1000:] - truth.mean(axis=0)) ** 2).mean())
 
 
-def test_altered_texts_differ_and_are_the_same_each_time() -> None:
+def test_misspelt_texts_differ_and_are_the_same_each_time() -> None:
     text = "What is the sum of these numbers? " * 10
-    for change in universal.ALTERED:
-        assert change(text) != text
-        assert change(text) == change(text)
-    assert universal.polite(text).endswith(text)
+    assert universal.misspelt(text) != text
+    assert universal.misspelt(text) == universal.misspelt(text)
 
 
 def test_a_small_artifact_opens_and_knows_its_models(

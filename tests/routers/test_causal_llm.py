@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from starlette.responses import Response
+from starlette.testclient import TestClient
 
 from json_fakes import (
     Answer,
@@ -26,9 +27,11 @@ from json_fakes import (
 from turnout.artifacts.opening import open_router
 from turnout.engine import Engine
 from turnout.errors import InputError, RouterError, SettingsError
+from turnout.gateway.app import create_app
 from turnout.names import RouteSpec
 from turnout.routers.causal_llm import CausalLlmRouter, open_causal_llm
 from turnout.routers.judging import read_prompt, win_rate
+from turnout.settings import parse_settings
 from turnout.types import Candidate, Decision, Pool, Query
 
 POOL = Pool(candidates=(Candidate(name="big"), Candidate(name="small")), default="big")
@@ -292,3 +295,23 @@ def test_the_configuration_of_the_guide_opens(monkeypatch: pytest.MonkeyPatch) -
     assert options.pop("fallback") == "router-rules-0.5"
     monkeypatch.setenv(options["api_key_env"], SECRET)
     assert open_router("causal_llm", options=options).name == "causal_llm"
+
+
+def test_what_the_judge_cost_stands_in_the_decision_and_in_readyz() -> None:
+    with endpoint(lambda _: GOOD) as (url, _):
+        router = open_causal_llm(url, "j")
+        decide(router)
+        told = decide(router, "another prompt")
+        assert told.notes == (
+            "judge j: 2 calls so far, 0 answers from the cache, 180 tokens in, 2 out",
+        )
+        engine = Engine(POOL, {"causal_llm": router})
+        settings = parse_settings(
+            "providers: {up: {base_url: 'http://127.0.0.1:9/v1'}}\n"
+            "candidates: [{name: big}, {name: small}]\nrouters: {causal_llm: }\n",
+            {},
+        )
+        with TestClient(create_app(settings, engine=engine)) as client:
+            ready = client.get("/readyz").json()
+    spent = {"calls": 2, "cached": 0, "input_tokens": 180, "output_tokens": 2}
+    assert ready["judges"] == {"causal_llm": spent}

@@ -12,7 +12,7 @@ from planted import CANDIDATES, planted_prompts
 from turnout.artifacts.folder import write_artifact
 from turnout.artifacts.opening import open_router
 from turnout.errors import DataError, InputError, UnknownNameError
-from turnout.routers.bandit import NOISE_SD, PRIOR_SD, Arm, BanditRouter
+from turnout.routers.bandit import LEVEL_SD, NOISE_SD, PRIOR_SD, Arm, BanditRouter
 from turnout.routers.learning import LearningRouter
 from turnout.routers.live import LiveKnn
 from turnout.types import Candidate, Floats, Outcome, Query
@@ -59,7 +59,8 @@ def test_a_drifted_model_is_found_where_it_drifted(name: str, artifacts: Path) -
     gain = quality(router, prompts) - before
     translations = gain[1::4, 2]
     assert translations.mean() > 0.15
-    assert translations.mean() > 1.25 * abs(gain[0::4, 2].mean())
+    for kind in (0, 2, 3):
+        assert translations.mean() > 1.5 * abs(gain[kind::4, 2].mean())
     np.testing.assert_array_equal(gain[:, :2], 0.0)  # of other models nothing was learned
     basis = router.predict([Query.of(prompts[0])], CANDIDATES).basis
     assert basis[2].endswith(", 60 learned while serving")
@@ -173,7 +174,8 @@ def test_rank_one_updates_are_the_exact_posterior() -> None:
     arm = Arm.prior(5)
     for row, value in zip(z, y, strict=True):
         arm = arm.learned(row, float(value), 1.0)
-    precision = np.eye(5) / PRIOR_SD**2 + z.T @ z / NOISE_SD**2
+    prior = np.diag([LEVEL_SD**-2, *[PRIOR_SD**-2] * 4])
+    precision = prior + z.T @ z / NOISE_SD**2
     np.testing.assert_allclose(arm.covariance, np.linalg.inv(precision), rtol=1e-8)
     np.testing.assert_allclose(arm.mean, np.linalg.solve(precision, z.T @ y / NOISE_SD**2))
 
@@ -199,7 +201,8 @@ def test_samples_spread_less_where_more_was_seen(artifacts: Path) -> None:
     drawn = router.samples(query, CANDIDATES, mean, rng, 4000)
     assert drawn.shape == (4000, 3)
     np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.02)
-    assert drawn[:, 2].std() < 0.5 * drawn[:, 0].std()
+    assert drawn[:, 2].std() < 0.65 * drawn[:, 0].std()
+    assert drawn[:, 2].std() < 0.5 * 2**0.5 * PRIOR_SD
     bound = opened("bandit", artifacts / "knn", mode="linucb", alpha=2.0)
     assert isinstance(bound, BanditRouter)
     upper = bound.samples(query, CANDIDATES, mean, rng, 3)

@@ -14,8 +14,9 @@ from turnout.errors import InputError
 from turnout.names import RouteSpec
 from turnout.routers.factors import Factors, TextFactors
 from turnout.routers.inputs import RawRows, fit_inputs
+from turnout.routers.remembered import Remembered
 from turnout.routers.space import ModelSpace
-from turnout.routers.universal import Remembered, Universal
+from turnout.routers.universal import Universal
 from turnout.types import Candidate, PairRule, Pool, Price, Query
 
 K = 3
@@ -24,7 +25,7 @@ TEXTS = tuple(f"question {i} about {'sums' if i % 2 else 'words'} {'long ' * i}"
 
 def planted(*, scored: bool = True) -> Universal:
     encoder = HashingEncoder()
-    inputs, rows = fit_inputs(RawRows.of(encoder, TEXTS), lexical=False)
+    inputs, rows = fit_inputs(RawRows.of(encoder, TEXTS), lexical=0)
     rng = np.random.default_rng(0)
     d = rows.shape[1]
     factors = Factors(

@@ -218,13 +218,13 @@ def test_it_learns_what_a_prompt_says_and_resumes(tmp_path: Path) -> None:
 
     folder, table, said = base(tmp_path / "in"), outcomes(), []
     options = {**OPTIONS, "base": str(folder)}
-    kept = str(tmp_path / "kept")
-    fitted = train_bert(table, **options, checkpoints=kept, progress=said.append)
+    kept = tmp_path / "kept"
+    fitted = train_bert(table, **options, checkpoint=kept, progress=said.append)
     assert fitted.manifest["measured"]["brier_skill"] > 0.5
     (last,) = list((tmp_path / "kept").iterdir())
     files = sorted(last.iterdir())
     files[-1].unlink()
-    again = train_bert(table, **options, checkpoints=kept, progress=said.append)
+    again = train_bert(table, **options, checkpoint=kept, progress=said.append)
     assert any("taken from" in line for line in said)
     assert again.files["model.onnx"] == fitted.files["model.onnx"]
     fitted.write(tmp_path / "out")
@@ -310,10 +310,15 @@ def test_an_artifact_is_a_base_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @needs_torch
 def test_the_command_of_the_guide_trains_from_what_ships(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = "river stone light market court cell train water force year city people".split()
     rows = [
-        {"prompt": f"{word} the number {i}.", "models": {"big": 1, "small": int(word == "Name")}}
-        for i in range(40)
-        for word in ("Prove", "Name")
+        {
+            "prompt": f"{kind} {' '.join(rng.choice(words, 8))}.",
+            "models": {"big": 1, "small": int(kind == "Name")},
+        }
+        for _ in range(60)
+        for kind in ("Prove", "Name")
     ]
     data = tmp_path / "outcomes.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
@@ -321,7 +326,7 @@ def test_the_command_of_the_guide_trains_from_what_ships(tmp_path: Path) -> None
     result = CliRunner().invoke(cli, call)
     assert result.exit_code == 0, result.output
     router = open_router("bert", artifact=tmp_path / "my-bert")
-    asked = [Query.of("Prove the number 7."), Query.of("Name the number 7.")]
+    asked = [Query.of(f"{kind} stone court year light city.") for kind in ("Prove", "Name")]
     quality = router.predict(asked, PAIR).quality
     assert quality[0, 1] < quality[1, 1]
     assert "shipped bert" in (tmp_path / "my-bert" / "card.md").read_text("utf-8")

@@ -7,7 +7,10 @@ from typing import Any
 
 import httpx2
 import openai
+import pydantic
 import pytest
+
+from turnout.wire.dialects import Dialect
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
@@ -37,3 +40,45 @@ def anthropic_client(transport: httpx2.BaseTransport) -> Any:
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
     """Bytes in pieces of a size."""
     return (data[i : i + size] for i in range(0, len(data), size))
+
+
+def request_type(dialect: Dialect) -> pydantic.TypeAdapter[Any]:
+    """What the dialect's own SDK takes as a request; skips where it is not installed."""
+    module, name = {
+        "chat": ("openai.types.chat.completion_create_params", "CompletionCreateParams"),
+        "responses": ("openai.types.responses.response_create_params", "ResponseCreateParams"),
+        "messages": ("anthropic.types.message_create_params", "MessageCreateParams"),
+    }[dialect]
+    found = pytest.importorskip(module, reason=f"{module} is not installed")
+    return pydantic.TypeAdapter(getattr(found, f"{name}NonStreaming"))
+
+
+def consumed(value: Any) -> Any:
+    """A validated value in full: pydantic reads an `Iterable` only as it is walked."""
+    if isinstance(value, dict):
+        return {name: consumed(item) for name, item in value.items()}
+    if isinstance(value, str | bytes | int | float | None):
+        return value
+    return [consumed(item) for item in value]
+
+
+def event_type(dialect: Dialect) -> pydantic.TypeAdapter[Any]:
+    """What the dialect's own SDK says that an event of a stream is."""
+    module, name = {
+        "chat": ("openai.types.chat", "ChatCompletionChunk"),
+        "responses": ("openai.types.responses", "ResponseStreamEvent"),
+        "messages": ("anthropic.types", "RawMessageStreamEvent"),
+    }[dialect]
+    found = pytest.importorskip(module, reason=f"{module} is not installed")
+    return pydantic.TypeAdapter(getattr(found, name))
+
+
+def reply_type(dialect: Dialect) -> pydantic.TypeAdapter[Any]:
+    """What the dialect's own SDK says that a whole reply is."""
+    module, name = {
+        "chat": ("openai.types.chat", "ChatCompletion"),
+        "responses": ("openai.types.responses", "Response"),
+        "messages": ("anthropic.types", "Message"),
+    }[dialect]
+    found = pytest.importorskip(module, reason=f"{module} is not installed")
+    return pydantic.TypeAdapter(getattr(found, name))

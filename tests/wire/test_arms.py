@@ -7,6 +7,7 @@ import pytest
 from turnout.pricing import expected_cost_picousd
 from turnout.types import Candidate, Price, Query, split_arm
 from turnout.wire.arms import arm_fields
+from turnout.wire.dialects import Dialect
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,42 @@ def test_an_arms_limit_bounds_its_expected_cost_unless_the_request_has_its_own()
     ]
     queries = [Query.of("hello"), Query.of("hello", max_output_tokens=100)]
     assert expected_cost_picousd(queries, arms).tolist() == [[256, 50], [100, 100]]
+
+
+ARM = Candidate(name="m@high", arm_output_tokens=500)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "request_says", "sent"),
+    [
+        ("responses", {}, {"reasoning": {"effort": "high"}, "max_output_tokens": 500}),
+        (
+            "responses",
+            {"reasoning": {"summary": "auto"}, "max_output_tokens": 9},
+            {"reasoning": {"summary": "auto", "effort": "high"}},
+        ),
+        ("responses", {"reasoning": {"effort": "low"}}, {"max_output_tokens": 500}),
+        (
+            "messages",
+            {"max_tokens": 9, "output_config": {"format": {}}},
+            {
+                "thinking": {"type": "adaptive"},
+                "output_config": {"format": {}, "effort": "high"},
+            },
+        ),
+        ("messages", {"max_tokens": 9, "thinking": {"type": "disabled"}}, {}),
+        ("messages", {"max_tokens": 9, "output_config": {"effort": "low"}}, {}),
+    ],
+)
+def test_an_arm_in_the_other_dialects(
+    dialect: Dialect, request_says: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    assert arm_fields(ARM, request_says, dialect) == sent
+
+
+def test_efforts_that_anthropic_does_not_know() -> None:
+    off = Candidate(name="m@none")
+    assert arm_fields(off, {}, "messages") == {"thinking": {"type": "disabled"}}
+    least = arm_fields(Candidate(name="m@minimal"), {}, "messages")
+    assert least["output_config"] == {"effort": "low"}
+    assert arm_fields(Candidate(name="m@max"), {}) == {"reasoning_effort": "max"}

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from judges import anthropic_client, openai_client, replying
+from judges import anthropic_client, openai_client, reply_type, replying
 
 from turnout.errors import ReplyError
 from turnout.wire.dialects import DIALECTS, Dialect
@@ -149,6 +149,22 @@ def test_the_sdk_of_the_client_reads_the_whole_answer(source: Dialect, target: D
     assert found == ("Hm.", "Let me look.", calls, FINISHES[target], (9, 4))
 
 
+@pytest.mark.parametrize("target", DIALECTS)
+@pytest.mark.parametrize("source", DIALECTS)
+def test_a_reply_is_of_the_sdks_own_type(source: Dialect, target: Dialect) -> None:
+    adapter = reply_type(target)
+    adapter.validate_python(body_of(source, target))
+    request = {
+        "model": "m",
+        "input": "x",
+        "tools": [],
+        "temperature": 0.5,
+        "reasoning": {"effort": "low"},
+    }
+    raw = json.dumps(REPLIES[source]).encode()
+    adapter.validate_python(translate_reply(raw, source, client(target, request=request)).body)
+
+
 def chat_finish(reason: str, **message: Any) -> dict[str, Any]:
     said = {"role": "assistant", "content": "x", **message}
     return {"choices": [{"index": 0, "finish_reason": reason, "message": said}]}
@@ -282,6 +298,13 @@ def test_what_a_client_cannot_be_given_is_named() -> None:
     found = translate_reply(given, "messages", client("chat"))
     assert found.dropped == ("content server_tool_use", "citations")
     assert found.body["choices"][0]["message"]["content"] == "x"
+
+
+def test_of_several_choices_the_first_is_given() -> None:
+    given = json.dumps({**CHAT, "choices": [*CHAT["choices"], *CHAT["choices"]]}).encode()
+    assert translate_reply(given, "chat", client("messages")).dropped == (
+        "choices after the first",
+    )
 
 
 def test_missing_usage_is_none_and_estimated_only_where_one_must_be_said() -> None:

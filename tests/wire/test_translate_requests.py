@@ -529,6 +529,12 @@ def test_a_model_that_does_not_reason_is_not_asked_to() -> None:
         assert found.notes == ("reasoning effort: left out: m does not reason",)
 
 
+def test_older_chat_servers_are_told_the_limit_by_its_older_name() -> None:
+    body = to("messages", "chat", {"older_limit": True}).body
+    assert body["max_tokens"] == 100
+    assert "max_completion_tokens" not in body
+
+
 def test_a_model_without_sampling_is_given_none() -> None:
     found = to("chat", "responses", {"sampling": False}, temperature=0.1, top_p=0.5)
     assert not {"temperature", "top_p"} & set(found.body)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from judges import consumed, request_type
 
 from turnout.errors import RequestError
 from turnout.wire.dialects import DIALECTS, Dialect
@@ -169,6 +170,22 @@ def test_a_request_is_never_changed_and_always_json(body: dict[str, Any]) -> Non
     for dialect in DIALECTS:
         json.dumps(write(body, "chat", dialect))
     assert json.dumps(body) == before
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_sdks_own_types_take_what_is_written(dialect: Dialect) -> None:
+    adapter = request_type(dialect)
+
+    @given(chat_requests())
+    @LAW
+    def taken(body: dict[str, Any]) -> None:
+        written = write({**body, "stream": False}, "chat", dialect)
+        sampling = {"temperature", "top_p"} if dialect == "messages" else set()
+        known = {name: value for name, value in written.items() if name not in sampling}
+        # The newest Anthropic models take no sampling, so its SDK has no fields for it any more.
+        assert consumed(adapter.validate_python(written)) == known
+
+    taken()
 
 
 json_values = st.recursive(

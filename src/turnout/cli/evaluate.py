@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.artifacts.folder import read_artifact
-from turnout.artifacts.opening import open_router, trainable
+from turnout.artifacts.opening import DEFAULT_BASE, PRETRAINED, open_router, trainable
 from turnout.cli.pool import option_option, read_options
 from turnout.data.outcomes import read_outcomes
+from turnout.data.seen import SeenPrompts
 from turnout.errors import InputError
 from turnout.evaluation.asking import Asked
 from turnout.evaluation.benchmarks import Benchmark, open_benchmark
@@ -25,6 +27,7 @@ from turnout.evaluation.intervals import REPLICATES
 from turnout.evaluation.measure import known_as, measure, write
 from turnout.evaluation.rows import QualityRow, ScoreRow
 from turnout.routers.base import Router
+from turnout.routers.learning import LearningRouter
 
 
 @click.command()
@@ -32,13 +35,14 @@ from turnout.routers.base import Router
     "--benchmark",
     default="outcomes",
     show_default=True,
-    help="routellm-mmlu, routellm-gsm8k, routellm-mtbench, outcomes, or a plug-in's.",
+    help="outcomes, routellm-mmlu, routellm-gsm8k, routellm-mtbench, routerbench, routerarena, "
+    "llmrouter, llmrouterbench, or a plug-in's (docs/reference/benchmarks.md).",
 )
 @click.option(
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="The benchmark's folder (RouteLLM's routellm/evals), or your outcomes as JSONL.",
+    help="The benchmark's folder or file, or your outcomes as JSONL, CSV or Parquet.",
 )
 @click.option(
     "--routers",
@@ -68,7 +72,7 @@ from turnout.routers.base import Router
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Write evaluation.html, .json and .png in here.",
+    help="Write evaluation.html, .json and .png in here, with decision times.",
 )
 @click.option(
     "--robustness",
@@ -113,6 +117,11 @@ from turnout.routers.base import Router
     show_default=True,
     help="Bootstrap replicates of the intervals.",
 )
+@click.option(
+    "--save-predictions",
+    type=click.Path(path_type=Path),
+    help="Write each router's predictions into a folder here, for `turnout replay`.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 def evaluate(
     benchmark: str,
@@ -132,6 +141,7 @@ def evaluate(
     limit: int | None,
     seed: int,
     replicates: int,
+    save_predictions: Path | None,
     as_json: bool,
 ) -> None:
     """Measure routers beside random, prompt length, every model alone, and the oracle.
@@ -144,6 +154,10 @@ def evaluate(
     found = known_as(found, _aliases(aliases))
     if artifact is not None and transfer:
         found = replace(found, notes=(*found.notes, _seen_by(artifact, data, benchmark)))
+    if artifact is None and opened:
+        found = replace(found, notes=(*found.notes, *_seen_by_shipped(opened, found)))
+    if save_predictions is not None:
+        _save(found, opened, save_predictions)
     found, extra = in_domain(found, names, labels=labels, folds=folds, seed=seed)
     report = measure(
         found,
@@ -155,16 +169,28 @@ def evaluate(
         progress=_progress if sys.stderr.isatty() else None,
         asked=Asked(
             robustness=robustness,
-            latency=True,
+            latency=out is not None,
             examples=examples,
             usd_per_quality=usd_per_quality,
-            command=shlex.join(["turnout", *sys.argv[1:]]),
+            command=_command(sys.argv[1:]),
             made_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         ),
     )
     click.echo(report.to_json() if as_json else report.to_text(), nl=False)
     for line in write(report, out) if out is not None else ():
         click.echo(line, err=True)
+
+
+def _save(benchmark: Benchmark, opened: Mapping[str, Router], folder: Path) -> None:
+    """Write the predictions of each router, on all prompts of the benchmark."""
+    from turnout.evaluation.replay_folder import predict_benchmark, save
+
+    if not opened:
+        remedy = "name a router to predict with; those that --labels or --folds fit are not kept"
+        raise InputError("save_predictions", str(folder), remedy)
+    for name, router in opened.items():
+        save(predict_benchmark(router, benchmark), folder / name)
+        click.echo(f"wrote predictions to {folder / name}", err=True)
 
 
 def in_domain(
@@ -266,6 +292,27 @@ def _seen_by(artifact: Path, data: Path, benchmark: str) -> str:
     )
 
 
+def _seen_by_shipped(opened: Mapping[str, Router], benchmark: Benchmark) -> list[str]:
+    """For each shipped artifact in use, which part of the prompts it was fitted on."""
+    seen = SeenPrompts.load().look_up([query.text for query in benchmark.queries])
+    notes = []
+    for name, router in opened.items():
+        held = DEFAULT_BASE if isinstance(router, LearningRouter) else name
+        found = seen.by_artifact(held)
+        if found is None:
+            if (PRETRAINED / held).is_dir():
+                notes.append(f"which prompts {name} as it ships was fitted on is not known here")
+            continue  # nothing was fitted
+        exact, near = (int(part.sum()) for part in found)
+        share = (exact + near) / benchmark.n
+        notes.append(
+            f"{name} as it ships was fitted on {exact} of these {benchmark.n:,} prompts word for word "
+            f"and on near-duplicates of {near} ({share:.1%})"
+            + ("; on those its row is memory" if exact + near else "")
+        )
+    return notes
+
+
 def _aliases(given: Sequence[str]) -> Mapping[str, str]:
     found = {}
     for pair in given:
@@ -274,6 +321,14 @@ def _aliases(given: Sequence[str]) -> Mapping[str, str]:
             raise InputError("known_as", pair, "give MODEL=NAME, such as gpt-4=gpt-4-0613")
         found[model] = name
     return found
+
+
+_SECRET = re.compile(r"(?i)^([^=]*(?:key|token|secret|password)[^=]*=).+", re.S)
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The command as it was given, without what an option's name says is a secret."""
+    return shlex.join(["turnout", *(_SECRET.sub(r"\1***", a) for a in arguments)])
 
 
 def _progress(router: str, done: int, total: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from turnout.cli.pool import parse_price
 from turnout.data.lines import parse_lines, text_lines
 from turnout.data.outcomes import read_outcomes
 from turnout.data.prompts import read_prompts
@@ -16,7 +17,7 @@ from turnout.data.table import OutcomeTable
 from turnout.errors import DataError, InputError
 from turnout.pricing import list_price
 from turnout.training import onboarding
-from turnout.types import EFFORTS, Price, split_arm
+from turnout.types import EFFORTS, split_arm
 
 _artifact = click.option(
     "--artifact",
@@ -117,7 +118,7 @@ def add(
     base = onboarding.open_base(artifact)
     key = onboarding.key_of(name, effort)
     labelled = None if outcomes is None else _labelled(outcomes, name)
-    paid = list_price(split_arm(name)[0]) if price is None else _price(price)
+    paid = list_price(split_arm(name)[0]) if price is None else parse_price(price)
     space = onboarding.fit_model(base, key, labelled, paid)
     told = None
     if labelled is not None:
@@ -156,16 +157,6 @@ def _labelled(path: Path, name: str) -> OutcomeTable:
         raise DataError("models", list(table.models), f"none of them is {name!r}; give its rows")
     table = table.columns([name if name in table.models else table.models[0]])
     return table.rows(np.isfinite(table.score[:, 0]))
-
-
-def _price(text: str) -> Price:
-    try:
-        usd_in, usd_out = (float(number) for number in text.split(","))
-    except ValueError:
-        raise InputError("price", text, "give USD per million tokens as IN,OUT") from None
-    if not (0 <= usd_in < float("inf") and 0 <= usd_out < float("inf")):
-        raise InputError("price", text, "give numbers that are not negative")
-    return Price.per_million(usd_in, usd_out)
 
 
 def _write(out: Path, rows: list[dict[str, Any]]) -> None:

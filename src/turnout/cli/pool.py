@@ -98,14 +98,14 @@ def make_pool(*, strong: str, weak: str, models: Sequence[str], prices: Sequence
             number, or an option would have no effect.
     """
     if models:
-        _refuse_without_effect(("strong", "weak"), "with --model, name every candidate by it")
+        refuse_without_effect(("strong", "weak"), "with --model, name every candidate by it")
     names = list(models) if models else [strong, weak]
     for name in names:
         if not name.strip():
             raise InputError("models", name, "give the name of a model")
         if names.count(name) > 1:
             raise InputError("models", name, "name each candidate once")
-    given = dict(_price(text, names) for text in prices)
+    given = dict(read_price(text, names) for text in prices)
     return Pool(candidates=tuple(_candidate(n, given.get(n)) for n in names), default=names[0])
 
 
@@ -155,13 +155,13 @@ def _from_config(config: Path, artifact: Path | None) -> Engine:
 
     if artifact is not None:
         raise InputError("artifact", str(artifact), "with --config, name it in the configuration")
-    _refuse_without_effect(
+    refuse_without_effect(
         ("strong", "weak", "models", "prices"), "with --config, candidates and prices stand there"
     )
     return build_engine(load_settings(config))
 
 
-def _refuse_without_effect(options: Sequence[str], remedy: str) -> None:
+def refuse_without_effect(options: Sequence[str], remedy: str) -> None:
     """Refuse options that were given on the command line and would change nothing."""
     context = click.get_current_context(silent=True)
     if context is None:
@@ -171,17 +171,31 @@ def _refuse_without_effect(options: Sequence[str], remedy: str) -> None:
             raise InputError(name.removesuffix("s"), context.params[name], remedy)
 
 
-def _price(text: str, names: Sequence[str]) -> tuple[str, Price]:
+def read_price(text: str, names: Sequence[str]) -> tuple[str, Price]:
+    """`MODEL=IN,OUT`, in USD per million tokens, of one of these candidates.
+
+    Raises:
+        InputError: it is not, or not a price.
+    """
     name, _, numbers = text.rpartition("=")
     if name not in names:
         raise InputError("price", text, f"give MODEL=IN,OUT for one of {', '.join(names)}")
+    return name, parse_price(numbers, form="MODEL=IN,OUT")
+
+
+def parse_price(numbers: str, *, option: str = "price", form: str = "IN,OUT") -> Price:
+    """The price that `IN,OUT` means, in USD per million tokens.
+
+    Raises:
+        InputError: not two numbers that are not negative.
+    """
     try:
         usd_in, usd_out = (float(number) for number in numbers.split(","))
     except ValueError:
-        raise InputError("price", text, "give USD per million tokens as MODEL=IN,OUT") from None
+        raise InputError(option, numbers, f"give USD per million tokens as {form}") from None
     if not (0 <= usd_in < float("inf") and 0 <= usd_out < float("inf")):
-        raise InputError("price", text, "give numbers that are not negative")
-    return name, Price.per_million(usd_in, usd_out)
+        raise InputError(option, numbers, "give numbers that are not negative")
+    return Price.per_million(usd_in, usd_out)
 
 
 def _candidate(name: str, price: Price | None) -> Candidate:

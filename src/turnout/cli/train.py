@@ -27,7 +27,7 @@ from turnout.training.resume import clear, resume_folder
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="Outcomes as JSONL; see docs/reference/outcomes-format.md.",
+    help="Outcomes as JSONL, CSV or Parquet; see docs/reference/outcomes-format.md.",
 )
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The artifact folder to write."

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from turnout.data.battles import VOTES_READ
 from turnout.data.groups import near_duplicate_groups, normalised_words
+from turnout.data.seen import SeenPrompts
 from turnout.data.table import OutcomeTable
+from turnout.features import language
 
 MANY = 0.1
 """Share of prompts from which near-duplicates, ties or holes are a finding."""
@@ -33,15 +37,50 @@ class Finding:
         return asdict(self)
 
 
-def audit(table: OutcomeTable, dev: OutcomeTable | None = None) -> list[Finding]:
+def audit(
+    table: OutcomeTable,
+    dev: OutcomeTable | None = None,
+    *,
+    seen: SeenPrompts | None = None,
+    votes: bool = False,
+) -> list[Finding]:
     """All findings on outcomes, and on what they share with a part kept for measuring.
 
     Args:
         table: what is to be fitted on.
         dev: what is to be measured on.
+        seen: the prompts that shipped artifacts were fitted on; None does not look.
+        votes: whether the outcomes are votes, which leave most cells empty and share most scores.
     """
-    found = [*_duplicates(table), *_ties(table), *_columns(table), *_cells(table), *_texts(table)]
+    found = [*_duplicates(table), *_columns(table), *_texts(table)]
+    found += [] if votes else [*_ties(table), *_cells(table)]
+    found += [] if seen is None else seen_by_shipped(table.prompts, seen)
     return [*found, *(_across(table, dev) if dev is not None else ())]
+
+
+def seen_by_shipped(prompts: Sequence[str], seen: SeenPrompts) -> list[Finding]:
+    """Whether shipped artifacts were fitted on some of n prompts, exactly or nearly."""
+    known = seen.look_up(prompts)
+    exact, near, n = known.exact != 0, known.near != 0, len(prompts)
+    both = exact | near
+    if not both.any():
+        return []
+    counts = {}
+    for names in known.artifacts:
+        found = known.by_artifact(names[0])
+        if found is not None:
+            counts[", ".join(names)] = {"exact": int(found[0].sum()), "near": int(found[1].sum())}
+    text = (
+        f"{int(both.sum())} of {n} prompts ({both.mean():.1%}) were among those that shipped "
+        f"artifacts were fitted on, {int(exact.sum())} word for word and {int(near.sum())} nearly: "
+    ) + "; ".join(f"{names}: {c['exact']} and {c['near']}" for names, c in counts.items())
+    remedy = (
+        "judge these routers by the other prompts: on these a figure is memory; routers that you "
+        "train yourself are not concerned"
+    )
+    rows = [int(i) for i in np.flatnonzero(both)[:20]]
+    numbers = {"prompts": int(both.sum()), "artifacts": counts, "rows": rows}
+    return [Finding(kind="seen_by_shipped", found=text, remedy=remedy, numbers=numbers)]
 
 
 def _duplicates(table: OutcomeTable) -> list[Finding]:
@@ -52,6 +91,7 @@ def _duplicates(table: OutcomeTable) -> list[Finding]:
     found = [
         Finding(kind="merged_rows", found=note, remedy="check that this is meant", numbers={})
         for note in table.notes
+        if not note.endswith(VOTES_READ)
     ]
     if same:
         text = f"{same} of {n} prompts repeat another but for case, marks and numbers"
@@ -179,7 +219,7 @@ def _across(table: OutcomeTable, dev: OutcomeTable) -> list[Finding]:
 
 
 def spread(table: OutcomeTable) -> dict[str, Any]:
-    """Counts that are no finding: sizes, lengths, and the values that scores take."""
+    """Counts that are no finding: sizes, lengths, languages, and the values that scores take."""
     chars = np.asarray([len(p) for p in table.prompts])
     values = Counter(np.round(table.score[np.isfinite(table.score)], 3).tolist())
     return {
@@ -189,6 +229,7 @@ def spread(table: OutcomeTable) -> dict[str, Any]:
         "characters": [int(v) for v in np.quantile(chars, [0.0, 0.5, 0.9, 1.0])],
         "score_values": len(values),
         "binary": set(values) <= {0.0, 1.0},
+        "languages": dict(Counter(map(language, table.prompts)).most_common()),
         "mean_score": {
             name: round(float(np.nanmean(table.score[:, j])), 4)
             for j, name in enumerate(table.models)

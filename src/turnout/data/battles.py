@@ -21,6 +21,8 @@ from turnout.data.table import OutcomeTable, build_table
 from turnout.errors import DataError
 from turnout.types import Outcome
 
+VOTES_READ = "votes read as scores of 1, 0 and .5"
+"""What the note of a table of votes ends with."""
 TIES = ("tie", "tie (bothbad)")
 _WINNERS = ("model_a", "model_b", *TIES)
 _COLUMNS = ("winner_model_a", "winner_model_b", "winner_tie")
@@ -29,6 +31,11 @@ _COLUMNS = ("winner_model_a", "winner_model_b", "winner_tie")
 def is_battle(row: Mapping[str, Any]) -> bool:
     """Whether a row of a file is a vote between two models."""
     return "model_a" in row and "model_b" in row
+
+
+def are_votes(table: OutcomeTable) -> bool:
+    """Whether a table was read from votes."""
+    return any(note.endswith(VOTES_READ) for note in table.notes)
 
 
 def read_battles(path: Path | str) -> OutcomeTable:
@@ -48,7 +55,7 @@ def read_battles(path: Path | str) -> OutcomeTable:
     return replace(
         table,
         groups=near_duplicate_groups(table.prompts),
-        notes=(f"{len(outcomes) // 2} votes read as scores of 1, 0 and .5", *table.notes),
+        notes=(f"{len(outcomes) // 2} {VOTES_READ}", *table.notes),
     )
 
 

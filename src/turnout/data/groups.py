@@ -119,6 +119,18 @@ def normalised_words(text: str) -> list[str]:
     return ["0" if word[0].isdigit() else word for word in _WORD.findall(text.lower())]
 
 
+def telling_runs(words: Sequence[str], codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Distinct hashes of a text's runs of 8 words with at least 5 content words, ascending.
+
+    Args:
+        words: normalised.
+        codes: (w,) a number for each word; runs are compared where words have the same numbers.
+    """
+    content = np.asarray([len(word) >= CONTENT_LETTERS for word in words], dtype=np.intp)
+    telling = _window_sums(content, RUN_WORDS) >= CONTENT_WORDS
+    return np.unique(_run_hashes(codes, RUN_WORDS)[telling])
+
+
 class _Union:
     """Disjoint sets of row numbers; the smaller root wins, so that labels are stable."""
 
@@ -153,10 +165,8 @@ def _shared_keys(
         key = ids or (-vocabulary.setdefault(f" {prompt}", len(vocabulary) + 1),)
         union.join(row, whole.setdefault(key, row))
         codes = np.asarray(ids, dtype=np.uint64)
-        content = np.asarray([len(word) >= CONTENT_LETTERS for word in words], dtype=np.intp)
         prefixes.append(_run_hashes(codes[:PREFIX_WORDS], PREFIX_WORDS))
-        telling = _window_sums(content, RUN_WORDS) >= CONTENT_WORDS
-        runs.append(np.unique(_run_hashes(codes, RUN_WORDS)[telling]))
+        runs.append(telling_runs(words, codes))
     return [_with_rows(prefixes), _with_rows(runs)]
 
 

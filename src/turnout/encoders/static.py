@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 SHIPPED = Path(__file__).parent / "shipped" / "static-256"
+_BATCH = 256
+"""Texts that are split into tokens at once: bounds memory."""
 
 
 class StaticEncoder:
@@ -58,15 +60,22 @@ class StaticEncoder:
     def encode(self, texts: Sequence[str]) -> Floats:
         """(n, d) vectors of unit length; all zero for a text without known tokens."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        for i, text in enumerate(texts):
-            ids = np.asarray(
-                self._tokenizer.encode(clip(text), add_special_tokens=False).ids, dtype=np.intp
-            )
-            ids = ids[ids != self._unknown]
-            if len(ids):
-                total = self._scale[ids] @ self._rows[ids].astype(np.float32)
-                vectors[i] = total / max(float(np.sqrt(total @ total)), 1e-12)
+        for start in range(0, len(texts), _BATCH):
+            for i, tokens in enumerate(self._ids(texts[start : start + _BATCH]), start):
+                ids = np.asarray(tokens, dtype=np.intp)
+                ids = ids[ids != self._unknown]
+                if len(ids):
+                    total = self._scale[ids] @ self._rows[ids].astype(np.float32)
+                    vectors[i] = total / max(float(np.sqrt(total @ total)), 1e-12)
         return vectors
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text; of many at once without their places, which cost a quarter."""
+        clipped = [clip(text) for text in texts]
+        if len(clipped) == 1:
+            return [self._tokenizer.encode(clipped[0], add_special_tokens=False).ids]
+        found = self._tokenizer.encode_batch_fast(clipped, add_special_tokens=False)
+        return [one.ids for one in found]
 
 
 def open_static(folder: Path = SHIPPED) -> StaticEncoder:

@@ -50,20 +50,26 @@ def attainable_gains(
     kinds = _one_hot(categories, len(score))
     if m < 3 and kinds.shape[1] < 2:
         return None
+    known = np.concatenate([score, kinds], axis=1)
     fold = group_folds(groups, FOLDS, seed=seed)
     found = np.zeros_like(score)
     for k in range(FOLDS):
         held, seen = fold == k, fold != k
         if not held.any():
             continue
-        best = int(np.argmax(score[seen].mean(axis=0)))
+        # One matrix of products serves all pairs of models: each regression takes a part of it.
+        middle = known[seen].mean(axis=0)
+        centred = known[seen] - middle
+        products = centred.T @ centred
+        best = int(np.argmax(middle[:m]))
         for j in range(m):
             if j == best:
                 continue
-            others = [i for i in range(m) if i not in (j, best)]
-            known = np.concatenate([score[:, others], kinds], axis=1)
-            gain = score[:, j] - score[:, best]
-            found[held, j] = _ridge(known[seen], gain[seen], known[held])
+            used = np.asarray([i for i in range(known.shape[1]) if i not in (j, best)])
+            gram = products[np.ix_(used, used)] + PENALTY * np.eye(len(used))
+            weights = np.linalg.solve(gram, products[used, j] - products[used, best])
+            gain = (known[held][:, used] - middle[used]) @ weights
+            found[held, j] = middle[j] - middle[best] + gain
     return found
 
 
@@ -72,14 +78,3 @@ def _one_hot(categories: Sequence[str], n: int) -> NDArray[np.float64]:
         return np.zeros((n, 0))
     names, at = np.unique(np.asarray(categories), return_inverse=True)
     return np.eye(len(names))[at]
-
-
-def _ridge(
-    x: NDArray[np.float64], y: NDArray[np.float64], new: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """(k,) predictions for new rows by a ridge fitted on (r, d) rows with free intercept."""
-    middle, level = x.mean(axis=0), y.mean()
-    centred = x - middle
-    gram = centred.T @ centred + PENALTY * np.eye(x.shape[1])
-    weights = np.linalg.solve(gram, centred.T @ (y - level))
-    return np.asarray(level + (new - middle) @ weights)

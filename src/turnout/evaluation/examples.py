@@ -81,4 +81,6 @@ def examples(
 
 
 def _cut(text: str) -> str:
+    """At most `MOST_CHARS`, and fit to be written: a lone surrogate becomes a question mark."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
     return text if len(text) <= MOST_CHARS else text[: MOST_CHARS - 1].rstrip() + "…"

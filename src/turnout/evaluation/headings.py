@@ -29,6 +29,28 @@ METRICS: Mapping[str, str] = {
 }
 """By their name in the JSON; the glossary has their formulas."""
 
+MEANINGS: Mapping[str, str] = {
+    "v_b": "quality over the best single model's",
+    "gain_b": "relative gain over the best single model, mean of categories",
+    "gap_o": "relative loss to the oracle, mean of categories",
+    "regret_oracle": "quality lost to the best choice in hindsight",
+    "regret_ceiling": "quality lost to the attainable ceiling",
+    "aiq": "mean height of the hull over cost",
+    "lift": "AIQ less the zero router's, both with hindsight",
+    "net_lift": "mean height above the zero router, without hindsight",
+    "log_aiq": "AIQ over the logarithm of cost",
+    "log_lift": "lift over the logarithm of cost",
+    "perf_gain": "best setting's gain over the best single model",
+    "cost_save": "saving at the best single model's quality",
+    "cost_save_95": "saving at 95% of that quality",
+    "hypervolume": "area under the settings over log cost",
+    "pareto_distance": "distance to the frontier of all rows; 0 is on it",
+    "arena": "RouterArena's score, nearly quality alone",
+    "entropy": "of the models chosen, in bits; 0 is one model",
+    "top_share": "prompts that the model chosen most gets",
+}
+"""In a few words, for a reader of the page."""
+
 _PERCENT = frozenset(
     {"gain_b", "gap_o", "perf_gain", "cost_save", "cost_save_95", "arena", "top_share"}
 )
@@ -47,9 +69,13 @@ def metric_cell(metrics: Mapping[str, Estimate], name: str, scale: float) -> str
     value = metrics[name].value if name in metrics else math.nan
     if math.isnan(value):
         return "-"
+    unit, digits, sign = (1.0, 3, "")
     if name in _PERCENT:
-        return f"{value:.1%}"
-    return f"{value * scale:.2f}" if name in _POINTS else f"{value:.3f}"
+        unit, digits, sign = (100.0, 1, "%")
+    elif name in _POINTS:
+        unit, digits = (scale, 2)
+    # Adding 0 takes the minus off a value that rounds to nothing.
+    return f"{round(value * unit, digits) + 0.0:.{digits}f}{sign}"
 
 
 def metric_range(metrics: Mapping[str, Estimate], name: str, scale: float) -> str:

@@ -63,7 +63,13 @@ def measure(
     if benchmark.is_pair:
         scored = [row for row in rows if isinstance(row, ScoreRow)]
         scored = [*score_baselines(benchmark, seed=seed), *scored]
-        report = score_rows(benchmark, scored, replicates=replicates, seed=seed)
+        report = score_rows(
+            benchmark,
+            scored,
+            replicates=replicates,
+            seed=seed,
+            usd_per_quality=asked.usd_per_quality,
+        )
     else:
         report = quality_report(
             benchmark,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -37,14 +38,18 @@ class PairRows:
     Args:
         benchmark: with two models.
         replicates: of its groups.
+        usd_per_quality: what one unit of quality is worth, for regret, where costs are known.
     """
 
-    def __init__(self, benchmark: Benchmark, replicates: Replicates) -> None:
+    def __init__(
+        self, benchmark: Benchmark, replicates: Replicates, *, usd_per_quality: float = math.inf
+    ) -> None:
         self._at, self._replicates = benchmark, replicates
         calls = None
         if benchmark.extra_cost_usd is None:
             calls = np.broadcast_to(np.asarray([1.0, 0.0]), benchmark.quality.shape)
-        self._meter = Meter(benchmark, replicates, cost=calls)
+            usd_per_quality = math.inf
+        self._meter = Meter(benchmark, replicates, usd_per_quality=usd_per_quality, cost=calls)
 
     def measure(self, rows: Sequence[ScoreRow]) -> tuple[ReportRow, ...]:
         """All rows, with their paired differences to prompt length where that row is there."""
@@ -80,6 +85,7 @@ class PairRows:
             kind=row.kind,
             metrics=metrics,
             sweep=self._sweep(row),
+            at_half=self._at_half(row),
             calibration=_calibration(row, self._at),
             remark=row.remark,
             calls=calls,
@@ -92,6 +98,12 @@ class PairRows:
         if row.scores.ndim != 1 or not self._meter.priced:
             return {}
         return self._meter.swept(threshold_sweep(row.scores))[1]
+
+    def _at_half(self, row: ScoreRow) -> Mapping[str, Estimate]:
+        if row.scores.ndim != 1:
+            return {}
+        choice = np.where(row.scores >= np.quantile(row.scores, 0.5), 0, 1)
+        return self._meter.chosen(choice.astype(np.intp)).metrics
 
     def _marks(self, row: ScoreRow) -> tuple[Mark, ...]:
         if not row.route or row.scores.ndim != 1:

@@ -66,6 +66,9 @@ class PoolRows:
         usd_per_quality: float = math.inf,
     ) -> None:
         self._at, self._seed = benchmark, seed
+        self._unpriced_worth = not benchmark.has_costs and math.isfinite(usd_per_quality)
+        if self._unpriced_worth:
+            usd_per_quality = math.inf
         kinds = benchmark.categories if has_categories(benchmark) else ()
         gains = attainable_gains(benchmark.quality, benchmark.groups, kinds, seed=seed)
         ceiling = None if gains is None else by_value(benchmark, gains, usd_per_quality)
@@ -90,6 +93,8 @@ class PoolRows:
     def notes(self) -> list[str]:
         """What could not be measured."""
         found = []
+        if self._unpriced_worth:
+            found.append("regret counts quality alone: not all costs are known")
         if self._meter.ceiling is None:
             found.append("no attainable ceiling: it needs a third model or categories")
         costs = self._at.cost_usd.mean(axis=0)
@@ -160,7 +165,7 @@ class PoolRows:
         best = self._meter.best
         return judge_pool(
             Compared(
-                router=found.name,
+                router=name,
                 prompts=self._at.n,
                 scale=self._at.scale,
                 best_single=self._name(best),

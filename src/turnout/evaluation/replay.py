@@ -204,16 +204,22 @@ class Replay:
     def _fit_groups(self) -> list[tuple[Index, Index]]:
         """Rows that the same candidates can serve and were predicted, with those candidates."""
         usable = ~self._stored.out[:, self.columns]
-        patterns, which = np.unique(usable, axis=0, return_inverse=True)
-        found = []
-        for k, pattern in enumerate(patterns):
-            fit = np.flatnonzero(pattern)
-            rows = np.flatnonzero(which.reshape(-1) == k)
-            if len(fit) > 1:
-                rows = rows[np.isfinite(self.quality[np.ix_(rows, fit)]).all(axis=1)]
-            if len(fit):
-                found.append((rows, fit))
-        return found
+        whole = usable.all(axis=1)
+        # Most requests exclude nobody: sorting the patterns of all of them would take the longest.
+        rest = np.flatnonzero(~whole)
+        patterns, which = np.unique(usable[rest], axis=0, return_inverse=True)
+        parts = [(np.flatnonzero(whole), np.arange(usable.shape[1]))]
+        parts += [
+            (rest[which.reshape(-1) == k], np.flatnonzero(pattern))
+            for k, pattern in enumerate(patterns)
+        ]
+        return [(self._predicted(rows, fit), fit) for rows, fit in parts if len(rows) and len(fit)]
+
+    def _predicted(self, rows: Index, fit: Index) -> Index:
+        """Those of the rows that have a quality of each of several candidates."""
+        if len(fit) == 1:
+            return rows
+        return rows[np.isfinite(self.quality[np.ix_(rows, fit)]).all(axis=1)]
 
     def _unpredicted(self, rows: Index) -> Index:
         """What stands where no policy decides: the recorded model, else the pool's default."""

@@ -158,12 +158,13 @@ def save(stored: StoredPredictions, folder: Path) -> str:
     return write_artifact(folder, manifest, arrays, _card(stored))
 
 
-def load(folder: Path) -> StoredPredictions:
+def load(folder: Path | str) -> StoredPredictions:
     """Read predictions back, verified.
 
     Raises:
         ArtifactError: missing, corrupt, of another kind or version, or an array that does not fit.
     """
+    folder = Path(folder)
     manifest, arrays, _ = read_artifact(folder, again=_AGAIN, made_by=_MADE_BY)
     if manifest.get("kind") != KIND:
         raise ArtifactError(f"{folder} holds no predictions but a router's artifact; {_AGAIN}")

@@ -76,6 +76,8 @@ class ReportRow:
     """The same for APGR dollars."""
     sweep: Mapping[str, Estimate] = field(default_factory=dict)
     """By name: what a report of N models has of a sweep, over dollars, else over calls."""
+    at_half: Mapping[str, Estimate] = field(default_factory=dict)
+    """By name: what it has of one choice a prompt, with half of the calls to the strong model."""
     calibration: Mapping[str, float] = field(default_factory=dict)
     """Of the win rate as P(the strong model does better): brier, brier_skill, ece."""
     remark: str = ""
@@ -93,6 +95,7 @@ class ReportRow:
             "apgr_exact_minus_length": json_estimate(self.difference),
             "apgr_usd_minus_length": json_estimate(self.difference_usd),
             "sweep": {name: json_estimate(e) for name, e in self.sweep.items()},
+            "at_half": {name: json_estimate(e) for name, e in self.at_half.items()},
             "knob": [asdict(mark) for mark in self.marks],
             "calibration": {k: json_number(v) for k, v in self.calibration.items()},
             "remark": self.remark,
@@ -170,16 +173,21 @@ class EvaluationReport:
         return "\n".join([*parts, *self._legend()]) + "\n"
 
     def _sweep_lines(self) -> list[str]:
-        names = present((row.sweep for row in self.rows), without=("arena",))
-        swept = [row for row in self.rows if row.sweep]
-        if not swept:
-            return []
-        cells = [
-            [row.name, *(metric_cell(row.sweep, name, self.scale) for name in names)]
-            for row in swept
-        ]
-        axis = "over dollars" if swept[0].dollars is not None else "over calls"
-        return [*align([[axis, *(METRICS[name] for name in names)], *cells]), ""]
+        rows = [row for row in self.rows if row.sweep]
+        lines: list[str] = []
+        axis = "over dollars" if self.cost_usd is not None else "over calls"
+        for title, have in (
+            (axis, [row.sweep for row in rows]),
+            ("at half of the calls", [row.at_half for row in rows]),
+        ):
+            names = present(have)
+            cells = [
+                [row.name, *(metric_cell(found, name, self.scale) for name in names)]
+                for row, found in zip(rows, have, strict=True)
+            ]
+            if rows:
+                lines += [*align([[title, *(METRICS[name] for name in names)], *cells]), ""]
+        return lines
 
     def _title(self) -> str:
         lines = [f"{self.benchmark}: {self.prompts:,} prompts in {self.groups:,} groups"]

@@ -79,8 +79,7 @@ def chooser(benchmark: Benchmark, router: Router, knob: float) -> Choose:
             lean = rate.astype(np.float64)
             return np.where(lean >= knob, 0, 1).astype(np.intp), lean
         quality = predicted.quality.astype(np.float64)
-        part = benchmark.rows(np.zeros(len(quality), dtype=np.intp))
-        return by_value(part, quality, knob), quality[:, 0] - quality[:, 1:].max(axis=1)
+        return by_value(benchmark, quality, knob), quality[:, 0] - quality[:, 1:].max(axis=1)
 
     return choose
 

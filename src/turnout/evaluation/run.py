@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -31,6 +32,8 @@ from turnout.evaluation.rows import (
 from turnout.evaluation.rules import LENGTH, NAMES, ORACLE, RANDOM, score_baselines
 from turnout.evaluation.verdict import Verdict, judge_pair
 from turnout.routers.base import Router
+
+NO_CEILING = "no attainable ceiling: it needs a third model's outcomes on these prompts"
 
 __all__ = [
     "LENGTH",
@@ -78,8 +81,16 @@ def score_rows(
     *,
     replicates: int = REPLICATES,
     seed: int = 0,
+    usd_per_quality: float = math.inf,
 ) -> EvaluationReport:
     """Measure rows of scores, with paired intervals, beside always-weak, always-strong, published.
+
+    Args:
+        benchmark: with two models.
+        rows: scores on its prompts.
+        replicates: bootstrap replicates.
+        seed: of the bootstrap.
+        usd_per_quality: what one unit of quality is worth, for regret; inf counts quality alone.
 
     Raises:
         InputError: not two models, a row of another length, or a score that is not finite.
@@ -89,7 +100,7 @@ def score_rows(
     for row in rows:
         check_scores(row, benchmark.n)
     drawn = Replicates(Resampler(benchmark.groups, replicates, seed))
-    measured = PairRows(benchmark, drawn).measure(rows)
+    measured = PairRows(benchmark, drawn, usd_per_quality=usd_per_quality).measure(rows)
     means = drawn.means(benchmark.quality[:, [0, -1]])
     strong, weak = (interval(column) for column in means.T)
     cost = benchmark.cost_usd.mean(axis=0).tolist()
@@ -104,7 +115,7 @@ def score_rows(
         quality_weak=weak,
         cost_usd=(cost[0], cost[1]) if benchmark.has_costs else None,
         rows=(*_constant_rows(benchmark), *measured, *_published_rows(benchmark)),
-        notes=(*benchmark.notes, *_gap_notes(strong, weak)),
+        notes=(*benchmark.notes, *_gap_notes(strong, weak), NO_CEILING),
         verdicts=_verdicts(benchmark, measured),
         categories=category_rows(benchmark, _at_half(benchmark, rows)),
         replicates=replicates,

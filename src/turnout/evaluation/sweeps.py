@@ -41,18 +41,22 @@ class Sweep:
     """k settings, where they mean something to a user (0 best quality, 1 cheapest), or none."""
 
 
-def mean_costs(benchmark: Benchmark) -> NDArray[np.float64]:
-    """(n, m) each model's *mean* cost on every prompt; 0 where no cost is known.
+def mean_costs(benchmark: Benchmark, prompts: int) -> NDArray[np.float64]:
+    """(prompts, m) each model's *mean* cost, for every prompt; 0 where no cost is known.
 
     What this very call cost is not known before it is made, so it must not be looked at.
     """
     mean = np.nan_to_num(benchmark.cost_usd.mean(axis=0))
-    return np.broadcast_to(mean, benchmark.cost_usd.shape)
+    return np.broadcast_to(mean, (prompts, len(mean)))
 
 
 def by_value(benchmark: Benchmark, predicted: NDArray[np.floating], worth: float) -> Index:
-    """(n,) best value by predicted quality and mean cost; `worth` is USD for a unit of quality."""
-    return best_value(np.asarray(predicted, dtype=np.float64), mean_costs(benchmark), worth)
+    """(k,) best value by (k, m) predicted quality, of any prompts, and the benchmark's mean costs.
+
+    `worth` is what a unit of quality is worth in USD; inf looks at quality alone.
+    """
+    cost = mean_costs(benchmark, len(predicted))
+    return best_value(np.asarray(predicted, dtype=np.float64), cost, worth)
 
 
 def value_sweep(benchmark: Benchmark, predicted: NDArray[np.floating]) -> Sweep:
@@ -96,7 +100,7 @@ def reference_sweep(
         offered = reference_points(router.reference(candidates), candidates)
     except InputError:
         return None
-    names, mean = [c.name for c in candidates], mean_costs(benchmark)
+    names, mean = [c.name for c in candidates], mean_costs(benchmark, benchmark.n)
     points = [HullPolicy(offered, knob).point for knob in KNOBS]
     return Sweep(_stacked([_at_point(p, predicted, mean, names) for p in points]), KNOBS)
 
@@ -118,9 +122,7 @@ def _at_point(
     mean: NDArray[np.float64],
     names: Sequence[str],
 ) -> Index:
-    if point.constant is not None:
-        return np.full(len(predicted), names.index(point.constant), dtype=np.intp)
-    return best_value(np.asarray(predicted, dtype=np.float64), mean, point.usd_per_quality)
+    return point.pick(np.asarray(predicted, dtype=np.float64), mean, names)
 
 
 def _stacked(choices: Sequence[NDArray[np.integer]]) -> NDArray[np.int16]:

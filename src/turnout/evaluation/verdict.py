@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from turnout.evaluation.intervals import Estimate
+from turnout.evaluation.tables import json_estimate
 
 Outcome = Literal["pays", "does not pay", "cannot be told"]
 
@@ -43,7 +44,7 @@ class Verdict:
             "router": self.router,
             "outcome": self.outcome,
             "axis": self.axis,
-            "lift": {"value": self.lift.value, "low": self.lift.low, "high": self.lift.high},
+            "lift": json_estimate(self.lift),
             "more_prompts": self.more_prompts,
             "sentence": self.sentence,
         }
@@ -146,9 +147,10 @@ def judge_pool(at: Compared) -> Verdict:
     else:
         more = more_prompts(lift, at.prompts)
         sentence = undecided(lift, at.prompts, more, points(lift.high, at.scale))
+        ends = f", 95% from {lift.low * at.scale:+.1f} to {lift.high * at.scale:+.1f}"
         sentence += (
-            f" ({at.router}: {points(lift.value, at.scale, signed=True)}, 95% from "
-            f"{lift.low * at.scale:+.1f} to {lift.high * at.scale:+.1f}, against {than}{where}); {best}"
+            f" ({at.router}: {points(lift.value, at.scale, signed=True)}"
+            f"{ends if math.isfinite(lift.low) else ''}, against {than}{where}); {best}"
         )
     return Verdict(
         router=at.router,
@@ -156,7 +158,7 @@ def judge_pool(at: Compared) -> Verdict:
         axis="dollars" if priced else "quality",
         lift=lift,
         more_prompts=more,
-        sentence=f"{sentence}.{_saving(at, outcome)}",
+        sentence=f"{sentence}.{_saving(at, outcome)}{_at_best(at) if priced else ''}",
     )
 
 
@@ -170,6 +172,19 @@ def _saving(at: Compared, outcome: Outcome) -> str:
         f" Where 95% of the quality of {at.best_single} is enough, it saves {save.value:.0%} of "
         f"the cost{at_least}{mix}."
     )
+
+
+def _at_best(at: Compared) -> str:
+    """How its best setting does against the best single model, where they differ."""
+    gap = at.difference
+    if gap is None:
+        return ""
+    ends = ""
+    if math.isfinite(gap.low):
+        ends = f" (95% from {gap.low * at.scale:+.1f} to {gap.high * at.scale:+.1f})"
+    side = "better" if gap.value > 0 else "worse"
+    size = points(abs(gap.value), at.scale)
+    return f" At its best setting it answers {size} {side} than {at.best_single}{ends}."
 
 
 def judge_pair(
@@ -228,9 +243,10 @@ def judge_pair(
     else:
         more = more_prompts(lift, prompts)
         told = undecided(lift, prompts, more, points(lift.high, scale))
+        ends = f"; 95% from {recovered.low:.1%} to {recovered.high:.1%}"
         said = (
-            f"By {axis}: {told[0].lower()}{told[1:]} ({seen}; 95% from {recovered.low:.1%} to "
-            f"{recovered.high:.1%})"
+            f"By {axis}: {told[0].lower()}{told[1:]} ({seen}"
+            f"{ends if math.isfinite(recovered.low) else ''})"
         )
     return Verdict(
         router=router,

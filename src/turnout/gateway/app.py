@@ -7,6 +7,8 @@ import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from functools import partial
 from typing import Any, TypeAlias
 
 from turnout.engine import Engine
@@ -15,18 +17,24 @@ from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send, js
 from turnout.gateway.building import (
     auto_route,
     build_engine,
+    build_ledger,
     build_providers,
     build_resilience,
+    build_rules,
     check_auto,
 )
-from turnout.gateway.chat import Chat
-from turnout.gateway.headers import new_request_id, refusal_headers
+from turnout.gateway.headers import refusal_headers
 from turnout.gateway.learning import Keeper, read_reported
 from turnout.gateway.models import Catalog
+from turnout.gateway.recording import Recorder
+from turnout.gateway.serving import Serving
 from turnout.providers.base import Provider
+from turnout.routers.judging import Spend
 from turnout.settings import Settings
 from turnout.wire.body import read_body
+from turnout.wire.dialects import Dialect
 from turnout.wire.errors import INTERNAL_MESSAGE, error_body, error_status, http_error_body
+from turnout.wire.listing import wants_anthropic
 from turnout.wire.reading import Kind
 
 log = logging.getLogger("turnout.gateway")
@@ -44,10 +52,14 @@ class Gateway:
         providers: Mapping[str, Provider] | None,
     ) -> None:
         self.settings, self._engine, self._providers = settings, engine, providers
-        self.chat: Chat | None = None
+        self.serving: Serving | None = None
         self.problem: str | None = "starting"
         self._endpoints: dict[str, dict[str, Endpoint]] = {
-            "/chat/completions": {"POST": self._complete},
+            "/chat/completions": {"POST": partial(self._complete, dialect="chat")},
+            "/responses": {"POST": partial(self._complete, dialect="responses")},
+            "/responses/input_tokens": {"POST": partial(self._count, dialect="responses")},
+            "/messages": {"POST": partial(self._complete, dialect="messages")},
+            "/messages/count_tokens": {"POST": partial(self._count, dialect="messages")},
             "/route": {"POST": self._route},
             "/models": {"GET": self._models},
             "/healthz": {"GET": self._healthz},
@@ -64,12 +76,19 @@ class Gateway:
         async with AsyncExitStack() as stack:
             given = self._providers or build_providers(self.settings)
             providers = {n: await stack.enter_async_context(p) for n, p in given.items()}
-            self.chat = Chat(
-                engine,
-                providers,
-                Catalog(engine, auto_route(self.settings, engine), self.settings.allow_passthrough),
-                build_resilience(self.settings, engine),
-                self.settings.max_body_bytes,
+            ledger = build_ledger(self.settings)
+            if ledger is not None:
+                await asyncio.to_thread(stack.enter_context, ledger)
+            self.serving = Serving(
+                engine=engine,
+                providers=providers,
+                catalog=Catalog(
+                    engine, auto_route(self.settings, engine), self.settings.allow_passthrough
+                ),
+                resilience=build_resilience(self.settings, engine),
+                recorder=Recorder(ledger=ledger, pool=engine.pool),
+                rules=build_rules(self.settings),
+                max_body_bytes=self.settings.max_body_bytes,
             )
             if self.settings.learn is not None:
                 keeper = Keeper(engine, self.settings.learn, self.settings.routers)
@@ -78,11 +97,11 @@ class Gateway:
             yield
             self.problem = "stopping"
 
-    def opened(self) -> Chat:
+    def opened(self) -> Serving:
         """What serves, when the lifespan is running."""
-        if self.chat is None:
+        if self.serving is None:
             raise RuntimeError("the application serves inside its lifespan only")
-        return self.chat
+        return self.serving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection: the lifespan, or a request."""
@@ -101,7 +120,7 @@ class Gateway:
                 await receive()
         except Exception as error:
             log.exception("the gateway could not start or stop")
-            failed = "shutdown" if self.chat is not None else "startup"
+            failed = "shutdown" if self.serving is not None else "startup"
             await send({"type": f"lifespan.{failed}.failed", "message": str(error)})
             raise
         await send({"type": "lifespan.shutdown.complete"})
@@ -115,15 +134,7 @@ class Gateway:
         except HttpError as error:
             await _refuse(call, error)
         except TurnoutError as error:
-            status, body = error_status(error), error_body(error)
-            if status >= 500:
-                log.error("request failed: %s", error)
-            else:
-                log.info("request refused: %s (%s)", body["error"]["code"], status)
-            headers = refusal_headers(body["error"]["code"])
-            if isinstance(error, UnavailableError):
-                headers["retry-after"] = str(max(1, round(error.retry_after_s)))
-            await answer_json(call, body, status, headers)
+            await _fail(call, error)
         except Exception as error:
             if call.started:
                 raise  # the server cuts the connection: an answer that ends early must not look whole
@@ -133,11 +144,11 @@ class Gateway:
                 type(error).__name__,
                 "".join(traceback.format_tb(error.__traceback__)),
             )
-            body = http_error_body(500, INTERNAL_MESSAGE, code="internal_error")
-            await answer_json(call, body, 500, refusal_headers("internal_error"))
+            await _refuse(call, HttpError(500, INTERNAL_MESSAGE, "internal_error"))
 
     def _endpoint(self, call: Call) -> Endpoint:
         path = call.path.removeprefix("/v1") if call.path.startswith("/v1/") else call.path
+        call.dialect = dialect_of(path, call.headers)
         methods = self._endpoints.get(path)
         if methods is None and path.startswith("/models/"):
             methods = {"GET": self._model}
@@ -163,30 +174,37 @@ class Gateway:
         await answer_json(call, {"learned": learned})
 
     async def _models(self, call: Call) -> None:
-        await answer_json(call, self.opened().catalog.listing())
+        anthropic = wants_anthropic(call.headers)
+        await answer_json(call, self.opened().catalog.listing(anthropic=anthropic))
 
     async def _model(self, call: Call) -> None:
         name = call.path.rpartition("/models/")[2][:256]
-        await answer_json(call, self.opened().catalog.entry(name))
+        entry = self.opened().catalog.entry(name, anthropic=wants_anthropic(call.headers))
+        await answer_json(call, entry)
 
     async def _healthz(self, call: Call) -> None:
         await answer_json(call, {"status": "ok"})
 
     async def _readyz(self, call: Call) -> None:
-        if self.chat is None or self.problem is not None:
+        if self.serving is None or self.problem is not None:
             await answer_json(call, {"status": "not ready", "problem": self.problem}, 503)
             return
-        engine = self.chat.engine
+        engine = self.serving.engine
         ready = {
             "status": "ready",
             "routers": sorted(engine.routers),
             "fallbacks": engine.fallbacks,
             "certificates": engine.certificates(),
         }
-        await answer_json(call, ready)
+        spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}
+        judges = {name: asdict(spend) for name, spend in spent.items() if isinstance(spend, Spend)}
+        await answer_json(call, ready | ({"judges": judges} if judges else {}))
 
-    async def _complete(self, call: Call) -> None:
-        await self.opened().complete(call)
+    async def _complete(self, call: Call, dialect: Dialect) -> None:
+        await self.opened().complete(call, dialect)
+
+    async def _count(self, call: Call, dialect: Dialect) -> None:
+        await self.opened().count(call, dialect)
 
     async def _route(self, call: Call) -> None:
         await self.opened().route(call)
@@ -203,8 +221,36 @@ class HttpError(Exception):
 
 
 async def _refuse(call: Call, error: HttpError) -> None:
-    body = http_error_body(error.status, str(error), code=error.code)
+    body = http_error_body(
+        error.status,
+        str(error),
+        code=error.code,
+        dialect=call.dialect,
+        request_id=call.own_id()["x-request-id"],
+    )
     await answer_json(call, body, error.status, {**error.headers, **refusal_headers(error.code)})
+
+
+async def _fail(call: Call, error: TurnoutError) -> None:
+    status = error_status(error)
+    code = str(error_body(error)["error"]["code"])
+    if status >= 500:
+        log.error("request failed: %s", error)
+    else:
+        log.info("request refused: %s (%s)", code, status)
+    headers = refusal_headers(code)
+    if isinstance(error, UnavailableError):
+        headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+    request_id = call.own_id()["x-request-id"]
+    body = error_body(error, dialect=call.dialect, request_id=request_id)
+    await answer_json(call, body, status, headers)
+
+
+def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
+    """In which API's form a client of this path reads errors."""
+    if path.startswith("/messages") or (path.startswith("/models") and wants_anthropic(headers)):
+        return "messages"
+    return "responses" if path.startswith("/responses") else "chat"
 
 
 def create_app(
@@ -237,5 +283,5 @@ async def answer_json(
     call: Call, value: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> None:
     """Answer with JSON."""
-    known = {"content-type": "application/json", "x-request-id": new_request_id()}
+    known = {"content-type": "application/json", **call.own_id()}
     await call.answer(status, {**known, **(headers or {})}, json_bytes(value))

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from turnout.errors import BodyTooLargeError
+from turnout.gateway.headers import new_request_id
+from turnout.wire.dialects import Dialect
 from turnout.wire.reading import Kind
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -28,7 +30,7 @@ class ClientLeftError(Exception):
 class Call:
     """One request and the way to answer it."""
 
-    __slots__ = ("_receive", "_send", "headers", "method", "path", "started")
+    __slots__ = ("_id", "_receive", "_send", "dialect", "headers", "method", "path", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
@@ -37,8 +39,17 @@ class Call:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         self._receive, self._send = receive, send
+        self._id = ""
+        self.dialect: Dialect = "chat"
+        """In which API's form errors are told."""
         self.started = False
         """Whether an answer has begun, so that no other can."""
+
+    def own_id(self) -> dict[str, str]:
+        """An id of this request, in the headers that its client reads."""
+        self._id = self._id or new_request_id()
+        found = {"x-request-id": self._id}
+        return {**found, "request-id": self._id} if self.dialect == "messages" else found
 
     async def body(self, limit: int) -> bytes:
         """The request's body.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 
 from turnout.artifacts.certificates import certificates_of, open_watches
 from turnout.artifacts.opening import open_router
@@ -18,10 +19,13 @@ from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
+from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
-from turnout.providers.openai import OpenAIProvider
 from turnout.settings import CandidateSettings, ProviderSettings, Settings
+from turnout.store.ledger import Ledger
+from turnout.store.sqlite import SqliteRecords
 from turnout.types import Candidate, Pool, Price
+from turnout.wire.translate.target import Target as Rules
 
 
 def build_pool(settings: Settings) -> Pool:
@@ -57,6 +61,7 @@ def build_engine(settings: Settings) -> Engine:
         routers,
         fallbacks=_fallbacks(settings),
         explore=_explore(settings),
+        spares=settings.resilience.spares,
         watches=open_watches(certificates, routers, pool.candidates),
     )
     engine.check()
@@ -136,6 +141,29 @@ def build_resilience(settings: Settings, engine: Engine) -> Resilience:
     )
 
 
+def build_ledger(settings: Settings) -> Ledger | None:
+    """Where records are kept, not opened yet; None where none are."""
+    given = settings.store
+    if given is None:
+        return None
+    journal = given.path.with_name(f"{given.path.name}.journal")
+    return Ledger(journal, partial(SqliteRecords, given.path), sync=given.sync)
+
+
+def build_rules(settings: Settings) -> dict[str, Rules]:
+    """Candidate → what its model takes of a request that is translated for it."""
+    return {
+        c.name: Rules(
+            dialect="chat",  # the endpoint that is called decides
+            model=c.model or c.name,
+            max_output_tokens=c.max_output_tokens,
+            thinking=c.thinking,
+            sampling=c.sampling,
+        )
+        for c in settings.candidates
+    }
+
+
 def _targets(given: CandidateSettings, engine: Engine) -> list[Target]:
     """The candidate's own endpoint, then its replicas."""
     model = engine.pool[given.name].model
@@ -149,7 +177,7 @@ def _candidate(given: CandidateSettings) -> Candidate:
         name=given.name,
         upstream_model=given.model or "",
         provider=given.provider or "",
-        price=None if price is None else Price.per_million(price.input_usd, price.output_usd),
+        price=None if price is None else Price.per_million(**price.model_dump()),
         context_tokens=given.context_tokens,
         max_output_tokens=given.max_output_tokens,
         capabilities=None if given.capabilities is None else frozenset(given.capabilities),
@@ -162,10 +190,11 @@ def _candidate(given: CandidateSettings) -> Candidate:
 
 def _provider(name: str, given: ProviderSettings) -> Provider:
     key = given.api_key
-    return OpenAIProvider(
+    return HttpProvider(
         name,
         given.base_url,
         api_key=None if key is None else key.get_secret_value(),
+        dialect=given.api,
         waits=Waits(
             connect_s=given.connect_timeout_s,
             first_byte_s=min(given.first_byte_timeout_s, given.timeout_s),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from turnout.types import Decision
@@ -11,10 +11,11 @@ from turnout.types import Decision
 REASON_CAP = 300
 """Characters of `x-turnout-reason`."""
 
-_TO_UPSTREAM = ("openai-beta", "idempotency-key", "traceparent", "tracestate")
+_TO_UPSTREAM = ("openai-beta", "anthropic-version", "anthropic-beta", "idempotency-key",
+                "traceparent", "tracestate")  # fmt: skip
 _TO_CLIENT = ("content-type", "content-encoding", "retry-after", "retry-after-ms",
-              "x-request-id", "x-should-retry")  # fmt: skip
-_TO_CLIENT_PREFIXES = ("openai-", "x-ratelimit-")
+              "x-request-id", "request-id", "x-should-retry")  # fmt: skip
+_TO_CLIENT_PREFIXES = ("openai-", "x-ratelimit-", "anthropic-ratelimit-")
 
 
 def to_upstream(headers: Mapping[str, str]) -> dict[str, str]:
@@ -47,7 +48,7 @@ def decision_headers(decision: Decision) -> dict[str, str]:
         "x-turnout-model": header_safe(decision.model),
         "x-turnout-router": header_safe(decision.router),
         "x-turnout-score": None if score is None else f"{score:.4f}",
-        "x-turnout-reason": header_safe(f"{decision.code}: {_sentence(decision)}"),
+        "x-turnout-reason": header_safe(f"{decision.code}: {plain_reason(decision)}"),
         "x-turnout-cost-usd": None if cost is None else picousd_decimal(cost),
         "x-turnout-certificate": decision.certificate,
         "x-turnout-propensity": None
@@ -56,6 +57,23 @@ def decision_headers(decision: Decision) -> dict[str, str]:
         "x-turnout-fallback": "true" if decision.fallback else None,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def answer_headers(called: Sequence[str], notes: Sequence[str] = ()) -> dict[str, str]:
+    """What became of a decision: who answered, after how many calls, what a translation left out.
+
+    Args:
+        called: candidates, in order.
+        notes: names and rules, never values.
+    """
+    found = {}
+    if called:
+        found["x-turnout-model"] = header_safe(called[-1])
+    if len(called) > 1:
+        found["x-turnout-calls"] = str(len(called))
+    if notes:
+        found["x-turnout-translation"] = header_safe("; ".join(notes))
+    return found
 
 
 def refusal_headers(code: str) -> dict[str, str]:
@@ -74,7 +92,7 @@ def header_safe(text: str) -> str:
     return plain.strip()
 
 
-def _sentence(decision: Decision) -> str:
+def plain_reason(decision: Decision) -> str:
     """The reason; of a failure without the router's own words, which may quote the prompt."""
     if decision.fallback:
         return f"router {decision.router} failed, {decision.model} serves by default"

@@ -20,7 +20,7 @@ from turnout.errors import RequestError, SettingsError, TurnoutError
 from turnout.routers.learning import LearningRouter
 from turnout.settings import LearnSettings, RouterSettings
 from turnout.types import Outcome
-from turnout.wire.chat import Kind, kind
+from turnout.wire.reading import Kind, kind
 
 log = logging.getLogger("turnout.gateway")
 

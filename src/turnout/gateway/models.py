@@ -10,6 +10,7 @@ from turnout.errors import UnknownNameError
 from turnout.names import RouteSpec, format_route, is_route
 from turnout.settings import AUTO
 from turnout.types import Candidate
+from turnout.wire.listing import ListedModel, list_models, model_entry
 
 LISTED_SHARES = (0.75, 0.5, 0.25)
 """Every threshold from 0 to 1 works; listed are those of about these shares of strong calls."""
@@ -48,21 +49,28 @@ class Catalog:
         candidates = self.engine.pool.names if self.allow_passthrough else ()
         return [AUTO, *routes, *candidates]
 
-    def listing(self) -> dict[str, Any]:
-        """OpenAI's list of models."""
-        return {"object": "list", "data": [self._entry(name) for name in self.names()]}
+    def listing(self, *, anthropic: bool = False) -> dict[str, Any]:
+        """The list of models, in OpenAI's or in Anthropic's form."""
+        return list_models(map(self._listed, self.names()), anthropic=anthropic)
 
-    def entry(self, model: str) -> dict[str, Any]:
-        """OpenAI's model object. Routes need not be among the listed ones.
+    def entry(self, model: str, *, anthropic: bool = False) -> dict[str, Any]:
+        """One of them. Routes need not be among the listed ones.
 
         Raises:
             UnknownNameError: nothing here has this name.
             RouteNameError: a malformed route.
         """
         self.resolve(model)
-        return self._entry(model)
+        return model_entry(self._listed(model), anthropic=anthropic)
 
-    def _entry(self, name: str) -> dict[str, Any]:
+    def _listed(self, name: str) -> ListedModel:
         pool = self.engine.pool
-        owner = pool[name].provider if name in pool.names else "turnout"
-        return {"id": name, "object": "model", "created": 0, "owned_by": owner}
+        if name not in pool.names:
+            return ListedModel(id=name)
+        candidate = pool[name]
+        return ListedModel(
+            id=name,
+            owner=candidate.provider,
+            context_tokens=candidate.context_tokens,
+            max_output_tokens=candidate.max_output_tokens,
+        )

@@ -1,17 +1,24 @@
-"""An upstream's answer, passed on as it arrives; the upstream is cut off when the client leaves."""
+"""An upstream's answer, read whole or passed on as it arrives."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from turnout.errors import UpstreamError
 from turnout.gateway.asgi import Call, ClientLeftError
 from turnout.providers.base import Reply
+from turnout.store.record import Status
 from turnout.wire import sse
-from turnout.wire.errors import error_body
+
+if TYPE_CHECKING:
+    from turnout.gateway.calling import Answer
 
 log = logging.getLogger("turnout.gateway")
+
+MOST_BODY_BYTES = 64 << 20
+"""Longest answer that is read whole."""
 
 
 def is_stream(reply: Reply) -> bool:
@@ -20,58 +27,73 @@ def is_stream(reply: Reply) -> bool:
     return form == sse.MEDIA_TYPE and "content-encoding" not in reply.headers
 
 
-async def whole_body(reply: Reply) -> bytes:
+async def whole_body(reply: Reply, candidate: str = "the upstream") -> bytes:
     """The body of an answer that is not a stream.
 
     Raises:
-        UpstreamError: it broke off.
+        UpstreamError: it broke off, or is longer than is read.
     """
-    pieces = []
+    pieces, size = [], 0
     try:
         while (piece := await reply.chunk()) is not None:
             pieces.append(piece)
+            size += len(piece)
+            if size > MOST_BODY_BYTES:
+                message = f"the answer of {candidate} is longer than {MOST_BODY_BYTES} bytes"
+                raise UpstreamError(message, candidate=candidate)
     finally:
         reply.close()
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 async def relay_stream(
-    call: Call, reply: Reply, *, candidate: str, headers: Mapping[str, str]
+    call: Call, answer: Answer, headers: Mapping[str, str], ended: Callable[[Status], None]
 ) -> None:
     """Pass events on as they arrive; end quietly, with the upstream cut off, when the client leaves.
 
-    Bytes are the upstream's own, in whole lines. Where it breaks off before a finish reason or
-    `[DONE]`, the stream ends with an error event in OpenAI's form and without `[DONE]`.
+    A stream that breaks off, or ends before it is complete, ends with an error event in the client's
+    dialect and without that dialect's last event.
+
+    Args:
+        call: the client's.
+        answer: with the beginning of its stream.
+        headers: to the client.
+        ended: told how it went, before the client sees the end.
     """
     try:
         async with call.unless_gone():
-            await call.begin(reply.status, headers)
-            await _pass_on(call, reply, candidate)
+            await call.begin(answer.status, headers)
+            await _pass(call, answer, answer.content)
+            ended(await _pass_on(call, answer))
             await call.piece(b"", more=False)
     except ClientLeftError:
-        log.info("client left during the stream of %s; upstream cut off", candidate)
+        ended("left")
+        log.info("client left during the stream of %s; upstream cut off", answer.candidate)
     finally:
-        reply.close()
+        if answer.reply is not None:
+            answer.reply.close()
 
 
-async def _pass_on(call: Call, reply: Reply, candidate: str) -> None:
-    lines = sse.WholeLines()
+async def _pass(call: Call, answer: Answer, data: bytes) -> None:
+    if data:
+        answer.events += data.count(b"\n\n")
+        await call.piece(data)
+
+
+async def _pass_on(call: Call, answer: Answer) -> Status:
+    """The rest of a stream, and how it ended."""
+    reply, passing = answer.reply, answer.passing
+    if reply is None or passing is None:
+        return "ok"  # it was over before it began to be passed on
     try:
         while (chunk := await reply.chunk()) is not None:
-            if data := lines.feed(chunk):
-                await call.piece(data)
+            await _pass(call, answer, passing.feed(chunk))
     except UpstreamError as error:
         log.warning("stream broke off: %s", error)
-        await call.piece(_error_event(error))
-        return
-    if data := lines.rest():
-        await call.piece(data)
-    if not lines.ended:
-        log.warning("stream of %s ended before its answer was complete", candidate)
-        message = f"the answer of {candidate} ended before it was complete"
-        await call.piece(_error_event(UpstreamError(message, candidate=candidate)))
-
-
-def _error_event(error: UpstreamError) -> bytes:
-    """An event that also ends whatever event was under way."""
-    return b"\n" + sse.event(error_body(error))
+        await _pass(call, answer, passing.fail(error))
+        return "partial"
+    await _pass(call, answer, passing.end(answer.candidate))
+    if passing.ended:
+        return "ok"
+    log.warning("stream of %s ended before its answer was complete", answer.candidate)
+    return "partial"

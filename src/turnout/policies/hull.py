@@ -5,12 +5,15 @@ can be worse than always calling one model, or a mix of two. So the points offer
 concave hull of the sweep *and* of every constant model, measured on predictions made out of fold:
 by construction the choice is then never worse, in expectation, than the best mix of single models
 (the "zero router" of RouterBench, arXiv:2403.12031, section 3.2).
+
+A routed point has a margin: candidates that near the best in worth count as ties, and a tie goes to
+the candidate that is worth most on average, so that the choice does not turn on a misspelt word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +24,10 @@ from turnout.types import Candidate, Prediction
 
 SWEEP = 64
 """Price-quality trade-offs tried."""
+MARGINS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1)
+"""Of predicted quality, tried at each trade-off."""
+MARGIN_ERRORS = 0.5
+"""A wider margin is taken while what it loses out of fold is within so many standard errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,27 @@ class OperatingPoint:
     """Mean price of a request."""
     quality: float
     """Mean quality."""
+    margin: float = 0.0
+    """Of quality: candidates worth at most so much less than the best are near ties."""
+    order: tuple[str, ...] = ()
+    """Candidates by what they are worth on average, best first: near ties go to the first."""
+
+    def pick(
+        self, quality: NDArray[np.floating], cost_usd: NDArray[np.floating], names: Sequence[str]
+    ) -> NDArray[np.intp]:
+        """(n,) columns that this point chooses.
+
+        Args:
+            quality: (n, m) expected quality.
+            cost_usd: (n, m) expected price.
+            names: m candidates, among them those of `order` and of `constant`; those that the point
+                does not know lose a near tie.
+        """
+        if self.constant is not None:
+            return np.full(len(quality), names.index(self.constant), dtype=np.intp)
+        rank = {name: i for i, name in enumerate(self.order)}
+        order = np.asarray([rank.get(name, len(rank)) for name in names], dtype=np.float64)
+        return best_value(quality, cost_usd, self.usd_per_quality, margin=self.margin, order=order)
 
 
 def operating_points(
@@ -72,22 +100,46 @@ def operating_points(
         )
         for j, name in enumerate(names)
     ]
-    rows = np.arange(len(score))
-    for worth in trade_offs(float(np.ptp(cost, axis=1).max())):
-        pick = best_value(predicted, cost, worth)
-        found.append(
-            OperatingPoint(
-                usd_per_quality=float(worth),
-                constant=None,
-                cost_usd=float(cost[rows, pick].mean()),
-                quality=float(score[rows, pick].mean()),
-            )
-        )
+    worths = trade_offs(float(np.ptp(cost, axis=1).max()))
+    found += [_routed(predicted, score, cost, names, worth) for worth in worths]
     return upper_hull(found)
 
 
+def _routed(
+    predicted: NDArray[np.floating],
+    score: NDArray[np.floating],
+    cost: NDArray[np.floating],
+    names: Sequence[str],
+    worth: float,
+) -> OperatingPoint:
+    """The point of a trade-off: the widest margin that loses nothing to speak of out of fold."""
+    rows = np.arange(len(score))
+    realised = _value(score, cost, worth)
+    mean = realised.mean(axis=0)
+    order = sorted(range(len(names)), key=lambda j: (-mean[j], cost[:, j].mean(), j))
+    rank = np.argsort(order)
+    picks = [best_value(predicted, cost, worth, margin=m, order=rank) for m in MARGINS]
+    got = np.stack([realised[rows, pick] for pick in picks])
+    lost = got[np.argmax(got.mean(axis=1))] - got
+    error = lost.std(axis=1) / np.sqrt(len(score))
+    widest = int(np.flatnonzero(lost.mean(axis=1) <= MARGIN_ERRORS * error + 1e-12)[-1])
+    return OperatingPoint(
+        usd_per_quality=float(worth),
+        constant=None,
+        cost_usd=float(cost[rows, picks[widest]].mean()),
+        quality=float(score[rows, picks[widest]].mean()),
+        margin=MARGINS[widest],
+        order=tuple(names[j] for j in order),
+    )
+
+
 def best_value(
-    quality: NDArray[np.floating], cost_usd: NDArray[np.floating], usd_per_quality: float
+    quality: NDArray[np.floating],
+    cost_usd: NDArray[np.floating],
+    usd_per_quality: float,
+    *,
+    margin: float = 0.0,
+    order: NDArray[np.generic] | None = None,
 ) -> NDArray[np.intp]:
     """(n,) column worth most after its price; a tie goes to the cheaper, then to the earlier one.
 
@@ -95,10 +147,23 @@ def best_value(
         quality: (n, m) expected quality.
         cost_usd: (n, m) expected price.
         usd_per_quality: what one full unit of quality is worth; inf looks at quality alone.
+        margin: of quality; columns worth at most so much less than the best are ties as well.
+        order: (m,) ranks: a tie goes to the lowest, before the price is looked at.
     """
-    value = quality if np.isinf(usd_per_quality) else quality * usd_per_quality - cost_usd
-    best = value >= value.max(axis=1, keepdims=True) - 1e-12
-    return np.asarray(np.argmin(np.where(best, cost_usd, np.inf), axis=1), dtype=np.intp)
+    value = _value(quality, cost_usd, usd_per_quality)
+    near = margin if np.isinf(usd_per_quality) else margin * usd_per_quality
+    tied = value >= value.max(axis=1, keepdims=True) - near - 1e-12
+    if order is not None and margin > 0.0:
+        ranks = np.where(tied, order, np.inf)
+        tied = ranks == ranks.min(axis=1, keepdims=True)
+    return np.asarray(np.argmin(np.where(tied, cost_usd, np.inf), axis=1), dtype=np.intp)
+
+
+def _value(
+    quality: NDArray[np.floating], cost_usd: NDArray[np.floating], usd_per_quality: float
+) -> NDArray[np.floating]:
+    """(n, m) what is left of quality's worth after the price; quality itself where it is all."""
+    return quality if np.isinf(usd_per_quality) else quality * usd_per_quality - cost_usd
 
 
 def upper_hull(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
@@ -173,11 +238,7 @@ class HullPolicy:
             raise InputError(
                 "price", bad, "give a price for this model, in the settings or with --price"
             )
-        point = self.point
-        if point.constant in names:
-            return np.full(len(prediction.quality), names.index(point.constant), dtype=np.intp)
-        worth = point.usd_per_quality if point.constant is None else self._nearest_worth(point)
-        return best_value(prediction.quality, cost_picousd / 1e12, worth)
+        return self._used(names).pick(prediction.quality, cost_picousd / 1e12, names)
 
     def choose(
         self,
@@ -199,17 +260,28 @@ class HullPolicy:
             constant = self.point.constant
             why = f"at this operating point {constant} is the best choice for every request"
             return Choice(index=index, code=("constant_model",) * n, reason=(why,) * n)
+        used, quality, cost_usd = self._used(names), prediction.quality, cost_picousd / 1e12
+        best = best_value(quality, cost_usd, used.usd_per_quality)
+        near = f"worth most to within {used.margin:g} of quality, and usually the better choice"
         rows = np.arange(n)
         sentences = tuple(
-            f"{names[j]}: expected quality {q:.3f} for {c / 1e12:.6f} USD is worth most"
-            for j, q, c in zip(
-                index, prediction.quality[rows, index], cost_picousd[rows, index], strict=True
+            f"{names[j]}: expected quality {q:.3f} for {c:.6f} USD is "
+            f"{'worth most' if j == b else near}"
+            for j, b, q, c in zip(
+                index, best, quality[rows, index], cost_usd[rows, index], strict=True
             )
         )
         return Choice(index=index, code=("best_value",) * n, reason=sentences)
 
-    def _nearest_worth(self, point: OperatingPoint) -> float:
+    def _used(self, names: Sequence[str]) -> OperatingPoint:
+        """The point in use, or the nearest routed one where constraints put its model out."""
+        point = self.point
+        known = point.constant is None or point.constant in names
+        return point if known else self._nearest_routed(point)
+
+    def _nearest_routed(self, point: OperatingPoint) -> OperatingPoint:
         routed = [p for p in self.points if p.constant is None]
         if not routed:
-            return float("inf") if point is self.points[0] else 0.0
-        return min(routed, key=lambda p: abs(p.cost_usd - point.cost_usd)).usd_per_quality
+            worth = float("inf") if point is self.points[0] else 0.0
+            return replace(point, usd_per_quality=worth, constant=None)
+        return min(routed, key=lambda p: abs(p.cost_usd - point.cost_usd))

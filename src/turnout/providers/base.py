@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
+from turnout.wire.dialects import Dialect
+
 
 class Reply(Protocol):
     """What an upstream answers, while it is still arriving."""
@@ -45,12 +47,24 @@ class Provider(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    async def chat(
-        self, body: bytes, *, candidate: str, headers: Mapping[str, str], stream: bool = False
+    @property
+    def dialect(self) -> Dialect:
+        """The API that it speaks."""
+        ...
+
+    async def post(
+        self,
+        path: str,
+        body: bytes,
+        *,
+        candidate: str,
+        headers: Mapping[str, str],
+        stream: bool = False,
     ) -> Reply:
-        """Send a chat request and return once status and headers are in, whatever the status.
+        """Send a request and return once status and headers are in, whatever the status.
 
         Args:
+            path: below the base URL, such as `/chat/completions`.
             body: JSON, sent as it is.
             candidate: for errors.
             headers: the client's headers to pass on. Keys are the provider's own.

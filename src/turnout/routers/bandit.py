@@ -15,10 +15,13 @@ from turnout.routers.learning import LearningRouter, live_arrays
 from turnout.routers.trained import TrainedRouter
 from turnout.types import Candidate, Floats, Query
 
-DIMENSION = 32
+DIMENSION = 64
 """Columns of the random projection: few, so that tens of outcomes say something."""
 PRIOR_SD = 0.2
-"""How far the fitted router is expected to be off."""
+"""How far the fitted router is expected to be off on prompts of one kind."""
+LEVEL_SD = 0.1
+"""How far off on all prompts alike. As wide as `PRIOR_SD`, it would take half of what is learned on one
+kind of prompts to all others."""
 NOISE_SD = 0.4
 """Spread of one score about a model's quality; a coin's is 0.5."""
 MODES = ("thompson", "linucb")
@@ -36,8 +39,8 @@ class Arm:
 
     @classmethod
     def prior(cls, p: int) -> Arm:
-        """No correction, with the spread `PRIOR_SD` along every axis."""
-        return cls(np.zeros(p), np.eye(p) * PRIOR_SD**2, 0)
+        """No correction, with the spread `LEVEL_SD` of the level and `PRIOR_SD` along other axes."""
+        return cls(np.zeros(p), np.diag(_prior_variance(p)), 0)
 
     def learned(self, z: Array, residual: float, forgetting: float) -> Arm:
         """After one outcome at (p,) `z`: a rank-1 update (Sherman-Morrison), O(p^2).
@@ -48,7 +51,7 @@ class Arm:
         """
         along = self.covariance @ z
         spread = float(z @ along)
-        most = max(spread, PRIOR_SD**2 * float(z @ z))
+        most = max(spread, float(z**2 @ _prior_variance(len(z))))
         widened = min(spread / forgetting, most)
         wide = self.covariance + np.outer(along, along) * ((widened - spread) / spread**2)
         along *= widened / spread
@@ -56,6 +59,12 @@ class Arm:
         covariance = wide - np.outer(gain, along)
         mean = self.mean + gain * (residual - float(z @ self.mean))
         return Arm(mean, (covariance + covariance.T) / 2.0, self.seen + 1)
+
+
+def _prior_variance(p: int) -> Array:
+    variance = np.full(p, PRIOR_SD**2)
+    variance[0] = LEVEL_SD**2
+    return variance
 
 
 class BanditRouter(LearningRouter):
@@ -132,7 +141,7 @@ class BanditRouter(LearningRouter):
         """(draws, m) qualities about the (m,) prediction; of LinUCB all rows are the bound."""
         z = self._z(self.base.inputs.rows([query.text]))[0]
         arms = self._arms
-        none = Arm.prior(DIMENSION + 1)
+        none = Arm.prior(len(z))
         spread = np.asarray(
             [
                 np.sqrt(max(0.0, float(z @ arms.get(self.key(c), none).covariance @ z)))
@@ -167,7 +176,7 @@ class BanditRouter(LearningRouter):
         return shift, [arms[key].seen if key in arms else 0 for key in keys]
 
     def _state(self) -> tuple[Arrays, dict[str, Any]]:
-        arms, p = self._arms, DIMENSION + 1
+        arms, p = self._arms, self._projection.shape[1] + 1
         arrays: Arrays = {
             "projection": self._projection,
             "mean": np.asarray([a.mean for a in arms.values()]).reshape(-1, p),

@@ -7,7 +7,7 @@ predicts its quality. Served in int8 by ONNX Runtime on one thread, without torc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -18,11 +18,11 @@ from turnout.errors import ArtifactError, InputError
 from turnout.routers.arrays import sigmoid
 from turnout.routers.assembling import read_columns, read_pair
 from turnout.routers.base import OpenedArtifact
-from turnout.routers.columns import Columns
 from turnout.routers.feature_term import FeatureTerm
 from turnout.routers.platt import Platt
-from turnout.routers.reference import Reference, ShareKnob
-from turnout.types import Candidate, Floats, PairRule, Prediction, Query
+from turnout.routers.reference import Reference
+from turnout.routers.trained import ColumnRouter
+from turnout.types import Candidate, Floats, Prediction, Query
 
 NAME = "bert"
 MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
@@ -31,21 +31,15 @@ WINS = "routellm"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BertRouter(ShareKnob):
+class BertRouter(ColumnRouter):
     """Predicts with a fine-tuned transformer; opened from an artifact."""
 
-    fingerprint: str | None
     model: TokenModel
-    columns: Columns
-    pair: PairRule
     wins: bool
     """Whether it says who wins, as RouteLLM's checkpoints do, and not the quality of columns."""
     platt: Platt | None
     term: FeatureTerm | None
     """What features of the whole prompt add to the model's outputs; None of a converted checkpoint."""
-    known: Reference | None
-    """Predictions on prompts that were held out of the fit; None of a converted checkpoint."""
-    name: str = NAME
     waits: bool = True
     """Some ten milliseconds a prompt: servers run it off their loop."""
 
@@ -76,6 +70,7 @@ class BertRouter(ShareKnob):
         platt = {name: a for (kind, name), a in part.items() if kind == "platt"}
         features = {name: a for (kind, name), a in part.items() if kind == "features"}
         return cls(
+            name=NAME,
             fingerprint=opened.fingerprint,
             model=model,
             columns=read_columns(manifest["columns"]),
@@ -83,17 +78,8 @@ class BertRouter(ShareKnob):
             wins=wins,
             platt=Platt.from_arrays(platt) if platt else None,
             term=FeatureTerm.from_arrays(features) if features else None,
-            known=Reference.from_arrays(known) if known else None,
+            known=Reference.from_arrays(known) if known else Reference.of_nothing(len(names)),
         )
-
-    def check(self, candidates: Sequence[Candidate]) -> None:
-        """Every candidate must be a column; a converted checkpoint takes any two.
-
-        Raises:
-            UnknownNameError: one is not.
-            InputError: more or fewer than two, of a converted checkpoint.
-        """
-        self._mix(candidates)
 
     def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
         """(n, m) expected quality; a note says where a prompt was cut to fit.
@@ -101,28 +87,19 @@ class BertRouter(ShareKnob):
         Raises:
             RouterError: the model fails.
         """
-        mix, basis = self._mix(candidates)
         texts = [q.text if self.wins else without_courtesy(q.text) for q in queries]
         runs = [self.model.run(text) for text in texts]
         width = 3 if self.wins else len(self.columns.names)
         logits = np.stack([r[0] for r in runs]) if runs else np.zeros((0, width), np.float32)
         if self.term is not None:
             logits = logits + self.term.of(texts)
-        tokens = None
-        if self.known is not None:
-            mean = self.known.mix(mix).mean_output_tokens()
-            tokens = np.broadcast_to(mean, (len(queries), len(candidates)))
+        made = self.prediction(self.column_quality(logits), candidates)
+        if not any(cut for _, cut in runs):
+            return made
         note = f"read the head and tail of a long prompt, {self.model.most_tokens} tokens at most"
         if self.term is not None:
             note += ", and counted the whole of it"
-        return Prediction(
-            candidates=tuple(c.name for c in candidates),
-            quality=np.clip(self.column_quality(logits) @ mix, 0.0, 1.0).astype(np.float32),
-            output_tokens=tokens,
-            pair=self.pair,
-            basis=basis,
-            notes=tuple(note if cut else "" for _, cut in runs) if any(c for _, c in runs) else (),
-        )
+        return replace(made, notes=tuple(note if cut else "" for _, cut in runs))
 
     def column_quality(self, logits: Floats) -> Floats:
         """(n, K) quality by column of (n, k) outputs; tiers of a ladder keep their order."""
@@ -139,15 +116,21 @@ class BertRouter(ShareKnob):
         Raises:
             InputError: a converted checkpoint, which brings no outcomes.
         """
-        if self.known is None:
+        if self.wins:
             raise InputError(
                 "artifact", NAME, "a converted checkpoint has no outcomes: give a threshold"
             )
-        return self.known.mix(self._mix(candidates)[0])
+        return super().reference(candidates)
 
-    def _mix(self, candidates: Sequence[Candidate]) -> tuple[Floats, tuple[str, ...]]:
+    def mixture(self, candidates: Sequence[Candidate]) -> tuple[Floats, tuple[str, ...]]:
+        """(K, m) weights and what each candidate's rests on; a converted checkpoint takes any two.
+
+        Raises:
+            UnknownNameError: a candidate that is no column.
+            InputError: more or fewer than two, of a converted checkpoint.
+        """
         if not self.wins:
-            return self.columns.weights(candidates)
+            return super().mixture(candidates)
         if len(candidates) != 2:
             names = [c.name for c in candidates]
             raise InputError("candidates", names, "this checkpoint takes a strong and a weak model")

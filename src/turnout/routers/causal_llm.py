@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +20,13 @@ from turnout.errors import RouterError, SettingsError
 from turnout.providers.posting import JsonEndpoint, read_key
 from turnout.routers.base import OpenedArtifact
 from turnout.routers.judged import CalibratedJudge, calibrated, whole
-from turnout.routers.judging import JudgePrompt, read_prompt, win_rate
+from turnout.routers.judging import JudgePrompt, Spend, read_prompt, win_rate
 from turnout.types import Candidate, PairRule, Prediction, Query
 
 PATHS = {"chat": "chat/completions", "completions": "completions"}
 OUTPUT_TOKENS = 4
 """Some models begin with blank tokens."""
 _PROBE = "What is 2 + 2?"
-
-
-@dataclass(slots=True)
-class Spend:
-    """What a judge was asked so far."""
-
-    calls: int = 0
-    """Calls made, failed ones included."""
-    cached: int = 0
-    """Queries answered from the cache."""
-    input_tokens: int = 0
-    """As its server counts them."""
-    output_tokens: int = 0
 
 
 class CausalLlmRouter:
@@ -95,6 +81,7 @@ class CausalLlmRouter:
             quality=np.asarray(1.0 - rates[:, None] * (1.0 - strength), dtype=np.float32),
             pair=PairRule("difference"),
             basis=(f"judge {self._body['model']} ({self._prompt.version})",) * m,
+            notes=(f"judge {self._body['model']}: {self.spend}",) * len(queries),
         )
 
     def rates(self, texts: Sequence[str]) -> list[float | RouterError]:

@@ -99,14 +99,14 @@ class Columns:
     def _known(self, candidate: Candidate) -> float | None:
         ladder = self.ladder or {}
         for name in (candidate.known_as, candidate.name, candidate.model):
-            for form in _forms(name) if name else ():
+            for form in name_forms(name) if name else ():
                 if form in ladder:
                     return ladder[form]
         return None
 
 
 @lru_cache(maxsize=4096)
-def _forms(name: str) -> tuple[str, ...]:
+def name_forms(name: str) -> tuple[str, ...]:
     """A name as given and with its date or tag taken off, most exact first."""
     plain = normalise(name)
     forms = [plain]

@@ -14,6 +14,11 @@ from turnout.features import FEATURES, feature_vector
 from turnout.routers.arrays import Arrays
 from turnout.types import Floats
 
+ENCODER_WEIGHT = 0.5
+"""Beside a lexical vector of weight 1: at 1 as well a misspelt word moves the row more, and the fit is
+no better."""
+LEXICAL = 256
+"""Dimensions of the lexical vector."""
 FEATURE_WEIGHT = 0.3
 LIMIT = 3.0
 """Features are clipped at this many standard deviations: a prompt unlike any that was fitted on
@@ -24,8 +29,9 @@ must not throw a linear head off its range."""
 class Inputs:
     """Rows of d columns in three blocks: the encoder's vector, the lexical vector, the features.
 
-    Each block is centred and scaled to a total variance of 1, the features to 0.3 after each was
-    standardised: at 1 they fit the prompts at hand better and throw unseen templates further off.
+    Each block is centred and scaled: the lexical vector to a total variance of 1, the encoder's to
+    0.5 beside it and to 1 without it, the features to 0.3 after each was standardised: at 1 they
+    fit the prompts at hand better and throw unseen templates further off.
     """
 
     encoder: Encoder
@@ -38,12 +44,8 @@ class Inputs:
     """(f,) largest absolute value of each scaled feature."""
 
     def rows(self, texts: Sequence[str]) -> Floats:
-        """(n, d) scaled rows; each depends on its own text alone, without its courtesies."""
-        texts = [without_courtesy(text) for text in texts]
-        parts = [self.encoder.encode(texts)]
-        if self.lexical is not None:
-            parts.append(self.lexical.encode(texts))
-        return self.transform([*parts, feature_rows(texts)])
+        """(n, d) scaled rows; each depends on its own text alone, as `plain` leaves it."""
+        return self.of_raw(RawRows.of(self.encoder, texts))
 
     def transform(self, blocks: Sequence[Floats]) -> Floats:
         """(n, d) scaled rows of raw blocks."""
@@ -59,13 +61,22 @@ class Inputs:
             found |= {f"lexical/{name}": a for name, a in self.lexical.arrays().items()}
         return found
 
+    def of_raw(self, raw: RawRows) -> Floats:
+        """(n, d) scaled rows of texts whose vectors and features are made."""
+        words = [] if self.lexical is None else [self.lexical.encode(raw.texts)]
+        return self.transform([raw.vectors, *words, raw.features])
+
     @classmethod
     def from_arrays(cls, encoder: Encoder, arrays: Arrays) -> Inputs:
         """The inputs that `arrays` came from."""
         lexical = None
-        if "lexical/basis" in arrays:
+        if any(name.startswith("lexical/") for name in arrays):
             lexical = LexicalEncoder.from_arrays(
-                {"idf": arrays["lexical/idf"], "basis": arrays["lexical/basis"]}
+                {
+                    k.removeprefix("lexical/"): a
+                    for k, a in arrays.items()
+                    if k.startswith("lexical/")
+                }
             )
         return cls(
             encoder=encoder,
@@ -74,6 +85,11 @@ class Inputs:
             scale=arrays["scale"],
             bound=arrays["bound"],
         )
+
+
+def plain(text: str) -> str:
+    """What rows are made of: small letters, without courtesies. Neither says how hard a task is."""
+    return without_courtesy(text.lower())
 
 
 def feature_rows(texts: Sequence[str]) -> Floats:
@@ -95,8 +111,8 @@ class RawRows:
 
     @classmethod
     def of(cls, encoder: Encoder, texts: Sequence[str]) -> RawRows:
-        """Encode texts, without their courtesies, as `Inputs.rows` reads them."""
-        texts = tuple(without_courtesy(text) for text in texts)
+        """Encode texts as `Inputs.rows` reads them."""
+        texts = tuple(plain(text) for text in texts)
         return cls(
             encoder=encoder,
             texts=texts,
@@ -115,16 +131,22 @@ class RawRows:
         )
 
 
-def fit_inputs(raw: RawRows, *, lexical: bool = True, seed: int = 0) -> tuple[Inputs, Floats]:
-    """Fit the lexical encoder and the scales; returns the inputs and the (n, d) rows of `raw`."""
-    blocks = [raw.vectors]
+def fit_inputs(raw: RawRows, *, lexical: int = LEXICAL, seed: int = 0) -> tuple[Inputs, Floats]:
+    """Fit the lexical encoder and the scales; returns the inputs and the (n, d) rows of `raw`.
+
+    Args:
+        raw: n prompts.
+        lexical: dimensions of the lexical vector; 0 leaves it out.
+        seed: of the lexical vector.
+    """
+    blocks, weights = [raw.vectors], [1.0]
     words: LexicalEncoder | None = None
     if lexical:
-        words, vectors = fit_lexical(raw.texts, seed=seed)
-        blocks.append(vectors)
-    blocks.append(raw.features)
-    scales = [_block_scale(block, 1.0) for block in blocks[:-1]]
+        words, vectors = fit_lexical(raw.texts, dimension=lexical, seed=seed)
+        blocks, weights = [raw.vectors, vectors], [ENCODER_WEIGHT, 1.0]
+    scales = [_block_scale(block, weight) for block, weight in zip(blocks, weights, strict=True)]
     scales.append(_block_scale(raw.features, FEATURE_WEIGHT, standardise=True))
+    blocks.append(raw.features)
     inputs = Inputs(
         encoder=raw.encoder,
         lexical=words,

@@ -7,7 +7,7 @@ The judge says how well a cheap answer would do; each model's quality is a logis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from turnout.errors import ArtifactError, RouterError
 from turnout.routers.assembling import read_pair
 from turnout.routers.base import OpenedArtifact
 from turnout.routers.columns import Columns
+from turnout.routers.judging import Spend
 from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
 from turnout.routers.trained import ColumnRouter
@@ -28,6 +29,11 @@ class Judge(Protocol):
     @property
     def stated(self) -> Mapping[str, Any]:
         """JSON-ready: all that its answers depend on."""
+        ...
+
+    @property
+    def spend(self) -> Spend:
+        """What it was asked so far."""
         ...
 
     def rates(self, texts: Sequence[str]) -> list[float | RouterError]:
@@ -51,7 +57,14 @@ class CalibratedJudge(ColumnRouter):
             RouterError: for some query the judge is gone, late, or gave no usable probabilities.
         """
         rates = whole(self.judge.rates([q.text for q in queries]))
-        return self.prediction(self.platt.apply(as_quality(rates)), candidates)
+        found = self.prediction(self.platt.apply(as_quality(rates)), candidates)
+        note = f"judge {self.judge.stated['model']}: {self.spend}"
+        return replace(found, notes=(note,) * len(queries))
+
+    @property
+    def spend(self) -> Spend:
+        """What the judge was asked so far."""
+        return self.judge.spend
 
 
 def calibrated(judge: Judge, opened: OpenedArtifact) -> CalibratedJudge:

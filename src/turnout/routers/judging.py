@@ -53,6 +53,26 @@ class JudgePrompt:
         return self.user.replace(PLACE, question, 1)
 
 
+@dataclass(slots=True)
+class Spend:
+    """What a judge was asked so far."""
+
+    calls: int = 0
+    """Calls made, failed ones included."""
+    cached: int = 0
+    """Queries answered from the cache."""
+    input_tokens: int = 0
+    """As its server counts them."""
+    output_tokens: int = 0
+
+    def __str__(self) -> str:
+        """One line, for the notes of a decision."""
+        return (
+            f"{self.calls} calls so far, {self.cached} answers from the cache, "
+            f"{self.input_tokens} tokens in, {self.output_tokens} out"
+        )
+
+
 def read_prompt(scheme: str, file: Path | str | None) -> JudgePrompt:
     """The shipped prompt of a scheme, or the user's own file.
 

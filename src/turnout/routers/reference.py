@@ -27,6 +27,14 @@ class Reference:
     cost_usd: Floats
     """(r, K) as recorded in the outcomes, NaN where unknown."""
 
+    @classmethod
+    def of_nothing(cls, columns: int) -> Reference:
+        """Of a router that brings no outcomes."""
+        none = np.zeros((0, columns), dtype=np.float32)
+        return cls(
+            predicted=none, score=none, input_tokens=none[:, 0], output_tokens=none, cost_usd=none
+        )
+
     def mean_output_tokens(self) -> Floats:
         """(K,) mean output tokens, NaN for a column without any."""
         return _column_means(self.output_tokens)

@@ -68,13 +68,21 @@ class ColumnRouter(ShareKnob):
         """What is known of these candidates from the outcomes this router was fitted on."""
         return self.known.mix(self._mix(candidates).weights)
 
+    def mixture(self, candidates: Sequence[Candidate]) -> tuple[Floats, tuple[str, ...]]:
+        """(K, m): how candidates mix the columns, and what each candidate's rests on.
+
+        Raises:
+            UnknownNameError: a candidate that is no column and finds no place.
+        """
+        return self.columns.weights(candidates)
+
     def _mix(self, candidates: Sequence[Candidate]) -> _Mix:
         key = tuple(candidates)
         found = self._mixes.get(key)
         if found is None:
             if len(self._mixes) >= _MOST_MIXES:
                 self._mixes.clear()
-            weights, basis = self.columns.weights(candidates)
+            weights, basis = self.mixture(candidates)
             tokens = self.known.mix(weights).mean_output_tokens()
             found = self._mixes[key] = _Mix(weights, basis, tokens)
         return found

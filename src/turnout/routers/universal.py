@@ -11,59 +11,16 @@ import numpy as np
 from turnout.errors import ArtifactError
 from turnout.routers.arrays import Arrays, sigmoid
 from turnout.routers.base import OpenedArtifact
-from turnout.routers.columns import _forms
+from turnout.routers.columns import name_forms
 from turnout.routers.factors import Factors, TextFactors
 from turnout.routers.inputs import Inputs
 from turnout.routers.priors import Arm, PricePrior, arm_prior
 from turnout.routers.reference import Reference, ShareKnob
+from turnout.routers.remembered import Remembered, output_tokens
 from turnout.routers.space import ModelSpace
 from turnout.types import Candidate, Floats, PairRule, Prediction, Query, split_arm, texts
 
-LEAST_COMPLETE = 100
-"""Reference prompts with a score of every candidate, below which predictions fill the holes."""
-_NO_SCORE = 255
-_LONGEST = 12.0
-"""exp of this is more output than any model writes."""
 _MOST_MIXES = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
-    """r prompts of the fit as factors and numbers, without their texts."""
-
-    factors: Floats
-    """(r, K) made by a fit that had not seen the prompt."""
-    predicted: Floats
-    """(r, M) quality by that fit's own vectors; NaN where that fit did not know the model."""
-    score: Floats
-    """(r, M) as observed, NaN where a model was not run."""
-    input_tokens: Floats
-    """(r,)"""
-    log_tokens: Floats
-    """(r,) expected log of output tokens of a model of offset 0."""
-
-    def arrays(self) -> Arrays:
-        """By name, small: scores in 8 bits, the rest in 16."""
-        score = np.where(np.isfinite(self.score), np.nan_to_num(self.score) * 200, _NO_SCORE)
-        return {
-            "factors": self.factors.astype(np.float16),
-            "predicted": self.predicted.astype(np.float16),
-            "score": np.rint(score).astype(np.uint8),
-            "input_tokens": self.input_tokens.astype(np.float32),
-            "log_tokens": self.log_tokens.astype(np.float16),
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Remembered:
-        """What `arrays` came from."""
-        whole = arrays["score"].astype(np.float32)
-        return cls(
-            factors=arrays["factors"].astype(np.float32),
-            predicted=arrays["predicted"].astype(np.float32),
-            score=np.where(whole == _NO_SCORE, np.nan, whole / 200).astype(np.float32),
-            input_tokens=arrays["input_tokens"].astype(np.float32),
-            log_tokens=arrays["log_tokens"].astype(np.float32),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +80,7 @@ class Universal(ShareKnob):
                 continue
             model, said = split_arm(name)
             effort = candidate.effort or said or candidate.arm_effort
-            for form in _forms(model):
+            for form in name_forms(model):
                 key = self.aliases.get(form, form)
                 found.append(key if effort is None else f"{key}@{effort}")
         return found
@@ -156,7 +113,7 @@ class Universal(ShareKnob):
         return Prediction(
             candidates=tuple(c.name for c in candidates),
             quality=quality.astype(np.float32),
-            output_tokens=np.exp(np.minimum(length, _LONGEST)).astype(np.float32),
+            output_tokens=output_tokens(length),
             pair=self.pair,
             basis=mix.basis,
             spread=(quality * (1.0 - quality) * deviation).astype(np.float32),
@@ -170,26 +127,8 @@ class Universal(ShareKnob):
         run on the same prompts, so that operating points among them rest on predictions. A model
         at the prior, or added since the fit, is predicted from its vector.
         """
-        mix, known = self._mix(candidates), self.known
-        predicted = sigmoid(known.factors @ mix.vectors.T).astype(np.float32)
-        score = np.full(predicted.shape, np.nan, dtype=np.float32)
-        for j, at in enumerate(mix.index):
-            if at is not None and at < known.score.shape[1]:
-                held_out = known.predicted[:, at]
-                predicted[:, j] = np.where(np.isfinite(held_out), held_out, predicted[:, j])
-                score[:, j] = known.score[:, at]
-        rows = np.isfinite(score).all(axis=1)
-        if rows.sum() < LEAST_COMPLETE:
-            rows = np.ones(len(score), dtype=np.bool_)
-            score = np.where(np.isfinite(score), score, predicted)
-        length = np.minimum(known.log_tokens[:, None] + mix.tokens, _LONGEST)
-        return Reference(
-            predicted=predicted[rows],
-            score=score[rows],
-            input_tokens=known.input_tokens[rows],
-            output_tokens=np.exp(length)[rows].astype(np.float32),
-            cost_usd=np.full(score.shape, np.nan, dtype=np.float32)[rows],
-        )
+        mix = self._mix(candidates)
+        return self.known.reference(mix.index, mix.vectors, mix.tokens)
 
     def with_space(self, space: ModelSpace) -> Self:
         """The same router over another space of the same factors: models added or refitted.
@@ -198,22 +137,14 @@ class Universal(ShareKnob):
         remembered of them to hold; of a model that was moved or added nothing is remembered.
         """
         order = {name: i for i, name in enumerate(self.space.names)}
-        at = [order.get(name) for name in space.names]
-        same = [
-            i is not None and np.array_equal(self.space.vectors_[i], space.vectors_[j])
-            for j, i in enumerate(at)
+        found = [order.get(name) for name in space.names]
+        unmoved = [
+            i
+            if i is not None and np.array_equal(self.space.vectors_[i], space.vectors_[j])
+            else None
+            for j, i in enumerate(found)
         ]
-
-        def moved(values: Floats) -> Floats:
-            out = np.full((len(values), len(at)), np.nan, dtype=np.float32)
-            for j, i in enumerate(at):
-                if i is not None and same[j] and i < values.shape[1]:
-                    out[:, j] = values[:, i]
-            return out
-
-        known = replace(
-            self.known, predicted=moved(self.known.predicted), score=moved(self.known.score)
-        )
+        known = self.known.of_columns(unmoved)
         return replace(self, space=space, known=known, _mixes={})
 
     def _mix(self, candidates: Sequence[Candidate]) -> _Mix:

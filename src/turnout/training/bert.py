@@ -54,6 +54,7 @@ def train_bert(
     seed: int = 0,
     source: str = "the caller's outcomes",
     progress: Progress = lambda _: None,
+    checkpoint: Path | None = None,
     base: str = "",
     epochs: int = 1,
     rate: float = 2e-4,
@@ -61,7 +62,6 @@ def train_bert(
     layers: int = 0,
     tokens: int = 96,
     pieces: int = 0,
-    checkpoints: str = "",
 ) -> Fitted:
     """Fine-tune `base` to predict each model's score. See `Trainer`.
 
@@ -71,6 +71,7 @@ def train_bert(
         seed: of parts, head and order.
         source: one line for the card.
         progress: told of each epoch.
+        checkpoint: folder for finished epochs: a run that was killed goes on from its last whole one.
         base: folder of a BERT-shaped model, Hugging Face's layout in safetensors; without one, the
             encoder of the artifact that ships.
         epochs: at most; it stops earlier when groups held out for it get no better, and what is
@@ -80,7 +81,6 @@ def train_bert(
         layers: first layers of the base that are kept; 0 keeps all. Time is in proportion.
         tokens: most tokens read of a prompt.
         pieces: word pieces that are kept, those that stand in most of these prompts; 0 keeps all.
-        checkpoints: a folder; a run that was killed goes on from its last whole epoch.
 
     Raises:
         InputError: an option out of range, or a base that cannot be read.
@@ -117,7 +117,7 @@ def train_bert(
         fit=fit,
         stop=stop,
         plan=plan,
-        folder=Path(checkpoints) / key if checkpoints else None,
+        folder=checkpoint / key if checkpoint else None,
         progress=progress,
     )
     progress("writing the int8 model")

@@ -1,1 +1,1 @@
-"""The outside formats: OpenAI JSON, server-sent events, error bodies. Lenient by design."""
+"""The outside formats: OpenAI's and Anthropic's JSON, server-sent events, error bodies. Lenient by design."""

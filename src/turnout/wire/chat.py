@@ -12,6 +12,7 @@ from turnout.wire.reading import (
     FILE_TOKENS,
     IMAGE_TOKENS,
     MESSAGE_TOKENS,
+    OBJECT,
     Kind,
     content_parts,
     cut,
@@ -77,9 +78,9 @@ def read_query(body: Mapping[str, Any]) -> Query:
 
 def forces_tool(choice: Any) -> bool:
     """Whether a `tool_choice` of either OpenAI API leaves the model no answer but a call."""
-    if isinstance(choice, Mapping):
+    if isinstance(choice, OBJECT):
         inner = choice.get("allowed_tools")
-        mode = (inner if isinstance(inner, Mapping) else choice).get("mode")
+        mode = (inner if isinstance(inner, OBJECT) else choice).get("mode")
         if choice.get("type") == "allowed_tools":
             choice = mode
         else:
@@ -95,7 +96,7 @@ def _messages(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _check_message(field: str, message: Any) -> None:
-    if not isinstance(message, Mapping):
+    if not isinstance(message, OBJECT):
         raise RequestError(field, kind(message), "give an object with role and content")
     if not isinstance(message.get("role"), str):
         given = kind(message["role"]) if "role" in message else Kind("a missing field")
@@ -144,7 +145,7 @@ def _needs(body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> It
     if body.get("functions") and body.get("function_call") != "none":
         yield "tools"
     form = body.get("response_format")
-    if isinstance(form, Mapping) and form.get("type") == "json_schema":
+    if isinstance(form, OBJECT) and form.get("type") == "json_schema":
         yield "json_schema"
     for message in messages:
         for part in parts_of(message.get("content")):

@@ -12,6 +12,7 @@ from turnout.wire.reading import (
     FILE_TOKENS,
     IMAGE_TOKENS,
     MESSAGE_TOKENS,
+    OBJECT,
     Kind,
     content_parts,
     cut,
@@ -78,7 +79,7 @@ def _messages(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     messages = objects(body, "messages", _EXAMPLE)
     for i, message in enumerate(messages):
         field = f"messages[{i}]"
-        if not isinstance(message, Mapping):
+        if not isinstance(message, OBJECT):
             raise RequestError(field, kind(message), "give an object with role and content")
         if not isinstance(message.get("role"), str):
             given = kind(message["role"]) if "role" in message else Kind("a missing field")
@@ -112,7 +113,7 @@ def _only_results(message: Mapping[str, Any]) -> bool:
     return (
         bool(content)
         and isinstance(content, list)
-        and all(isinstance(p, Mapping) and p.get("type") == "tool_result" for p in content)
+        and all(isinstance(p, OBJECT) and p.get("type") == "tool_result" for p in content)
     )
 
 
@@ -141,12 +142,12 @@ def _content_tokens(content: Any) -> int:
 
 def _needs(body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> Iterator[Capability]:
     choice = body.get("tool_choice")
-    off = isinstance(choice, Mapping) and choice.get("type") == "none"
+    off = isinstance(choice, OBJECT) and choice.get("type") == "none"
     if body.get("tools") and not off:
         yield "tools"
     config = body.get("output_config")
-    form = config.get("format") if isinstance(config, Mapping) else None
-    if isinstance(form, Mapping) and form.get("type") == "json_schema":
+    form = config.get("format") if isinstance(config, OBJECT) else None
+    if isinstance(form, OBJECT) and form.get("type") == "json_schema":
         yield "json_schema"
     for message in messages:
         yield from _media(message.get("content"))
@@ -160,4 +161,4 @@ def _media(content: Any) -> Iterator[Capability]:
 
 
 def _forces_tool(choice: Any) -> bool:
-    return isinstance(choice, Mapping) and choice.get("type") in ("any", "tool")
+    return isinstance(choice, OBJECT) and choice.get("type") in ("any", "tool")

@@ -13,6 +13,7 @@ from turnout.wire.reading import (
     FILE_TOKENS,
     IMAGE_TOKENS,
     MESSAGE_TOKENS,
+    OBJECT,
     Kind,
     content_parts,
     cut,
@@ -80,7 +81,7 @@ def _items(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         return ({"role": "user", "content": given},)
     items = objects(body, "input", _EXAMPLE)
     for i, item in enumerate(items):
-        if not isinstance(item, Mapping):
+        if not isinstance(item, OBJECT):
             raise RequestError(f"input[{i}]", kind(item), "give an item with a type or a role")
         content_parts(f"input[{i}].content", item.get("content"), _PART)
     return items
@@ -135,8 +136,8 @@ def _needs(body: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> Itera
     if body.get("tools") and body.get("tool_choice") != "none":
         yield "tools"
     text = body.get("text")
-    form = text.get("format") if isinstance(text, Mapping) else None
-    if isinstance(form, Mapping) and form.get("type") == "json_schema":
+    form = text.get("format") if isinstance(text, OBJECT) else None
+    if isinstance(form, OBJECT) and form.get("type") == "json_schema":
         yield "json_schema"
     for item in items:
         for content in (item.get("content"), item.get("output")):
@@ -145,4 +146,4 @@ def _needs(body: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> Itera
 
 def _effort(body: Mapping[str, Any]) -> str | None:
     reasoning = body.get("reasoning")
-    return effort_of(reasoning.get("effort")) if isinstance(reasoning, Mapping) else None
+    return effort_of(reasoning.get("effort")) if isinstance(reasoning, OBJECT) else None

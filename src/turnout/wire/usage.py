@@ -10,6 +10,7 @@ Reasoning is inside the output in all three. Some OpenAI-compatible providers le
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -52,6 +53,23 @@ def read_usage(dialect: Dialect, given: Any) -> UsageReading:
     into, out = ("prompt", "completion") if dialect == "chat" else ("input", "output")
     usage = _inside(counts, into, out)
     return UsageReading(usage, tuple(counts.problems))
+
+
+def read_usage_of_reply(dialect: Dialect, body: bytes) -> tuple[UsageReading, str | None]:
+    """What a whole reply says that it used, and the model that it names.
+
+    Args:
+        dialect: the reply's.
+        body: its bytes; those that are no JSON object say nothing.
+    """
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, Mapping):
+        return UsageReading(None), None
+    model = given.get("model")
+    return read_usage(dialect, given.get("usage")), model if isinstance(model, str) else None
 
 
 def merge_usage(first: Any, later: Any) -> Any:

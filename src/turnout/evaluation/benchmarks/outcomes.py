@@ -95,7 +95,7 @@ def _known(tokens: Floats) -> NDArray[np.float64] | None:
 
 
 def _without_cost(cost: NDArray[np.float64], candidates: Sequence[Candidate]) -> str:
-    lacking = [c.name for c, bad in zip(candidates, np.isnan(cost).any(axis=0), strict=True) if bad]
+    lacking = [candidates[j].name for j in np.flatnonzero(np.isnan(cost).any(axis=0)).tolist()]
     if len(lacking) == len(candidates) or len(lacking) > 5:
         return f"of {len(lacking)} of {len(candidates)} models"
     return f"of {', '.join(lacking)}"
@@ -116,8 +116,8 @@ def _costs(table: OutcomeTable, candidates: Sequence[Candidate]) -> tuple[NDArra
     unknown = int(np.isnan(cost).sum())
     if unknown:
         return cost, (
-            f"no dollar axis: {unknown} costs are unknown ({_without_cost(cost, candidates)}); give cost_usd, or output_tokens "
-            "for models that have a list price"
+            f"no dollar axis: {unknown} costs are unknown ({_without_cost(cost, candidates)}); "
+            "give cost_usd, or output_tokens for models that have a list price"
         )
     filled = int((~recorded).sum())
     return cost, f"costs as recorded; {filled} of {cost.size} from list prices and tokens"

@@ -166,6 +166,8 @@ def _benchmark(
         scale=scale,
         notes=notes,
         published=rows,
+        input_tokens=np.repeat(tokens_in[:, None], quality.shape[1], axis=1),
+        output_tokens=output_tokens.astype(np.float64),
     )
 
 

@@ -286,5 +286,6 @@ def reliability_figure(row: Reliability) -> Figure:
         title = f"predicted {b.predicted:.2f}, scored {b.happened:.2f}, {b.prompts} prompts"
         chart.dot(b.predicted, b.happened, kind="point c0", title=title, radius=3.0)
     chart.text((x.start + x.end) / 2, size - 4, "predicted", anchor="middle", kind="name")
-    caption = f"{row.router}, {row.model}: ECE {row.ece:.3f}, Brier skill {row.skill.value:.2f}"
+    skill = round(row.skill.value, 2) + 0.0  # no minus before nothing
+    caption = f"{row.router}, {row.model}: ECE {row.ece:.3f}, Brier skill {skill:.2f}"
     return Figure(chart.svg(f"{row.router}, {row.model}: reliability", caption), caption)

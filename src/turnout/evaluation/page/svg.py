@@ -46,7 +46,7 @@ class Scale:
             wide = math.log10(self.high / self.low) > 2.2
             return [t for t in found if not wide or f"{t:e}"[0] == "1"] or found
         span = self.high - self.low
-        raw = span / 5 if span > 0 else 1.0
+        raw = span / 6 if span > 0 else 1.0
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(m * power for m in (1, 2, 5, 10) if raw <= m * power * (1 + 1e-9))
         first = math.ceil(self.low / step - 1e-9)

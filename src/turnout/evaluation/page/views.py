@@ -8,58 +8,15 @@ from dataclasses import dataclass, field
 
 from turnout.evaluation.categories import CategoryRow
 from turnout.evaluation.details import Details
-from turnout.evaluation.headings import METRICS, metric_cell, metric_range, present
+from turnout.evaluation.headings import MEANINGS, METRICS, metric_cell, metric_range, present
 from turnout.evaluation.intervals import Estimate
 from turnout.evaluation.kinds import KINDS
-from turnout.evaluation.page.charts import (
-    Figure,
-    interval_figure,
-    pair_figures,
-    pool_figures,
-    reliability_figure,
-)
+from turnout.evaluation.page.cells import NONE, Cell, Section, Table, estimate_cell, named
+from turnout.evaluation.page.charts import interval_figure, pair_figures, pool_figures
+from turnout.evaluation.page.detail_views import detail_sections
 from turnout.evaluation.pool_report import ALWAYS, PoolReport, PoolRow
 from turnout.evaluation.report import HEADINGS, EvaluationReport, ReportRow
 from turnout.evaluation.rules import NAMES
-
-NONE = "\N{EN DASH}"
-"""Where there is no value."""
-MOST_PLOTS = 12
-"""Reliability plots; the table has all models."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A value, and smaller below it what belongs to it (its interval, as a rule)."""
-
-    text: str
-    below: str = ""
-    strong: bool = False
-    """Of a row that the reader came for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of cells; the first column names the row."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    lead: str = ""
-    foot: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the page."""
-
-    anchor: str
-    title: str
-    lead: str = ""
-    figures: tuple[Figure, ...] = ()
-    tables: tuple[Table, ...] = ()
-    small: bool = False
-    """Figures stand in several columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +42,18 @@ def pair_view(report: EvaluationReport) -> View:
         f"{report.strong}: {_quality(report.quality_strong, report.scale)}. "
         f"{report.weak}: {_quality(report.quality_weak, report.scale)}."
     )
-    swept = [row for row in report.rows if row.sweep]
-    names = present((row.sweep for row in swept), without=("arena",))
+    swept = sorted((row for row in report.rows if row.sweep), key=lambda row: row.name in NAMES)
+    found = [(row.name, {**row.at_half, **row.sweep}) for row in swept]
+    names = present(metrics for _, metrics in found)
     axis = "dollars" if report.cost_usd is not None else "calls"
     sections = [
         Section("curve", "Cost and quality", lead, figures, (_pair_table(report),)),
         *_knob_section(_pair_knob(report)),
-        _metrics_section([(r.name, r.sweep) for r in swept], names, report.scale, axis),
+        _metrics_section(found, names, report.scale, f"{axis}, one choice at half of the calls"),
         *_category_section(
             report.categories, report.scale, "With half of the calls to the strong model."
         ),
-        *_detail_sections(report.details),
+        *detail_sections(report.details),
     ]
     return View(
         title=report.benchmark,
@@ -114,13 +72,14 @@ def pool_view(report: PoolReport) -> View:
     """A report of any number of models."""
     figures = tuple(pool_figures(report)) or (interval_figure(report),)
     rows = [row for row in report.rows if not row.name.startswith(ALWAYS)]
+    rows.sort(key=lambda row: row.name in NAMES)
     names = present((row.metrics for row in rows), without=("net_lift",))
     sections = [
         Section("curve", "Cost and quality", "", figures, (_pool_table(report),)),
         *_knob_section(_pool_knob(report)),
         _metrics_section([(r.name, r.metrics) for r in rows], names, report.scale, "dollars"),
         *_category_section(report.categories, report.scale, ""),
-        *_detail_sections(report.details),
+        *detail_sections(report.details),
     ]
     return View(
         title=report.benchmark,
@@ -175,35 +134,24 @@ def _quality(estimate: Estimate, scale: float) -> str:
     return f"{estimate.value * scale:.1f}{low_high}"
 
 
-def estimate_cell(
-    estimate: Estimate | None, *, unit: float = 1.0, digits: int = 3, sign: str = ""
-) -> Cell:
-    """A value with its interval below it."""
-    if estimate is None or math.isnan(estimate.value):
-        return Cell(NONE)
-    values = (estimate.value, estimate.low, estimate.high)
-    value, low, high = (f"{v * unit:{sign}.{digits}f}" for v in values)
-    return Cell(value, "" if math.isnan(estimate.low) else f"{low} to {high}")
-
-
-def _named(name: str, kind: str, remark: str = "", *, strong: bool = False) -> Cell:
-    return Cell(name, " · ".join(part for part in (kind, remark) if part), strong)
-
-
 def _is_router(name: str, kind: str) -> bool:
     return name not in NAMES and kind not in ("baseline", "published")
 
 
 def _pair_table(report: EvaluationReport) -> Table:
+    """Routers first, then what they must beat, then what others published."""
     rows = []
-    for row in report.rows:
-        cells = [_named(row.name, row.kind, row.remark, strong=_is_router(row.name, row.kind))]
+    by_place = sorted(
+        report.rows, key=lambda r: (r.kind == "published", not _is_router(r.name, r.kind))
+    )
+    for row in by_place:
+        cells = [named(row.name, row.kind, row.remark, strong=_is_router(row.name, row.kind))]
         for name in HEADINGS:
             percent = name.startswith("cpt")
             unit, digits = (100.0, 1) if percent else (1.0, 3)
             cells.append(estimate_cell(row.metrics.get(name), unit=unit, digits=digits))
         rows.append((*cells, estimate_cell(row.difference, sign="+")))
-    return Table("", ("", *HEADINGS.values(), "less length"), tuple(rows))
+    return Table(("", *HEADINGS.values(), "less length"), tuple(rows))
 
 
 def _pool_table(report: PoolReport) -> Table:
@@ -214,7 +162,7 @@ def _pool_table(report: PoolReport) -> Table:
         usd = NONE if math.isnan(row.cost_usd) else f"{row.cost_usd * 1000:.3f}"
         rows.append(
             (
-                _named(row.name, row.kind, row.remark, strong=_is_router(row.name, row.kind)),
+                named(row.name, row.kind, row.remark, strong=_is_router(row.name, row.kind)),
                 estimate_cell(row.quality, unit=report.scale, digits=1),
                 Cell(usd),
                 estimate_cell(row.difference, unit=report.scale, digits=1, sign="+"),
@@ -226,7 +174,7 @@ def _pool_table(report: PoolReport) -> Table:
     kept = [0, 1, 3]
     if any(math.isfinite(row.cost_usd) for row in report.rows):
         kept = list(range(len(head)))
-    return Table("", tuple(head[j] for j in kept), tuple(tuple(r[j] for j in kept) for r in rows))
+    return Table(tuple(head[j] for j in kept), tuple(tuple(r[j] for j in kept) for r in rows))
 
 
 def _knob_section(table: Table) -> list[Section]:
@@ -244,7 +192,7 @@ def _pair_knob(report: EvaluationReport) -> Table:
             quality = Cell(f"{mark.quality * report.scale:.1f}")
             rows.append((Cell(mark.route), Cell(f"{mark.share:.1%}"), Cell(dollars), quality))
     head = ("route", "calls to the strong model", "of the extra dollars", "quality")
-    return Table("", head, tuple(rows))
+    return Table(head, tuple(rows))
 
 
 def _pool_knob(report: PoolReport) -> Table:
@@ -257,7 +205,7 @@ def _pool_knob(report: PoolReport) -> Table:
         for row in report.rows
         for mark in row.marks
     ]
-    return Table("", ("route", "USD per 1,000", "quality"), tuple(rows))
+    return Table(("route", "USD per 1,000", "quality"), tuple(rows))
 
 
 def _metric(metrics: Mapping[str, Estimate], name: str, scale: float) -> Cell:
@@ -271,13 +219,14 @@ def _metrics_section(
     scale: float,
     axis: str,
 ) -> Section:
-    body = []
-    for name, metrics in rows:
-        cells = [_metric(metrics, m, scale) for m in names]
-        body.append((Cell(name), *cells))
-    head = ("", *(METRICS[m] for m in names))
-    lead = f"Every metric has its formula in the glossary. Sweeps are over {axis}."
-    return Section("metrics", "All metrics", lead, (), (Table("", head, tuple(body)),))
+    """One row for each metric, one column for each way to choose."""
+    body = [
+        (named(METRICS[name], MEANINGS[name]), *(_metric(found, name, scale) for _, found in rows))
+        for name in names
+    ]
+    table = Table(("", *(name for name, _ in rows)), tuple(body))
+    lead = f"The glossary has the formulas. Sweeps of a knob are over {axis}."
+    return Section("metrics", "All metrics", lead, (), (table,))
 
 
 def _category_section(rows: Sequence[CategoryRow], scale: float, lead: str) -> list[Section]:
@@ -286,72 +235,11 @@ def _category_section(rows: Sequence[CategoryRow], scale: float, lead: str) -> l
     ways = list(rows[0].quality)
     body = [
         (
-            _named(row.name, f"{row.prompts:,} prompts"),
+            named(row.name, f"{row.prompts:,} prompts"),
             *(Cell(f"{row.quality[way] * scale:.1f}") for way in ways),
             Cell(f"{row.best_quality * scale:.1f}", row.best_model),
         )
         for row in rows
     ]
-    table = Table("", ("", *ways, "best model there"), tuple(body))
+    table = Table(("", *ways, "best model there"), tuple(body))
     return [Section("categories", "By category", lead, (), (table,))]
-
-
-def _detail_sections(details: Details) -> list[Section]:
-    return [*_reliability(details), *_robustness(details), *_latency(details)]
-
-
-def _reliability(details: Details) -> list[Section]:
-    if not details.reliability:
-        return []
-    plots = tuple(reliability_figure(row) for row in details.reliability[:MOST_PLOTS])
-    rows = tuple(
-        (
-            _named(row.model, row.router),
-            estimate_cell(row.brier),
-            estimate_cell(row.skill),
-            Cell(f"{row.ece:.3f}"),
-        )
-        for row in details.reliability
-    )
-    lead = (
-        "Does a predicted quality mean what it says? Skill: 0 is no better than each model's mean, 1 "
-        "is perfect. ECE: mean gap between predicted and scored, 15 bins of equal mass."
-    )
-    table = Table("", ("", "Brier", "skill", "ECE"), rows)
-    return [Section("calibration", "Calibration", lead, plots, (table,), small=True)]
-
-
-def _robustness(details: Details) -> list[Section]:
-    if not details.robustness:
-        return []
-    rows = tuple(
-        (
-            _named(row.change, f"{row.router}{' · gadget' if row.is_gadget else ''}"),
-            estimate_cell(row.flips, unit=100, digits=1),
-            estimate_cell(row.upgrades, unit=100, digits=1),
-            *(Cell(f"{share:.1%}") for share in row.strong_share),
-        )
-        for row in details.robustness
-    )
-    lead = (
-        "Prompts reworded in ways that should change nothing, and gadgets: short prefixes found by hill "
-        "climbing that buy the strongest model, measured on prompts they were not found on."
-    )
-    head = ("", "flips, %", "upgrades, %", "strong share before", "after")
-    return [Section("robustness", "Robustness", lead, (), (Table("", head, rows),))]
-
-
-def _latency(details: Details) -> list[Section]:
-    if not details.latency:
-        return []
-    rows = tuple(
-        (
-            _named(row.router, f"{row.prompts} prompts"),
-            Cell(f"{row.p50_ms:.2f}"),
-            Cell(f"{row.p99_ms:.2f}"),
-        )
-        for row in details.latency
-    )
-    table = Table("", ("", "p50, ms", "p99, ms"), rows)
-    lead = "One prediction at a time, on the machine that made this page."
-    return [Section("latency", "Decision time", lead, (), (table,))]

@@ -143,7 +143,7 @@ class StreamTranslator:
             given: Any = json.loads(data)
         except (ValueError, RecursionError):
             given = None
-        if isinstance(given, Mapping):
+        if isinstance(given, dict):
             yield from self._reader.read(given)
             return
         self.malformed += 1

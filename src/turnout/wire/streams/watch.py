@@ -111,8 +111,7 @@ class StreamWatch:
         kept = []
         for line in lines.splitlines(keepends=True):
             if self._after_hidden and not line.strip():
-                self._after_hidden = False
-                continue
+                continue  # also the half of a CRLF that a chunk was cut in
             self._after_hidden = _is_usage_chunk(line)
             if not self._after_hidden:
                 kept.append(line)

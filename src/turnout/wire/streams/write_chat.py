@@ -89,7 +89,8 @@ class ChatWriter:
     def _delta(self, event: Delta) -> bytes:
         field = self._fields.get(event.index)
         if field is not None:
-            return self._chunk({field: event.text})
+            inner = f'{{"{field}":{json.dumps(event.text)}}}'
+            return self._before + inner.encode() + self._after
         if event.index not in self._calls:
             return b""
         at, form, given = self._calls[event.index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,18 @@ class _Block:
     part: int = 0
     said: list[str] = field(default_factory=list)
     sign: Sign | None = None
+    before: bytes = b""
+    """What stands before the text of a delta."""
+    after: bytes = b""
+    """What stands between the text of a delta and its number."""
+
+    def __post_init__(self) -> None:
+        kind = self.opened.kind
+        if kind in _STEMS:
+            form = f"{_STEMS[kind][0]}.delta"
+            head = json.dumps({"type": form, **self.place}, separators=(",", ":"))[:-1]
+            self.before = f'event: {form}\ndata: {head},"delta":'.encode()
+            self.after = b',"logprobs":[]' * (kind == "text") + b',"sequence_number":'
 
     @property
     def place(self) -> dict[str, Any]:
@@ -146,9 +159,14 @@ class ResponsesWriter:
             part = {"type": "summary_text", "text": ""}
             yield self._event("response.reasoning_summary_part.added", **block.place, part=part)
         block.said.append(event.text)
-        more: dict[str, Any] = {"logprobs": []} if block.opened.kind == "text" else {}
-        stem = _STEMS[block.opened.kind][0]
-        yield self._event(f"{stem}.delta", **block.place, delta=event.text, **more)
+        # By far the most events are deltas, and all but their text and number is alike.
+        number, self._number = self._number, self._number + 1
+        yield b"%b%b%b%d}\n\n" % (
+            block.before,
+            json.dumps(event.text).encode(),
+            block.after,
+            number,
+        )
 
     def _close(self, event: Close) -> Iterator[bytes]:
         block = self._blocks.pop(event.index, None)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from turnout.errors import ReplyError
 from turnout.wire.dialects import Dialect
+from turnout.wire.reading import OBJECT
 from turnout.wire.translate.neutral import Answer, Finish, Refusal, Text, Thinking, ToolCall
 from turnout.wire.usage import read_usage
 
@@ -54,7 +55,7 @@ def responses_finish(response: Mapping[str, Any], called: bool) -> Finish:
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """A value if it is an object, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, OBJECT) else {}
 
 
 def text(value: Any) -> str:
@@ -88,6 +89,8 @@ def read_chat_answer(body: Mapping[str, Any]) -> Answer:
     dropped = [f"message.{name}" for name in odd if message.get(name)]
     if first.get("logprobs"):
         dropped.append("logprobs")
+    if isinstance(choices, list) and len(choices) > 1:
+        dropped.append("choices after the first")
     reading = read_usage("chat", body.get("usage"))
     return Answer(
         id=text(body.get("id")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from turnout.types import Usage, estimate_tokens
+from turnout.types import BYTES_PER_TOKEN, Usage
 from turnout.wire.dialects import Dialect
 from turnout.wire.translate.blocks import call_input, is_whole
 from turnout.wire.translate.ids import item_id, reply_id
@@ -54,7 +54,7 @@ def usage_or_estimate(usage: Usage | None, client: Client, output_bytes: int) ->
     """The upstream's usage, or our estimate where it gives none and the API must say one."""
     if usage is not None:
         return usage
-    output = -(-output_bytes // 4)
+    output = -(-output_bytes // BYTES_PER_TOKEN)
     return Usage(input_tokens=client.input_tokens, output_tokens=output)
 
 
@@ -186,7 +186,7 @@ def write_messages_answer(answer: Answer, client: Client) -> dict[str, Any]:
     whole = [p for p in answer.parts if not (cut and isinstance(p, ToolCall) and not is_whole(p))]
     content = [block for part in whole if (block := answer_block(part)) is not None]
     refused = "".join(p.text for p in answer.parts if isinstance(p, Refusal))
-    size = sum(estimate_tokens(str(block)) * 4 for block in content)
+    size = sum(len(str(block)) for block in content)
     usage = usage_or_estimate(answer.usage, client, size)
     reason, details = stop_reason(answer.finish, answer.stop_sequence, refused)
     return {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from turnout.errors import RequestError, TranslationError
-from turnout.wire.reading import Kind, kind
+from turnout.wire.reading import OBJECT, Kind, kind
 
 _WORD = re.compile(r"[A-Za-z0-9_.:@/-]{1,60}\Z")
 _INDEX = re.compile(r"\[\d+\]")
@@ -39,7 +39,7 @@ def shown(value: Any) -> object:
 
 def says_nothing(value: Any) -> bool:
     """Whether a field's value is as good as no field."""
-    return value is None or (isinstance(value, list | Mapping) and not value)
+    return value is None or (not value and isinstance(value, (list, *OBJECT)))
 
 
 class Fields:
@@ -49,7 +49,7 @@ class Fields:
     """
 
     def __init__(self, value: Any, path: str, notes: Notes) -> None:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, OBJECT):
             raise RequestError(path or "body", kind(value), "give an object")
         self.path, self.notes = path, notes
         self._left = {n: v for n, v in value.items() if not says_nothing(v)}
@@ -107,7 +107,7 @@ class Fields:
     def json(self, name: str) -> Mapping[str, Any] | None:
         """An object that is passed on as it is (a JSON schema)."""
         value = self.any(name)
-        if value is not None and not isinstance(value, Mapping):
+        if value is not None and not isinstance(value, OBJECT):
             raise RequestError(self.at(name), kind(value), "give an object")
         return value
 

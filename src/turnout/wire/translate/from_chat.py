@@ -152,8 +152,12 @@ def tool_choice(value: Any, field: str, *, nested: bool) -> ToolChoice | None:
     if form == "allowed_tools":
         mode = f.word("mode", ("auto", "required"))
         names = tuple(_allowed(item, at, nested) for at, item in f.list("tools"))
-        return ToolChoice(mode="any" if mode == "required" else "auto", allowed=names)
-    return ToolChoice(mode="one", name=f.need_text("name"), custom=form == "custom")
+        found = ToolChoice(mode="any" if mode == "required" else "auto", allowed=names)
+    else:
+        found = ToolChoice(mode="one", name=f.need_text("name"), custom=form == "custom")
+    f.end()
+    outer.end()
+    return found
 
 
 def _allowed(item: Any, field: str, nested: bool) -> str:

@@ -42,9 +42,6 @@ def read_messages(body: Mapping[str, Any], notes: Notes) -> Ask:
         TranslationError: a field that OpenAI's dialects cannot say.
     """
     f = Fields(body, "", notes)
-    for name in ("thinking", "output_config"):
-        if body.get(name) is not None:
-            Fields(body[name], name, notes)
     effort = effort_of_thinking(body)
     shows = _thinking(f)
     choice, parallel = _choice(f)

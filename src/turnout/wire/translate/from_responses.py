@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from turnout.errors import RequestError
 from turnout.types import Effort
-from turnout.wire.reading import Kind, kind
+from turnout.wire.reading import OBJECT, Kind, kind
 from turnout.wire.translate.fields import Fields, Notes
 from turnout.wire.translate.from_chat import SHARED, audio, cache_breakpoint, role_of, tool_choice
 from turnout.wire.translate.media import file_of_data, image_of_url
@@ -30,6 +30,7 @@ from turnout.wire.translate.neutral import (
 from turnout.wire.translate.reasoning import from_openai_encrypted
 
 _STATE = "it stands with the provider: send the whole input, or use a model that speaks this API"
+_STORED = "the item stands with the provider: send `store: false`, and the items themselves"
 _HINT = "a hint without a counterpart"
 _HOSTED = "of tools that the provider runs, of which there are none here"
 _PARTS = ("input_text", "output_text", "refusal", "input_image", "input_file", "input_audio")
@@ -163,6 +164,8 @@ def _input(f: Fields, notes: Notes) -> Iterator[Turn]:
 
 def _item(item: Any, at: str, notes: Notes) -> Turn:
     f = Fields(item, at, notes)
+    if isinstance(item, OBJECT) and item.get("type") == "item_reference":
+        f.refuse("type", "item_reference", _STORED)
     form = f.form(_READERS, "message")
     f.any("status")  # of what was said before, it changes nothing
     turn = _READERS[form](f, at, notes)

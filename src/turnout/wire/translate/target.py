@@ -25,6 +25,8 @@ class Target:
     max_output_tokens: int | None = None
     """The model's longest output: Anthropic's `max_tokens` where the request gives none."""
     thinking: ThinkingWay = "effort"
+    older_limit: bool = False
+    """Whether a chat server knows `max_tokens` alone, as some compatible ones do."""
     sampling: bool = True
     """Whether it takes temperature, top_p and top_k; many reasoning models refuse them."""
     late_system: bool = True

@@ -49,7 +49,8 @@ def write_chat(ask: Ask, target: Target, notes: Notes, *, native_cache: bool) ->
     if ask.output is not None:
         body["response_format"] = _output(ask.output)
     if ask.max_output_tokens is not None:
-        body["max_completion_tokens"] = ask.max_output_tokens
+        name = "max_tokens" if target.older_limit else "max_completion_tokens"
+        body[name] = ask.max_output_tokens
     if ask.stop:
         body["stop"] = list(ask.stop)
     if (asked := effort(ask, target, notes)) is not None:

@@ -8,7 +8,7 @@ from turnout.errors import RequestError, TranslationError
 from turnout.wire.efforts import ANTHROPIC_EFFORTS, BUDGETS, LEAST_BUDGET
 from turnout.wire.reading import Kind
 from turnout.wire.translate.blocks import BlockWriter, count_marks
-from turnout.wire.translate.fields import Notes
+from turnout.wire.translate.fields import Notes, shown
 from turnout.wire.translate.neutral import Ask, Thinking, Tool, ToolCall, ToolChoice, Turn
 from turnout.wire.translate.target import MAX_TOKENS, Target
 from turnout.wire.translate.to_openai import sampling, schema_of
@@ -194,7 +194,7 @@ def _tier(ask: Ask) -> dict[str, Any]:
         return {}
     if ask.tier not in _TIERS:
         remedy = "give auto or default, or use a model that has this tier"
-        raise TranslationError("service_tier", Kind(f"{ask.tier[:20]!r}"), remedy)
+        raise TranslationError("service_tier", shown(ask.tier), remedy)
     return {"service_tier": _TIERS[ask.tier]}
 
 

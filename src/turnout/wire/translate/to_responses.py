@@ -8,6 +8,7 @@ from typing import Any
 from turnout.errors import TranslationError
 from turnout.wire.reading import Kind
 from turnout.wire.translate.fields import Notes
+from turnout.wire.translate.ids import item_id
 from turnout.wire.translate.media import data_url, tool_id, url_of_image
 from turnout.wire.translate.neutral import (
     Ask,
@@ -135,20 +136,21 @@ class _Writer:
 
     def _assistant(self, turn: Turn) -> Iterator[dict[str, Any]]:
         """Messages, calls and reasoning in the order in which they were said."""
-        said: list[dict[str, Any]] = []
-        for part in turn.parts:
+        for i, part in enumerate(turn.parts):
             if isinstance(part, Text):
-                said.append({"type": "output_text", "text": part.text, "annotations": []})
+                # As a plain string: a list of parts needs an id, which only the provider can give.
                 cache_point(part.cache, False, self._notes)
+                yield {"type": "message", "role": "assistant", "content": part.text}
             elif isinstance(part, Refusal):
-                said.append({"type": "refusal", "refusal": part.text})
+                yield {
+                    "id": item_id("msg", turn.field, i),
+                    "type": "message",
+                    "role": "assistant",
+                    "status": "completed",
+                    "content": [{"type": "refusal", "refusal": part.text}],
+                }
             else:
-                if said:
-                    yield {"type": "message", "role": "assistant", "content": said}
-                    said = []
                 yield from self._item(part, turn.field)
-        if said:
-            yield {"type": "message", "role": "assistant", "content": said}
 
     def _item(self, part: Part, field: str) -> Iterator[dict[str, Any]]:
         if isinstance(part, ToolCall):
@@ -158,7 +160,7 @@ class _Writer:
         elif part.origin == "openai" and part.signature is not None:
             summary = [{"type": "summary_text", "text": part.text}] if part.text else []
             item = {"type": "reasoning", "summary": summary, "encrypted_content": part.signature}
-            yield item if part.id is None else {**item, "id": part.id}
+            yield {**item, "id": part.id or item_id("rs", field, 0)}
         else:
             self._notes.add("reasoning", "left out: only its maker can read it back")
 

@@ -7,8 +7,8 @@ import pytest
 
 from scripted import CLOSE, PAUSE, RESET, Scripted, against, chunked, ok
 from turnout.errors import UpstreamError, UpstreamTimeoutError
+from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
-from turnout.providers.openai import OpenAIProvider
 
 HASTY = Waits(connect_s=0.5, first_byte_s=0.2, idle_s=0.2)
 SECRET = b"secret"
@@ -20,9 +20,13 @@ def call(
     """One call through a provider: status, headers, the pieces of the body, what was sent."""
 
     async def work(up: Scripted) -> tuple[int, dict[str, str], list[bytes], bytes]:
-        async with OpenAIProvider("up", f"{up.url}/v1/", **options) as provider:
-            reply = await provider.chat(
-                b"{}", candidate="cheap", headers={"openai-beta": "x"}, stream=stream
+        async with HttpProvider("up", f"{up.url}/v1/", **options) as provider:
+            reply = await provider.post(
+                "/chat/completions",
+                b"{}",
+                candidate="cheap",
+                headers={"openai-beta": "x"},
+                stream=stream,
             )
             chunks = []
             while (piece := await reply.chunk()) is not None:
@@ -89,8 +93,8 @@ def test_failures_are_upstream_errors_without_the_upstreams_text(
 
 def refused(url: str) -> UpstreamError:
     async def run() -> None:
-        async with OpenAIProvider("up", url, waits=HASTY) as provider:
-            await provider.chat(b"{}", candidate="cheap", headers={})
+        async with HttpProvider("up", url, waits=HASTY) as provider:
+            await provider.post("/chat/completions", b"{}", candidate="cheap", headers={})
 
     with pytest.raises(UpstreamError) as caught:
         asyncio.run(run())
@@ -113,10 +117,10 @@ def test_only_streams_must_begin_soon() -> None:
 
 
 def test_a_call_before_opening_says_so() -> None:
-    provider = OpenAIProvider("up", "http://up")
+    provider = HttpProvider("up", "http://up")
     with pytest.raises(RuntimeError, match="async with"):
-        asyncio.run(provider.chat(b"{}", candidate="cheap", headers={}))
+        asyncio.run(provider.post("/chat/completions", b"{}", candidate="cheap", headers={}))
 
 
 def test_a_key_is_not_in_the_repr() -> None:
-    assert "sk-1" not in repr(OpenAIProvider("up", "http://up", api_key="sk-1"))
+    assert "sk-1" not in repr(HttpProvider("up", "http://up", api_key="sk-1"))

@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible endpoint, over connections that are kept alive."""
+"""Any endpoint that speaks one of the three dialects, over connections that are kept alive."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from turnout.errors import UpstreamError, UpstreamTimeoutError
 from turnout.providers.http.connection import Waits
 from turnout.providers.http.errors import ConnectError, HttpError, SilentError, TlsError
 from turnout.providers.http.pool import Exchange, Origin
+from turnout.wire.dialects import Dialect
+
+ANTHROPIC_VERSION = "2023-06-01"
+"""What Anthropic's API is asked for where the client does not name a version."""
 
 
-class OpenAIProvider:
-    """Calls `{base_url}/chat/completions`.
+class HttpProvider:
+    """Calls the paths of one API below `base_url`.
 
     Args:
         name: for errors.
         base_url: with its version path, such as `https://api.openai.com/v1`.
-        api_key: sent as a bearer token; None sends no Authorization.
+        api_key: sent as a bearer token, to Anthropic's API as `x-api-key`; None sends neither.
+        dialect: the API that it speaks.
         waits: longest waits; `first_byte_s` is for streams.
         timeout_s: longest wait for the head of an answer that is no stream: it comes when the whole
             answer is written.
@@ -33,11 +38,12 @@ class OpenAIProvider:
         base_url: str,
         *,
         api_key: str | None = None,
+        dialect: Dialect = "chat",
         waits: Waits | None = None,
         timeout_s: float = 600.0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.name = name
+        self.name, self.dialect = name, dialect
         self._base_url = base_url
         # Identity: the body passes through as it is, so nothing here could decode it.
         self._headers = {
@@ -47,7 +53,8 @@ class OpenAIProvider:
             "content-type": "application/json",
         }
         if api_key is not None:
-            self._headers["authorization"] = f"Bearer {api_key}"
+            key = ("x-api-key", api_key) if dialect == "messages" else bearer(api_key)
+            self._headers[key[0]] = key[1]
         self._headers.update({k.lower(): v for k, v in (headers or {}).items()})
         self._stream_waits = waits or Waits()
         self._waits = replace(self._stream_waits, first_byte_s=timeout_s)
@@ -67,21 +74,36 @@ class OpenAIProvider:
             self._origin.close()
             self._origin = None
 
-    async def chat(
-        self, body: bytes, *, candidate: str, headers: Mapping[str, str], stream: bool = False
-    ) -> OpenAIReply:
-        """Send a chat request and return once status and headers are in. See `Provider.chat`."""
+    async def post(
+        self,
+        path: str,
+        body: bytes,
+        *,
+        candidate: str,
+        headers: Mapping[str, str],
+        stream: bool = False,
+    ) -> HttpReply:
+        """Send a request and return once status and headers are in. See `Provider.post`."""
         if self._origin is None:
             raise RuntimeError("open the provider with `async with` before calling it")
         waits = self._stream_waits if stream else self._waits
         with _as_upstream_errors(self.name, candidate):
-            exchange = await self._origin.post(
-                "/chat/completions", {**headers, **self._headers}, body, waits
-            )
-        return OpenAIReply(exchange, provider=self.name, candidate=candidate)
+            exchange = await self._origin.post(path, self._sent(headers), body, waits)
+        return HttpReply(exchange, provider=self.name, candidate=candidate)
+
+    def _sent(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The provider's own headers over the client's."""
+        if self.dialect == "messages":
+            return {"anthropic-version": ANTHROPIC_VERSION, **headers, **self._headers}
+        return {**headers, **self._headers}
 
 
-class OpenAIReply:
+def bearer(key: str) -> tuple[str, str]:
+    """The header of a bearer token."""
+    return "authorization", f"Bearer {key}"
+
+
+class HttpReply:
     """An answer that is still arriving."""
 
     __slots__ = ("_candidate", "_exchange", "_provider", "headers", "status")

@@ -1,0 +1,214 @@
+"""One attempt: the request in its candidate's dialect, and as much of the answer as decides it.
+
+A whole answer is read to its end, a stream to the first piece of its content: until then nothing has
+gone to the client, so that a failure can be answered by another attempt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from turnout.errors import ReplyError, UpstreamError
+from turnout.execution.attempts import Try
+from turnout.gateway.asgi import json_bytes
+from turnout.gateway.passing import Passing, Translated, Untouched
+from turnout.gateway.relay import is_stream, whole_body
+from turnout.providers.base import Provider, Reply
+from turnout.types import Candidate, Pool, Usage
+from turnout.wire.arms import arm_fields
+from turnout.wire.body import Body
+from turnout.wire.dialects import PATHS, Dialect
+from turnout.wire.streams.translator import StreamTranslator
+from turnout.wire.streams.watch import ask_for_usage
+from turnout.wire.translate.replies import Client, translate_reply
+from turnout.wire.translate.requests import translate_request
+from turnout.wire.translate.target import Target as Rules
+from turnout.wire.usage import read_usage_of_reply
+
+HELD_BYTES = 1 << 20
+"""Most that is held back of a stream before its content begins; then it is passed on all the same."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Answer:
+    """What a candidate gave: a whole body, or a stream of which the beginning is held."""
+
+    candidate: str
+    provider: str
+    status: int
+    headers: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    """What a translation left out or changed, by rule."""
+    content: bytes = b""
+    """The client's bytes: the whole body, or the beginning of the stream."""
+    reply: Reply | None = None
+    """Of a stream: the rest of it."""
+    passing: Passing | None = None
+    usage: Usage | None = None
+    """Of a whole answer."""
+    model: str | None = None
+    """The model that the upstream names."""
+    first_byte_s: float = 0.0
+    events: int = 0
+    """Events of a stream that have passed: about its output tokens, where it does not count them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Makes attempts for one request. An answer with an error status is raised: another may follow."""
+
+    pool: Pool
+    providers: Mapping[str, Provider]
+    rules: Mapping[str, Rules]
+    """Candidate → what its model takes of a request that is translated for it."""
+    dialect: Dialect
+    """The client's."""
+    body: Body
+    headers: Mapping[str, str]
+    input_tokens: int
+    asks_usage: bool
+    """Whether upstreams are asked for the usage of chat streams where the client did not ask."""
+    made: list[str] = field(default_factory=list)
+    """Candidates that were called, in order."""
+
+    async def __call__(self, todo: Try) -> Answer:
+        """Make one attempt.
+
+        Raises:
+            UpstreamError: it failed.
+            TranslationError: its candidate's API cannot say what the request says.
+        """
+        candidate, target = self.pool[todo.attempt.candidate], todo.target
+        provider = self.providers[target.provider]
+        sent = self._request(candidate, target.model, provider.dialect)
+        self.made.append(candidate.name)
+        start = time.monotonic()
+        reply = await provider.post(
+            PATHS[provider.dialect],
+            sent.body,
+            candidate=candidate.name,
+            headers=self.headers if provider.dialect == self.dialect else {},
+            stream=self.body.fields.get("stream") is True,
+        )
+        if reply.status >= 400:
+            raise UpstreamError(
+                f"{candidate.name} answered with status {reply.status}",
+                candidate=candidate.name,
+                status=reply.status,
+                body=await whole_body(reply),
+                headers=reply.headers,
+                dialect=provider.dialect,
+            )
+        answer = Answer(
+            candidate=candidate.name,
+            provider=target.provider,
+            status=reply.status,
+            headers=reply.headers,
+            notes=sent.notes,
+        )
+        if is_stream(reply):
+            await self._begin(answer, reply, provider.dialect, sent)
+        else:
+            await self._whole(answer, reply, provider.dialect)
+        answer.first_byte_s = time.monotonic() - start
+        return answer
+
+    def _request(self, candidate: Candidate, model: str, dialect: Dialect) -> _Sent:
+        """The bytes to send: the client's own with few fields set, or a translation."""
+        fields = self.body.fields
+        arm = arm_fields(candidate, fields, self.dialect)
+        if dialect == self.dialect:
+            asked = ask_for_usage(fields) if dialect == "chat" and self.asks_usage else {}
+            return _Sent(self.body.with_fields({"model": model, **arm, **asked}), bool(asked))
+        rules = replace(self.rules[candidate.name], model=model, dialect=dialect)
+        translated = translate_request({**fields, **arm}, self.dialect, rules)
+        written = translated.body
+        if dialect == "chat":
+            written = {**written, **ask_for_usage(written)}
+        return _Sent(json_bytes(written), not translated.include_usage, translated.notes)
+
+    def _client(self, *, include_usage: bool) -> Client:
+        return Client(
+            dialect=self.dialect,
+            now=int(time.time()),
+            request=self.body.fields,
+            include_usage=include_usage,
+            input_tokens=self.input_tokens,
+        )
+
+    async def _whole(self, answer: Answer, reply: Reply, dialect: Dialect) -> None:
+        content = await whole_body(reply)
+        if reply.headers.get("content-type", "").startswith("text/html"):
+            message = f"the provider of {answer.candidate} answered with a web page"
+            raise UpstreamError(message, candidate=answer.candidate)
+        if dialect == self.dialect:
+            if "content-encoding" not in reply.headers:
+                reading, answer.model = read_usage_of_reply(dialect, content)
+                answer.usage = reading.usage
+            answer.content = content
+            return
+        try:
+            translated = translate_reply(content, dialect, self._client(include_usage=True))
+        except ReplyError as error:
+            raise UpstreamError(str(error), candidate=answer.candidate) from error
+        answer.content = json_bytes(translated.body)
+        answer.headers = {"content-type": "application/json"}
+        answer.notes += translated.dropped
+        answer.usage, answer.model = translated.usage, translated.model
+
+    async def _begin(self, answer: Answer, reply: Reply, dialect: Dialect, sent: _Sent) -> None:
+        """Hold a stream back until its content begins, or it is over."""
+        passing: Passing
+        if dialect == self.dialect:
+            passing = Untouched(dialect, hide_usage=sent.hide_usage)
+        else:
+            client = self._client(include_usage=not sent.hide_usage)
+            passing = Translated(StreamTranslator(dialect, client), self.dialect)
+        answer.reply, answer.passing = reply, passing
+        held: list[bytes] = []
+        size = 0
+        try:
+            while not passing.answered and not passing.ended and size <= HELD_BYTES:
+                chunk = await reply.chunk()
+                if chunk is None:
+                    answer.reply = None
+                    held.append(passing.end(answer.candidate))
+                    break
+                held.append(passing.feed(chunk))
+                size += len(held[-1])
+        except BaseException:
+            reply.close()
+            raise
+        answer.content = b"".join(held)
+        if not passing.answered:
+            self._check_begun(answer, passing, reply)
+
+    def _check_begun(self, answer: Answer, passing: Passing, reply: Reply) -> None:
+        """An error, or an end, in place of any content is a failure that another attempt may mend.
+
+        Raises:
+            UpstreamError: with the upstream's own words where it had any.
+        """
+        failure = passing.failure(answer.content)
+        if failure is not None:
+            reply.close()
+            raise UpstreamError(
+                f"{answer.candidate} answered with an error event",
+                candidate=answer.candidate,
+                status=failure[0],
+                body=failure[1],
+                headers={"content-type": "application/json"},
+                dialect=self.dialect,
+            )
+        if answer.reply is None and not passing.ended:
+            message = f"the answer of {answer.candidate} ended before it began"
+            raise UpstreamError(message, candidate=answer.candidate)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    body: bytes
+    hide_usage: bool
+    notes: tuple[str, ...] = ()

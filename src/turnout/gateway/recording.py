@@ -1,0 +1,114 @@
+"""What is kept of a request: begun when it is decided, ended before its client sees the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+
+from turnout.gateway.calling import Answer
+from turnout.gateway.headers import plain_reason
+from turnout.store.ledger import Ledger
+from turnout.store.record import CostBasis, Record, Status
+from turnout.types import Decision, Pool, Usage
+
+
+@dataclass(slots=True, kw_only=True)
+class Recorder:
+    """Writes records; without a ledger, none.
+
+    Args:
+        ledger: open.
+        pool: for prices.
+    """
+
+    ledger: Ledger | None
+    pool: Pool
+
+    def begin(self, decision: Decision, *, model: str, stream: bool, input_tokens: int) -> Entry:
+        """A request has been decided."""
+        record = Record(
+            id=decision.id,
+            at_ms=time.time_ns() // 1_000_000,
+            status="unknown",
+            model=model,
+            router=decision.router,
+            candidate=decision.model,
+            code=decision.code,
+            stream=stream,
+            input_tokens=input_tokens,
+            decision=kept_decision(decision) if self.ledger else "",
+        )
+        if self.ledger is not None:
+            self.ledger.begin(record)
+        return Entry(self, record)
+
+
+def kept_decision(decision: Decision) -> str:
+    """A decision as JSON; of a failed router without its own words, which may quote the prompt."""
+    found = decision.to_dict()
+    if decision.fallback:
+        reason = plain_reason(decision)
+        attempts = [{**attempt, "reason": reason} for attempt in found["attempts"]]
+        found |= {"reason": reason, "attempts": attempts, "notes": []}
+    return json.dumps(found, separators=(",", ":"))
+
+
+@dataclass(slots=True)
+class Entry:
+    """One request under way."""
+
+    recorder: Recorder
+    record: Record
+    _start: float = field(default_factory=time.monotonic)
+    _ended: bool = False
+
+    def end(
+        self, status: Status, *, http_status: int, calls: int, answer: Answer | None = None
+    ) -> None:
+        """It is over; what comes after the first end changes nothing."""
+        if self._ended or self.recorder.ledger is None:
+            return
+        self._ended = True
+        record = replace(
+            self.record,
+            status=status,
+            http_status=http_status,
+            calls=calls,
+            duration_ms=round((time.monotonic() - self._start) * 1e3),
+        )
+        self.recorder.ledger.end(record if answer is None else self._answered(record, answer))
+
+    def _answered(self, record: Record, answer: Answer) -> Record:
+        passing = answer.passing
+        usage = answer.usage if passing is None else passing.usage
+        model = answer.model if passing is None else passing.model
+        estimated = usage is None
+        if usage is None:
+            usage = Usage(input_tokens=record.input_tokens, output_tokens=answer.events)
+        cost, basis = self._cost(answer.candidate, usage, estimated=estimated)
+        return replace(
+            record,
+            candidate=answer.candidate,
+            provider=answer.provider,
+            upstream_model=model or "",
+            input_tokens=usage.input_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
+            output_tokens=usage.output_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            cost_picousd=cost,
+            cost_basis=basis,
+            first_byte_ms=round(answer.first_byte_s * 1e3),
+        )
+
+    def _cost(
+        self, candidate: str, usage: Usage, *, estimated: bool
+    ) -> tuple[int | None, CostBasis]:
+        """The provider's own word where it gives one, else its counts at our price."""
+        if usage.cost_picousd is not None:
+            return usage.cost_picousd, "provider"
+        price = self.recorder.pool[candidate].price
+        if price is None:
+            return None, "none"
+        return price.usage_picousd(usage), "estimate" if estimated else "usage"

@@ -1,0 +1,197 @@
+"""Requests of every dialect: read, decide, call, pass on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from turnout.engine import Engine
+from turnout.errors import RequestError, TurnoutError, UpstreamError
+from turnout.execution import arun
+from turnout.execution.resilience import Resilience
+from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
+from turnout.gateway.calling import Caller
+from turnout.gateway.headers import (
+    answer_headers,
+    decision_headers,
+    new_request_id,
+    to_client,
+    to_upstream,
+)
+from turnout.gateway.models import Catalog
+from turnout.gateway.recording import Recorder
+from turnout.gateway.relay import relay_stream
+from turnout.providers.base import Provider
+from turnout.types import Candidate, Decision, Query
+from turnout.wire import chat, messages, responses
+from turnout.wire.body import Body, read_body
+from turnout.wire.counting import count_tokens
+from turnout.wire.dialects import Dialect
+from turnout.wire.errors import error_body, error_status, http_error_body, read_fault, write_fault
+from turnout.wire.reading import Kind, kind
+from turnout.wire.translate.target import Target as Rules
+
+log = logging.getLogger("turnout.gateway")
+
+_LONGEST_MODEL = 256
+_QUERIES: Mapping[Dialect, Callable[[Mapping[str, Any]], Query]] = {
+    "chat": chat.read_query,
+    "responses": responses.read_query,
+    "messages": messages.read_query,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """Serves requests over an engine and its providers."""
+
+    engine: Engine
+    providers: Mapping[str, Provider]
+    catalog: Catalog
+    resilience: Resilience
+    recorder: Recorder
+    rules: Mapping[str, Rules]
+    """Candidate → what its model takes of a request that is translated for it."""
+    max_body_bytes: int
+    asks_usage: bool = True
+
+    async def complete(self, call: Call, dialect: Dialect) -> None:
+        """Answer in the client's dialect, with headers that explain the decision."""
+        body = read_body(await call.body(self.max_body_bytes))
+        query = _QUERIES[dialect](body.fields)
+        decision = await self.decide(body, query)
+        explained = decision_headers(decision)
+        log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
+        caller = self._caller(call, body, dialect, query)
+        entry = self.recorder.begin(
+            decision,
+            model=str(body.fields["model"]),
+            stream=body.fields.get("stream") is True,
+            input_tokens=query.input_tokens,
+        )
+        try:
+            async with call.unless_gone():
+                answer = await arun(decision, caller, self.resilience.plan())
+        except ClientLeftError:
+            entry.end("left", http_status=0, calls=len(caller.made))
+            raise
+        except TurnoutError as error:
+            entry.end("failed", http_status=error_status(error), calls=len(caller.made))
+            if not isinstance(error, UpstreamError):
+                raise
+            log.warning("%s: %s", decision.id, error)
+            await upstream_failure(
+                call, error, {**explained, **answer_headers(caller.made)}, dialect
+            )
+            return
+        if answer.candidate != decision.model:
+            explained.pop("x-turnout-certificate", None)  # it covers the choice, not its spare
+        headers = {
+            **call.own_id(),
+            **to_client(answer.headers),
+            **explained,
+            **answer_headers(caller.made, answer.notes),
+        }
+        ended = partial(entry.end, http_status=answer.status, calls=len(caller.made), answer=answer)
+        if answer.passing is not None:
+            await relay_stream(call, answer, {**headers, "content-type": _EVENTS}, ended)
+        else:
+            ended("ok")
+            await call.answer(answer.status, headers, answer.content)
+
+    async def route(self, call: Call) -> None:
+        """The decision alone; nothing is called."""
+        body = read_body(await call.body(self.max_body_bytes))
+        decision = await self.decide(body, chat.read_query(body.fields))
+        headers = {
+            "content-type": "application/json",
+            "x-request-id": new_request_id(),
+            **decision_headers(decision),
+        }
+        await call.answer(200, headers, json_bytes(decision.to_dict()))
+
+    async def count(self, call: Call, dialect: Dialect) -> None:
+        """Estimate the input tokens of a request; nothing is called."""
+        body = read_body(await call.body(self.max_body_bytes))
+        counted = count_tokens(dialect, body.fields)
+        headers = {"content-type": "application/json", **call.own_id(), **counted.headers}
+        await call.answer(200, headers, json_bytes(counted.body))
+
+    async def decide(self, body: Body, query: Query) -> Decision:
+        """Which candidates to try for a request; a router that waits does so off the event loop.
+
+        Raises:
+            RequestError: no model is asked for.
+            UnknownNameError: no such model or router here.
+            RouteNameError: a malformed route.
+            NoCandidateError: no candidate can serve it.
+        """
+        model = _model(body.fields)
+        target = self.catalog.resolve(model)
+        if isinstance(target, Candidate):
+            return self.engine.by_name(query, target.name)
+        if self.engine.waits(target.router):
+            return await asyncio.to_thread(self.engine.decide, query, target)
+        return self.engine.decide(query, target)
+
+    def _caller(self, call: Call, body: Body, dialect: Dialect, query: Query) -> Caller:
+        return Caller(
+            pool=self.engine.pool,
+            providers=self.providers,
+            rules=self.rules,
+            dialect=dialect,
+            body=body,
+            headers=to_upstream(call.headers),
+            input_tokens=query.input_tokens,
+            asks_usage=self.asks_usage,
+        )
+
+
+_EVENTS = "text/event-stream; charset=utf-8"
+
+
+async def upstream_failure(
+    call: Call, error: UpstreamError, explained: Mapping[str, str], dialect: Dialect
+) -> None:
+    """Answer with the upstream's own error, byte for byte; with ours where it gave none.
+
+    An error in another dialect is written in the client's. Of a refused key (401, 403) nothing is
+    passed on: the key is not the client's, and some upstreams quote it.
+    """
+    plain = {"content-type": "application/json", **call.own_id(), **explained}
+    request_id = plain["x-request-id"]
+    if error.status in (401, 403):
+        message = f"the provider of {error.candidate} refused the gateway's key ({error.status})"
+        body = http_error_body(
+            502, message, code="upstream_key_refused", dialect=dialect, request_id=request_id
+        )
+        await call.answer(502, plain, json_bytes(body))
+    elif error.status is None:
+        body = error_body(error, dialect=dialect, request_id=request_id)
+        headers = {**plain, "x-should-retry": "false"}
+        await call.answer(error_status(error), headers, json_bytes(body))
+    else:
+        # A client that retries as well would multiply what has been tried here.
+        tried = {"x-should-retry": "false"} if error.status >= 500 else {}
+        headers = {**call.own_id(), **tried, **to_client(error.headers), **explained}
+        status, content = error.status, error.body
+        if error.dialect is not None and error.dialect != dialect:
+            status, body = write_fault(read_fault(error.status, error.body), dialect)
+            content, headers["content-type"] = json_bytes(body), "application/json"
+        await call.answer(status, headers, content)
+
+
+def _model(fields: Mapping[str, Any]) -> str:
+    remedy = "give the name of a route or a model; GET /v1/models lists them"
+    if "model" not in fields:
+        raise RequestError("model", Kind("a missing field"), remedy)
+    model = fields["model"]
+    if not isinstance(model, str):
+        raise RequestError("model", kind(model), remedy)
+    if not model or len(model) > _LONGEST_MODEL:
+        raise RequestError("model", model, remedy)
+    return model

@@ -1,0 +1,1 @@
+"""Graders: how good an answer is, in [0, 1]."""

@@ -1,0 +1,174 @@
+"""The ledger: a journal in front, a database behind, and a thread that folds one into the other."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from turnout.errors import StoreError
+from turnout.store.journal import Journal, read_segment, unknown
+from turnout.store.record import Record
+
+log = logging.getLogger("turnout.store")
+
+EVERY_S = 1.0
+"""How long a record waits at most before it is folded in, while the database is well."""
+LONGEST_WAIT_S = 30.0
+"""Between two tries of a database that fails."""
+
+
+class Records(Protocol):
+    """Where records end up."""
+
+    def put(self, records: Iterable[Record]) -> None:
+        """Fold records in, all or none. Raises `StoreError`."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+class Ledger:
+    """Keeps records; `with` opens and closes it.
+
+    Args:
+        folder: of the journal; each process uses a folder of its own in it, and takes over those of
+            processes that have died.
+        open_records: opens the database, in the thread that folds.
+        every_s: how long a record waits at most.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        open_records: Callable[[], Records],
+        *,
+        sync: bool = False,
+        every_s: float = EVERY_S,
+    ) -> None:
+        self._home, self._open_records = folder, open_records
+        self._sync, self._every_s = sync, every_s
+        self._records: Records | None = None
+        self._stop, self._now = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="turnout-ledger", daemon=True)
+        self.failures = 0
+        """Tries to fold that failed."""
+        self.unreadable = 0
+        """Lines of journals that were no records: of processes that died while they wrote."""
+
+    def __enter__(self) -> Self:
+        # What a damaged database says must stop the start, not a thread later on.
+        self._records = self._open_records()
+        self._own = self._home / f"{os.getpid()}-{os.urandom(4).hex()}"
+        self._journal = Journal(self._own, sync=self._sync)
+        self._journal.open()
+        self._held = _lock(self._own)
+        self._adopt()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._now.set()
+        self._thread.join()
+        self._journal.close()
+        if not self._journal.segments():
+            _remove(self._own)
+        if self._held is not None:
+            os.close(self._held)
+        if self._records is not None:
+            self._records.close()
+
+    @property
+    def dropped(self) -> int:
+        """Lines that could not be written, because the disk or the journal is full."""
+        return self._journal.dropped
+
+    def begin(self, record: Record) -> None:
+        """A request has begun."""
+        self._journal.begin(record)
+
+    def end(self, record: Record) -> None:
+        """A request is over; once this returns, no crash of this process loses it."""
+        self._journal.end(record)
+
+    def fold(self) -> None:
+        """Fold in what is waiting, now; for tests and at the end.
+
+        Raises:
+            StoreError: the database failed; everything still waits.
+        """
+        for path in self._journal.rotate():
+            self._fold(path, self._journal.folded)
+
+    def _run(self) -> None:
+        wait = self._every_s
+        while True:
+            self._now.wait(wait)
+            stopping = self._stop.is_set()
+            try:
+                self.fold()
+                wait = self._every_s
+            except StoreError as error:
+                self.failures += 1
+                wait = min(2.0 * wait, LONGEST_WAIT_S)
+                log.error("records wait in %s: %s", self._own, error)
+            if stopping:
+                return
+
+    def _adopt(self) -> None:
+        """Fold in what processes that have died left behind: what they did not end is unknown."""
+        for folder in sorted(p for p in self._home.iterdir() if p.is_dir() and p != self._own):
+            held = _lock(folder)
+            if held is None:
+                continue  # its process lives
+            try:
+                for path in Journal(folder).segments():
+                    self._fold(path, Path.unlink)
+                _remove(folder)
+            finally:
+                os.close(held)
+
+    def _fold(self, path: Path, folded: Callable[[Path], None]) -> None:
+        """Put a file's records into the database, then delete it.
+
+        What has only begun goes in as unknown, which its end, in a later file, replaces: should its
+        process die before, that is all that is known.
+        """
+        rows: dict[str, Record] = {}
+        bad: list[int] = []
+        for is_over, record in read_segment(path, bad.append):
+            rows[record.id] = record if is_over else unknown(record)
+        if rows and self._records is not None:
+            self._records.put(rows.values())
+        self.unreadable += len(bad)
+        folded(path)
+
+
+def _lock(folder: Path) -> int | None:
+    """Hold a folder for this process; None where another one holds it."""
+    held = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        return None
+    return held
+
+
+def _remove(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()

@@ -1,0 +1,78 @@
+"""One request as it is kept: who asked, what was decided, what it cost. No prompt, no answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeAlias
+
+from turnout.errors import DataError
+
+Status: TypeAlias = Literal["ok", "partial", "failed", "refused", "left", "unknown"]
+"""`ok`; `partial`: a stream that broke off after its answer began; `failed`: no attempt gave an answer;
+`refused` before a decision; `left`: the client went away; `unknown`: this process died in between."""
+
+CostBasis: TypeAlias = Literal["provider", "usage", "estimate", "none"]
+"""Whose word the cost rests on: the provider's bill line, its token counts, our estimate of tokens, or
+nothing (no price is known)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A row of the ledger. Money is in picodollars (1e-12 USD), times in milliseconds."""
+
+    id: str
+    """The decision's id, or the request's where none was made; never given twice."""
+    at_ms: int
+    """Unix time at which the request came."""
+    status: Status
+    key: str = ""
+    """The id of the key that asked; never the key."""
+    model: str = ""
+    """What `model` said."""
+    router: str = ""
+    candidate: str = ""
+    """Who answered, or was to."""
+    provider: str = ""
+    upstream_model: str = ""
+    """The model that the upstream named."""
+    code: str = ""
+    """The decision's reason, or the error's."""
+    http_status: int = 0
+    stream: bool = False
+    calls: int = 0
+    """Upstream calls that were made."""
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_picousd: int | None = None
+    cost_basis: CostBasis = "none"
+    duration_ms: int = 0
+    first_byte_ms: int = 0
+    session: str = ""
+    decision: str = ""
+    """The whole decision, as JSON."""
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
+COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Record))
+
+
+def read_record(line: str) -> Record:
+    """A record from its line. Fields that a later version added are passed over.
+
+    Raises:
+        DataError: not a record.
+    """
+    try:
+        given: Any = json.loads(line)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or not {"id", "at_ms", "status"} <= given.keys():
+        raise DataError("record", f"{len(line)} characters", "this line is no record")
+    return Record(**{name: given[name] for name in COLUMNS if name in given})

@@ -1,0 +1,244 @@
+"""Records survive: crashes, failing databases, full disks, and processes that come and go."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from turnout.errors import DataError, StoreError
+from turnout.store.journal import Journal, read_segment
+from turnout.store.ledger import Ledger
+from turnout.store.record import COLUMNS, Record, read_record
+from turnout.store.sqlite import MIGRATIONS, SqliteRecords
+
+
+def record(name: str = "dec_1", **changes: object) -> Record:
+    return replace(Record(id=name, at_ms=1_700_000_000_000, status="ok"), **changes)  # type: ignore[arg-type]
+
+
+def ledger(home: Path, **options: object) -> Ledger:
+    return Ledger(
+        home / "journal",
+        lambda: SqliteRecords(home / "records.db"),
+        every_s=60.0,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def kept(home: Path) -> dict[str, str]:
+    records = SqliteRecords(home / "records.db")
+    found = {r.id: r.status for r in records.latest(10_000)}
+    records.close()
+    return found
+
+
+@given(
+    text=st.text(max_size=30),
+    cost=st.none() | st.integers(0, 2**62),
+    tokens=st.integers(0, 2**40),
+    flag=st.booleans(),
+)
+def test_what_is_written_is_read(text: str, cost: int | None, tokens: int, flag: bool) -> None:
+    given = record("a", model=text, cost_picousd=cost, input_tokens=tokens, stream=flag)
+    assert read_record(given.to_json()) == given
+    assert "\n" not in given.to_json()
+
+
+def test_a_later_versions_fields_are_passed_over() -> None:
+    line = record().to_json()[:-1] + ', "of_tomorrow": 1}'
+    assert read_record(line) == record()
+
+
+@pytest.mark.parametrize("line", ["", "{", "[]", '{"id": "x"}'])
+def test_what_is_no_record_says_so(line: str) -> None:
+    with pytest.raises(DataError):
+        read_record(line)
+
+
+def test_a_request_ends_up_in_the_database(tmp_path: Path) -> None:
+    with ledger(tmp_path) as kept_in:
+        kept_in.begin(record("a", status="unknown"))
+        kept_in.end(record("a", cost_picousd=5, decision='{"x": 1}'))
+    records = SqliteRecords(tmp_path / "records.db")
+    assert records.get("a") == record("a", cost_picousd=5, decision='{"x": 1}')
+    assert records.get("b") is None
+    records.close()
+    assert list((tmp_path / "journal").iterdir()) == []
+
+
+def test_a_request_under_way_is_unknown_until_it_is_over(tmp_path: Path) -> None:
+    with ledger(tmp_path) as kept_in:
+        kept_in.begin(record("a"))
+        kept_in.fold()
+        assert kept(tmp_path) == {"a": "unknown"}
+        kept_in.end(record("a"))
+        kept_in.fold()
+        assert kept(tmp_path) == {"a": "ok"}
+
+
+def test_folding_twice_changes_nothing(tmp_path: Path) -> None:
+    records = SqliteRecords(tmp_path / "records.db")
+    records.put([record("a", cost_picousd=1)])
+    records.put([record("a", cost_picousd=2), record("b", cost_picousd=3)])
+    assert records.spent_picousd(since_ms=0) == 4
+    records.put([record("a", status="unknown", cost_picousd=9)])
+    assert records.spent_picousd(since_ms=0) == 4
+    records.close()
+
+
+def test_spending_is_summed_exactly_by_key_and_time(tmp_path: Path) -> None:
+    records = SqliteRecords(tmp_path / "records.db")
+    big = 2**62
+    rows = [record(f"r{i}", key="k" if i % 2 else "", at_ms=i, cost_picousd=big) for i in range(6)]
+    records.put([*rows, record("free", key="k", at_ms=9)])
+    assert records.spent_picousd(since_ms=0) == 6 * big
+    assert records.spent_picousd(since_ms=2, key="k") == 2 * big
+    records.close()
+
+
+WORKER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_ledger import ledger, record
+with ledger(Path(sys.argv[1])) as kept:
+    kept._every_s = 0.005
+    kept._now.set(); kept._now.clear()
+    i = 0
+    while True:
+        name = f"{sys.argv[3]}-{i}"
+        kept.begin(record(name, status="unknown"))
+        kept.end(record(name))
+        print(name, flush=True)   # the client has its answer
+        i += 1
+"""
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.15])
+def test_a_killed_process_loses_no_answered_request_and_doubles_none(
+    tmp_path: Path, after_s: float
+) -> None:
+    answered: list[str] = []
+    for run in range(2):
+        arguments = [sys.executable, "-c", WORKER, str(tmp_path), str(Path(__file__).parent)]
+        with subprocess.Popen([*arguments, str(run)], stdout=subprocess.PIPE, text=True) as worker:
+            assert worker.stdout is not None
+            answered.append(worker.stdout.readline().strip())
+            time.sleep(after_s)
+            worker.send_signal(signal.SIGKILL)
+            answered += [line.strip() for line in worker.stdout if line.endswith("\n")]
+    with ledger(tmp_path):
+        pass
+    found = kept(tmp_path)
+    assert set(answered) <= found.keys()
+    assert all(found[name] == "ok" for name in answered)
+    # Beside the answered ones, at most those under way when the process died.
+    assert len(found) - len(set(answered)) <= 2 * 2
+
+
+class Failing:
+    """A database that fails a few times."""
+
+    def __init__(self, records: SqliteRecords, failures: int) -> None:
+        self.records, self.failures = records, failures
+
+    def put(self, records: Iterable[Record]) -> None:
+        if self.failures > 0:
+            self.failures -= 1
+            raise StoreError("x", "database is locked")
+        self.records.put(records)
+
+    def close(self) -> None:
+        self.records.close()
+
+
+def test_a_failing_database_lets_records_wait(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing() -> Failing:
+        return Failing(SqliteRecords(tmp_path / "records.db"), 3)
+
+    with Ledger(tmp_path / "journal", failing, every_s=0.001) as kept_in:
+        for i in range(20):
+            kept_in.end(record(f"r{i}"))
+        while kept_in.failures < 3:
+            time.sleep(0.001)
+    assert len(kept(tmp_path)) == 20
+    assert "database is locked" in caplog.text
+
+
+def test_a_full_journal_drops_and_counts(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", most_bytes=2000)
+    journal.open()
+    for i in range(10):
+        journal.end(record(f"r{i}"))
+    journal.close()
+    assert journal.dropped > 0
+    found = [r.id for p in journal.segments() for _, r in read_segment(p, lambda _: None)]
+    assert len(found) == 10 - journal.dropped
+
+
+def test_a_half_written_line_is_passed_over_and_counted(tmp_path: Path) -> None:
+    dead = tmp_path / "journal" / "1-dead"
+    dead.mkdir(parents=True)
+    half = "o" + record("b").to_json()[:40]
+    (dead / "000000000001.journal").write_text("o" + record("a").to_json() + "\n" + half)
+    with ledger(tmp_path) as kept_in:
+        assert kept_in.unreadable == 1
+    assert kept(tmp_path) == {"a": "ok"}
+
+
+def test_a_living_processs_journal_is_left_alone(tmp_path: Path) -> None:
+    with ledger(tmp_path) as first:
+        first.end(record("a"))
+        with ledger(tmp_path) as second:
+            second.end(record("b"))
+        assert kept(tmp_path) == {"b": "ok"}
+    assert kept(tmp_path) == {"a": "ok", "b": "ok"}
+
+
+def test_large_journals_are_cut_into_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turnout.store.journal.SEGMENT_BYTES", 1000)
+    with ledger(tmp_path) as kept_in:
+        for i in range(30):
+            kept_in.end(record(f"r{i}"))
+    assert len(kept(tmp_path)) == 30
+
+
+def test_a_damaged_database_stops_the_start_and_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "records.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(StoreError, match=r"repair it with .*\.recover"), ledger(tmp_path):
+        pass
+
+
+def test_a_later_versions_database_is_refused(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "records.db")
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    db.close()
+    with pytest.raises(StoreError, match="later Turnout"):
+        SqliteRecords(tmp_path / "records.db")
+
+
+def test_the_table_holds_every_field(tmp_path: Path) -> None:
+    SqliteRecords(tmp_path / "records.db").close()
+    db = sqlite3.connect(tmp_path / "records.db")
+    found = [row[1] for row in db.execute("PRAGMA table_info(records)")]
+    db.close()
+    assert tuple(found) == COLUMNS
+
+
+def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.open()
+    journal.close()
+    assert all(p.stat().st_mode & 0o077 == 0 for p in journal.segments())
