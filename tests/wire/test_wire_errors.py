@@ -28,6 +28,7 @@ CASES: list[tuple[errors.TurnoutError, int, str, str | None, str]] = [
     (errors.NoCandidateError({"a": "b"}), 400, "no_candidate", None, "request"),
     (errors.UnavailableError(["a"], retry_after_s=1), 503, "upstream_unavailable", None, "server"),
     (errors.NotCertifiedError("x"), 500, "not_certified", None, "server"),
+    (errors.CapReachedError("cap_usd", 1, "x"), 400, "cap_reached", "cap_usd", "request"),
     (errors.SettingsError("a", 1, "x"), 500, "invalid_settings", "a", "server"),
     (errors.ArtifactError("x"), 500, "invalid_artifact", None, "server"),
     (errors.StoreError("x.db", "locked"), 500, "store_failed", None, "server"),
