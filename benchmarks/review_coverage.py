@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--conversations", type=int, default=400)
-    parser.add_argument("--replicates", type=int, default=400)
+    parser.add_argument("--replicates", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="Seed of the first run.")
     parser.add_argument("--no-labels", action="store_true", help="Share and saving alone.")
     given = parser.parse_args()
