@@ -500,3 +500,29 @@ def test_a_route_waits_where_its_router_or_its_fallback_does() -> None:
     assert engine.waits("quick")
     assert not engine.waits("other")
     assert not engine.waits("nobody")
+
+
+def attempts(made: Decision) -> list[str]:
+    return [attempt.candidate for attempt in made.attempts]
+
+
+def test_spares_follow_the_choice_best_first_and_none_that_is_out() -> None:
+    spared = Engine(THREE, {"length": Length()}, spares=2)
+    easy = spared.decide(Query.of("x"), spec(1.0))
+    assert attempts(easy) == ["small", "large", "medium"]
+    assert easy.model == "small"
+    assert easy.attempts[1].reason == "serves if small fails"
+    seeing = Query.of("x", needs=frozenset({"vision"}))
+    assert "small" in spared.decide(seeing, spec(1.0)).excluded
+    assert "small" not in attempts(spared.decide(seeing, spec(1.0)))
+    allowed = spared.decide(Query.of("x"), spec(1.0), allow=["small", "medium"])
+    assert attempts(allowed) == ["small", "medium"]
+
+
+def test_without_spares_a_decision_is_one_attempt_and_a_name_never_has_any() -> None:
+    assert attempts(engine().decide(Query.of("x"), spec())) == ["small"]
+    spared = Engine(TWO, {"length": Length()}, spares=5)
+    assert attempts(spared.decide(Query.of("x"), spec())) == ["small", "large"]
+    assert attempts(spared.by_name(Query.of("x"), "small")) == ["small"]
+    failed = spared.decide(Query.of("broken"), spec())
+    assert attempts(failed) == ["large", "small"]

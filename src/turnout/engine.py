@@ -28,6 +28,7 @@ from turnout.explaining import (
     named_decision,
     routed_decision,
     unpredicted_decision,
+    with_spares,
     withheld_decision,
 )
 from turnout.knobs import Knobs
@@ -51,6 +52,7 @@ class Engine:
         fallbacks: router name → the route that decides where that router fails; without one, and
             where it fails too, the pool's default candidate serves.
         explore: sends a share of requests elsewhere and records propensities; None never does.
+        spares: candidates that each decision names behind the chosen one, for when that fails.
         watches: certificates in use; of two for one route the later one counts. A route whose
             certificate is revoked goes to the certificate's safe model.
         new_id: makes decision ids; passed in by tests.
@@ -63,6 +65,7 @@ class Engine:
         *,
         fallbacks: Mapping[str, RouteSpec] | None = None,
         explore: Explore | None = None,
+        spares: int = 0,
         watches: Sequence[Watch] = (),
         new_id: Callable[[], str] = lambda: f"dec_{secrets.token_hex(8)}",
     ) -> None:
@@ -74,7 +77,7 @@ class Engine:
         if pool.default not in pool.names:
             raise UnknownNameError("candidate", pool.default, pool.names)
         self.pool, self.routers, self._new_id = pool, dict(routers), new_id
-        self.explore = explore
+        self.explore, self.spares = explore, spares
         self._fallback_routes = dict(fallbacks or {})
         for name, spec in self._fallback_routes.items():
             for known in (name, spec.router):
@@ -179,7 +182,8 @@ class Engine:
             made = self._decide_group([queries[i] for i in at], fit, spec, [out[i] for i in at])
             for i, decision in zip(at, made, strict=True):
                 decisions[i] = decision
-        return [d for d in decisions if d is not None]
+        made = [d for d in decisions if d is not None]
+        return [with_spares(d, self.pool, self.spares) for d in made] if self.spares else made
 
     def learn(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
         """Let every router that learns take in outcomes of the pool's candidates, by their names.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from turnout.names import RouteSpec
 from turnout.policies.base import Choice
 from turnout.pricing import arm_output_tokens, cost_of_tokens_picousd
 from turnout.routers.base import Router
-from turnout.types import Attempt, Candidate, Decision, Prediction, Query
+from turnout.types import Attempt, Candidate, Decision, Pool, Prediction, Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,26 @@ def routed_decision(
         notes=(*query.notes, *prediction.notes[i : i + 1]),
         elapsed_us=elapsed_us,
     )
+
+
+def with_spares(decision: Decision, pool: Pool, most: int) -> Decision:
+    """The decision with further attempts behind the chosen one, for when that fails.
+
+    Best predicted quality first, the cheaper of equals before the dearer; where nothing was
+    predicted, in the pool's order, strongest first. Candidates that constraints put out stay out.
+
+    Args:
+        decision: of one or more attempts.
+        pool: where it was made.
+        most: further attempts.
+    """
+    there = {attempt.candidate for attempt in decision.attempts}
+    left = [n for n in pool.names if n not in there and n not in decision.excluded]
+    cost = decision.expected_cost_picousd
+    order = sorted(left, key=lambda n: (-decision.quality.get(n, 0.0), cost.get(n) or 0))
+    why = f"serves if {decision.model} fails"
+    spares = (Attempt(candidate=name, reason=why) for name in order[:most])
+    return replace(decision, attempts=(*decision.attempts, *spares))
 
 
 def named_decision(query: Query, candidate: Candidate, *, decision_id: str) -> Decision:

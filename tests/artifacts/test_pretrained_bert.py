@@ -76,11 +76,12 @@ def test_what_is_left_unread_is_said(router: BertRouter) -> None:
     assert f"{MANIFEST['max_tokens']} tokens at most" in made.notes[1]
 
 
-def test_courtesies_do_not_count(router: BertRouter) -> None:
+def test_neither_courtesies_nor_capitals_count(router: BertRouter) -> None:
     plain = "Prove that the square root of two is irrational."
-    texts = (plain, f"Hello, could you please help me with this? {plain}")
+    texts = (plain, f"Hello, could you please help me with this? {plain}", plain.upper())
     made = router.predict([Query.of(text) for text in texts], PAIR)
     np.testing.assert_array_equal(made.quality[0], made.quality[1])
+    np.testing.assert_array_equal(made.quality[0], made.quality[2])
 
 
 def test_a_share_can_be_set_without_labels(router: BertRouter) -> None:

@@ -131,7 +131,7 @@ def test_json_has_what_a_machine_needs(run: Run, artifacts: Path) -> None:
     assert first.keys() == {
         "prompt", "id", "model", "router", "policy", "threshold", "win_rate", "code", "reason",
         "attempts", "quality", "spread", "expected_cost_usd", "input_tokens",
-            "expected_output_tokens", "basis", "excluded", "fallback",
+            "expected_output_tokens", "basis", "certificate", "excluded", "fallback",
         "propensity", "artifact", "notes", "elapsed_us",
     }  # fmt: skip
     assert first["prompt"] == "Prove it"

@@ -97,7 +97,7 @@ candidates:
 routers: {{length: {{}}, broken: {{}}, nan: {{}}}}
 auto: router-length-0.5
 max_body_bytes: 2000000
-resilience: {{retries: 0, breaker_failures: 100000, breaker_share: 1}}
+resilience: {{spares: 0, retries: 0, breaker_failures: 100000, breaker_share: 1}}
 """
 
 

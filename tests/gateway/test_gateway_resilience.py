@@ -53,7 +53,9 @@ def site(*, retries: int = 0, one_url: str | None = None) -> Iterator[Site]:
     with serving(one) as first, serving(two) as second:
         text = CONFIG.format(one=one_url or first, two=second, retries=retries)
         settings = parse_settings(text, {})
-        engine = Engine(build_pool(settings), {"length": LengthRouter()})
+        engine = Engine(
+            build_pool(settings), {"length": LengthRouter()}, spares=settings.resilience.spares
+        )
         with serving(create_app(settings, engine=engine)) as url:
             yield Site(url, one, two)
 
@@ -137,3 +139,20 @@ def test_a_stream_that_breaks_before_its_content_is_answered_elsewhere(fault: Fa
     assert all(b"error" not in reply.content for reply in replies)
     tried = [reply.headers.get("x-turnout-calls", "1") for reply in replies]
     assert set(tried) <= {"1", "2"}
+
+
+def test_a_spare_candidate_serves_where_the_chosen_one_fails() -> None:
+    with site() as here:
+        here.one.script.append(Fault(status=503))
+        reply = here.ask("auto")
+    assert reply.status_code == 200
+    assert reply.json()["model"] == "strong"
+    assert reply.headers["x-turnout-model"] == "strong"
+    assert int(reply.headers["x-turnout-calls"]) >= 2
+    assert reply.headers["x-turnout-reason"].startswith("win_rate_below_threshold")
+
+
+def test_a_model_asked_for_by_name_has_no_spare() -> None:
+    with site() as here:
+        here.one.script.extend([Fault(status=503, body=b"busy")] * 2)
+        assert here.ask("cheap").status_code == 503

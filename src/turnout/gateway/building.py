@@ -61,6 +61,7 @@ def build_engine(settings: Settings) -> Engine:
         routers,
         fallbacks=_fallbacks(settings),
         explore=_explore(settings),
+        spares=settings.resilience.spares,
         watches=open_watches(certificates, routers, pool.candidates),
     )
     engine.check()

@@ -88,6 +88,8 @@ class Serving:
                 call, error, {**explained, **answer_headers(caller.made)}, dialect
             )
             return
+        if answer.candidate != decision.model:
+            explained.pop("x-turnout-certificate", None)  # it covers the choice, not its spare
         headers = {
             **call.own_id(),
             **to_client(answer.headers),

@@ -12,13 +12,13 @@ from typing import Self
 
 import numpy as np
 
-from turnout.encoders.courtesy import without_courtesy
 from turnout.encoders.transformer import TokenModel
 from turnout.errors import ArtifactError, InputError
 from turnout.routers.arrays import sigmoid
 from turnout.routers.assembling import read_columns, read_pair
 from turnout.routers.base import OpenedArtifact
 from turnout.routers.feature_term import FeatureTerm
+from turnout.routers.inputs import plain
 from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference
 from turnout.routers.trained import ColumnRouter
@@ -87,7 +87,7 @@ class BertRouter(ColumnRouter):
         Raises:
             RouterError: the model fails.
         """
-        texts = [q.text if self.wins else without_courtesy(q.text) for q in queries]
+        texts = [q.text if self.wins else plain(q.text) for q in queries]
         runs = [self.model.run(text) for text in texts]
         width = 3 if self.wins else len(self.columns.names)
         logits = np.stack([r[0] for r in runs]) if runs else np.zeros((0, width), np.float32)

@@ -17,13 +17,13 @@ from turnout.artifacts.folder import read_artifact, read_file
 from turnout.artifacts.opening import shipped
 from turnout.data.groups import group_folds, near_duplicate_groups
 from turnout.data.table import OutcomeTable
-from turnout.encoders.courtesy import without_courtesy
 from turnout.encoders.opening import DEFAULT
 from turnout.encoders.transformer import TokenModel
 from turnout.errors import DataError, InputError
 from turnout.routers.arrays import sigmoid
 from turnout.routers.bert import MODEL, NAME, TOKENIZER
 from turnout.routers.feature_term import FeatureTerm
+from turnout.routers.inputs import plain
 from turnout.routers.pairs import fit_pair_rule
 from turnout.routers.platt import Platt
 from turnout.training.bert_fit import Fit, Plan, Texts, fit_network
@@ -100,10 +100,10 @@ def train_bert(
         )
     part = group_folds(groups, PARTS, seed=seed)
     fit, stop, held = part >= 3, part == 2, part < 2
-    plain = [without_courtesy(prompt) for prompt in table.prompts]
+    read = [plain(prompt) for prompt in table.prompts]
     if pieces:
-        model = prune_vocabulary(model, (plain[i] for i in np.flatnonzero(fit)), pieces)
-    texts = Texts.of(plain, model.tokenizer, tokens)
+        model = prune_vocabulary(model, (read[i] for i in np.flatnonzero(fit)), pieces)
+    texts = Texts.of(read, model.tokenizer, tokens)
     plan = Plan(epochs=epochs, rate=rate, batch=batch, seed=seed)
     recipe = {**asdict(plan), "layers": model.shape.layers, "pieces": len(model.weights[WORDS])}
     key = hashlib.sha256(
@@ -124,7 +124,7 @@ def train_bert(
     onnx = build_onnx(made.network.numpy(), model.shape, top="mean")
     # What is calibrated and referenced is what will be served: the int8 model.
     part_held = table.rows(held)
-    texts_held = [plain[i] for i in np.flatnonzero(held)]
+    texts_held = [read[i] for i in np.flatnonzero(held)]
     raw = served_quality(onnx, model.tokenizer, made.term, texts_held, tokens=tokens)
     calibrated = _cross_calibrated(raw, part_held.score, part[held])
     manifest: dict[str, Any] = {

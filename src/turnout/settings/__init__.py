@@ -1,0 +1,33 @@
+"""One tree of settings: a YAML file, `${ENV}` in its values, environment variables over it."""
+
+from __future__ import annotations
+
+from turnout.settings.reading import load_settings, parse_settings, read_encoders
+from turnout.settings.tree import (
+    AUTO,
+    MAX_BODY_BYTES,
+    MINIMAL,
+    CandidateSettings,
+    EncoderSettings,
+    LearnSettings,
+    ProviderSettings,
+    RouterSettings,
+    Settings,
+    StoreSettings,
+)
+
+__all__ = [
+    "AUTO",
+    "MAX_BODY_BYTES",
+    "MINIMAL",
+    "CandidateSettings",
+    "EncoderSettings",
+    "LearnSettings",
+    "ProviderSettings",
+    "RouterSettings",
+    "Settings",
+    "StoreSettings",
+    "load_settings",
+    "parse_settings",
+    "read_encoders",
+]

@@ -1,0 +1,99 @@
+"""What is wrong with a settings file, in our words and without a secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from turnout.errors import SettingsError, suggest
+from turnout.settings.tree import (
+    MINIMAL,
+    CandidateSettings,
+    EncoderSettings,
+    ExploreSettings,
+    LearnSettings,
+    Listen,
+    PriceSettings,
+    ProviderSettings,
+    ReplicaSettings,
+    ResilienceSettings,
+    Settings,
+    StoreSettings,
+)
+
+_SECRET_KEYS = frozenset({"api_key", "headers"})
+
+
+class Hidden:
+    """Stands for a value that must not be shown."""
+
+    def __repr__(self) -> str:
+        return "the hidden value"
+
+
+def settings_error(error: ValidationError, raw: Any) -> SettingsError:
+    """One problem that pydantic found, in our words and without a secret.
+
+    A key that does not exist goes first: it may be why another one is missing.
+    """
+    found = error.errors(include_input=False, include_url=False)
+    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
+    loc = first["loc"]
+    field = _path(loc)
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(loc[:-1])
+        hint = suggest(str(loc[-1]), known).strip()
+        remedy = f"no such setting.{' ' + hint if hint else ''} Known here: {', '.join(known)}"
+        return SettingsError(field or "config", loc[-1], remedy)
+    if first["type"] == "missing":
+        return SettingsError(field, _Missing(), f"give it; for example:\n{MINIMAL}")
+    if loc[-1:] == ("base_url",):
+        remedy = "give a URL such as https://api.openai.com/v1, without user, password or query"
+        return SettingsError(field, Hidden(), remedy)
+    shown = Hidden() if _SECRET_KEYS & set(loc) else _value_at(raw, loc)
+    return SettingsError(field or "config", shown, first["msg"].removeprefix("Value error, "))
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
+    return "".join(steps).removeprefix(".")
+
+
+def _value_at(raw: Any, loc: tuple[int | str, ...]) -> Any:
+    """The value as the file has it (`${NAME}` unfilled); only plain values are shown."""
+    for step in loc:
+        try:
+            raw = raw[step]
+        except (KeyError, IndexError, TypeError):
+            return Hidden()
+    return raw if isinstance(raw, str | int | float | None) else _Kind(type(raw).__name__)
+
+
+class _Kind(str):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return {"dict": "a mapping", "list": "a list"}.get(str(self), f"a {self}")
+
+
+def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
+    trees: dict[str, type[BaseModel]] = {
+        "listen": Listen,
+        "providers": ProviderSettings,
+        "candidates": CandidateSettings,
+        "explore": ExploreSettings,
+        "resilience": ResilienceSettings,
+        "store": StoreSettings,
+        "encoders": EncoderSettings,
+        "learn": LearnSettings,
+    }
+    tree = trees.get(str(parent[0]), Settings) if parent else Settings
+    nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}
+    deepest = next((nested[str(p)] for p in reversed(parent) if str(p) in nested), tree)
+    return list(deepest.model_fields)

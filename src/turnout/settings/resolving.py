@@ -1,0 +1,156 @@
+"""What follows from the settings given: defaults, names that are known, keys that are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from turnout.errors import SettingsError, suggest
+from turnout.settings.problems import Hidden
+from turnout.settings.tree import (
+    AUTO,
+    EncoderSettings,
+    Keyed,
+    RouterSettings,
+    Settings,
+)
+
+_ROUTER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z", re.ASCII)
+
+
+def with_defaults(settings: Settings) -> Settings:
+    """What follows from the rest: the only provider, and the strongest model."""
+    only = next(iter(settings.providers)) if len(settings.providers) == 1 else None
+    candidates = tuple(
+        c if c.provider else c.model_copy(update={"provider": only}) for c in settings.candidates
+    )
+    return settings.model_copy(
+        update={
+            "candidates": candidates,
+            "default": settings.default or candidates[0].name,
+        }
+    )
+
+
+def check_names(settings: Settings) -> None:
+    """Names must be free, unique and known."""
+    names = [c.name for c in settings.candidates]
+    for i, candidate in enumerate(settings.candidates):
+        field = f"candidates[{i}]"
+        if candidate.name == AUTO or candidate.name.startswith("router-"):
+            raise SettingsError(
+                f"{field}.name", candidate.name, "this name asks for a route; choose another"
+            )
+        if candidate.name in names[:i]:
+            raise SettingsError(f"{field}.name", candidate.name, "give each candidate its own name")
+        _check_provider(f"{field}.provider", candidate.provider, settings)
+        for j, replica in enumerate(candidate.replicas):
+            _check_provider(f"{field}.replicas[{j}].provider", replica.provider, settings)
+    if settings.default not in names:
+        remedy = (
+            f"name one of the candidates: {', '.join(names)}.{suggest(settings.default, names)}"
+        )
+        raise SettingsError("default", settings.default, remedy)
+    for name in settings.routers:
+        if not _ROUTER_NAME.match(name):
+            raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
+    check_encoder_names(settings.encoders)
+
+
+def check_encoder_names(names: Iterable[str]) -> None:
+    """Raise where a name of the `encoders` section cannot be used.
+
+    Raises:
+        SettingsError: it is no plain word, or a built-in encoder's.
+    """
+    for name in names:
+        if not _ROUTER_NAME.match(name) or re.match(r"(static|hashing)-\d+\Z", name):
+            remedy = "use letters, digits, - and _, and none of the names of built-in encoders"
+            raise SettingsError(f"encoders.{name}", name, remedy)
+
+
+def _check_provider(field: str, name: str | None, settings: Settings) -> None:
+    if name not in settings.providers:
+        known = ", ".join(settings.providers)
+        hint = suggest(str(name), settings.providers)
+        raise SettingsError(field, name, f"name one of: {known}.{hint}")
+
+
+def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Settings:
+    """Keys read, and relative paths started at the file's folder."""
+    providers = {
+        name: provider.model_copy(
+            update={"api_key": _key(f"providers.{name}", provider, environ, folder)}
+        )
+        for name, provider in settings.providers.items()
+    }
+    learn = settings.learn
+    if learn is not None and learn.keep is not None:
+        learn = learn.model_copy(update={"keep": folder / learn.keep})
+    return settings.model_copy(
+        update={
+            "learn": learn,
+            "providers": providers,
+            "encoders": resolved_encoders(settings.encoders, environ, folder),
+            "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
+            "store": settings.store
+            and settings.store.model_copy(update={"path": folder / settings.store.path}),
+        }
+    )
+
+
+def resolved_encoders(
+    encoders: Mapping[str, EncoderSettings], environ: Mapping[str, str], folder: Path
+) -> dict[str, EncoderSettings]:
+    """Encoders with their keys read, and relative paths started at the file's folder."""
+    return {
+        name: encoder.model_copy(
+            update={
+                "api_key": _key(f"encoders.{name}", encoder, environ, folder),
+                "cache_file": None if encoder.cache_file is None else folder / encoder.cache_file,
+                "onnx": None if encoder.onnx is None else folder / encoder.onnx,
+            }
+        )
+        for name, encoder in encoders.items()
+    }
+
+
+def _key(field: str, given: Keyed, environ: Mapping[str, str], folder: Path) -> SecretStr | None:
+    if given.api_key_env is not None:
+        if not environ.get(given.api_key_env):
+            raise SettingsError(
+                f"{field}.api_key_env", given.api_key_env, "set this environment variable"
+            )
+        return _header_safe(f"{field}.api_key_env", environ[given.api_key_env])
+    if given.api_key_file is not None:
+        path = folder / given.api_key_file
+        try:
+            return _header_safe(f"{field}.api_key_file", path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            raise SettingsError(
+                f"{field}.api_key_file", str(path), "give a readable file that holds the key"
+            ) from None
+    if given.api_key is None:
+        return None
+    return _header_safe(f"{field}.api_key", given.api_key.get_secret_value())
+
+
+def _header_safe(field: str, key: str) -> SecretStr:
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise SettingsError(field, Hidden(), "give a key of printable ASCII characters")
+    return SecretStr(key)
+
+
+def _router(router: RouterSettings, folder: Path) -> RouterSettings:
+    extra = dict(router.options)
+    if isinstance(extra.get("file"), str):
+        extra["file"] = str(folder / extra["file"])
+    artifact = None if router.artifact is None else folder / router.artifact
+    certificate = None if router.certificate is None else folder / router.certificate
+    return RouterSettings(
+        artifact=artifact, certificate=certificate, fallback=router.fallback, **extra
+    )

@@ -1,0 +1,241 @@
+"""The tree of settings: everything that a gateway is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from turnout.types import Capability, Effort
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""Longest request body that is read: about the largest that OpenAI's own API takes with images."""
+
+AUTO = "auto"
+"""The model name that stands for the configured route."""
+
+MINIMAL = """\
+providers:
+  openai: {base_url: https://api.openai.com/v1, api_key_env: OPENAI_API_KEY}
+candidates:            # strongest first
+  - {name: gpt-4.1, provider: openai}
+  - {name: gpt-4.1-mini, provider: openai}
+"""
+"""The shortest file that serves; shown where none was given."""
+
+_URL = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$"
+
+
+class Tree(BaseModel):
+    """A mapping whose keys are all known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Listen(Tree):
+    """Where the gateway listens."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8080, ge=0, le=65535)
+
+
+class Keyed(Tree):
+    """What takes a key, given in one of three ways or not at all."""
+
+    api_key: SecretStr | None = None
+    api_key_env: str | None = None
+    api_key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        given = [self.api_key, self.api_key_env, self.api_key_file]
+        if sum(key is not None for key in given) > 1:
+            raise ValueError("give one of api_key, api_key_env and api_key_file")
+        return self
+
+
+class ProviderSettings(Keyed):
+    """An endpoint that speaks one of three APIs."""
+
+    base_url: str = Field(pattern=_URL)
+    api: Literal["chat", "responses", "messages"] = "chat"
+    """OpenAI's Chat Completions or Responses, or Anthropic's Messages. Requests in another are
+    translated."""
+    timeout_s: float = Field(default=600.0, gt=0)
+    """Longest wait for an answer that is no stream to begin; no other wait is longer."""
+    connect_timeout_s: float = Field(default=2.0, gt=0)
+    first_byte_timeout_s: float = Field(default=30.0, gt=0)
+    """Longest wait for a stream to begin."""
+    idle_timeout_s: float = Field(default=60.0, gt=0)
+    """Longest wait between two pieces of an answer."""
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+
+
+class EncoderSettings(Keyed):
+    """An encoder that routers use by name: behind an endpoint, or a folder on this machine."""
+
+    base_url: str | None = Field(default=None, pattern=_URL)
+    model: str | None = Field(default=None, min_length=1)
+    dimension: int | None = Field(default=None, ge=1, le=65_536)
+    """Stated, so that opening calls nothing and an answer of another length is refused."""
+    timeout_s: float = Field(default=2.0, ge=0.001, le=600)
+    """Longest wait of a decision for its vectors."""
+    batch: int = Field(default=64, ge=1, le=2048)
+    concurrency: int = Field(default=8, ge=1, le=256)
+    cache: int = Field(default=10_000, ge=0, le=10_000_000)
+    """Vectors kept in memory."""
+    cache_file: Path | None = None
+    onnx: Path | None = None
+    """A folder made by `recipes/build_onnx_encoder.py`."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.base_url is None) == (self.onnx is None):
+            raise ValueError("give base_url, model and dimension, or else onnx: a folder")
+        if self.onnx is None and (self.model is None or self.dimension is None):
+            raise ValueError("beside base_url give model and dimension, the length of its vectors")
+        foreign = self.model_fields_set - {"onnx", "cache", "cache_file"}
+        if self.onnx is not None and foreign:
+            raise ValueError(
+                f"beside onnx leave out {', '.join(sorted(foreign))}: nothing is called"
+            )
+        return self
+
+
+class PriceSettings(Tree):
+    """USD per million tokens."""
+
+    input_usd: float = Field(ge=0, allow_inf_nan=False)
+    output_usd: float = Field(ge=0, allow_inf_nan=False)
+    cache_read_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    cache_write_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    cache_write_1h_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
+class ReplicaSettings(Tree):
+    """Another endpoint that serves the same model."""
+
+    provider: str
+    model: str | None = None
+    """The name that this provider knows it by; none: as the candidate's own."""
+
+
+class CandidateSettings(Tree):
+    """A model that requests may be sent to."""
+
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    model: str | None = None
+    provider: str | None = None
+    price: PriceSettings | None = None
+    context_tokens: int | None = Field(default=None, gt=0)
+    max_output_tokens: int | None = Field(default=None, gt=0)
+    capabilities: tuple[Capability, ...] | None = None
+    known_as: str | None = None
+    effort: Effort | None = None
+    """Reasoning effort to ask for; where none is given, the one in a name such as o3-mini@high."""
+    arm_output_tokens: int | None = Field(default=None, gt=0)
+    """Output limit to ask for (`max_completion_tokens`) unless the request sets one."""
+    thinking: Literal["effort", "budget", "none"] = "effort"
+    """How a translated request tells the model to reason: by an effort, by a budget of tokens (older
+    Anthropic models), or not at all."""
+    sampling: bool = True
+    """Whether it takes temperature and top_p; many reasoning models refuse them."""
+    replicas: tuple[ReplicaSettings, ...] = ()
+    """Endpoints beside its own; each request goes to the less loaded of two."""
+
+
+class ResilienceSettings(Tree):
+    """What happens when an upstream fails before its answer begins."""
+
+    spares: int = Field(default=2, ge=0)
+    """Other candidates that serve when the chosen one fails, best predicted quality first. A model
+    that was asked for by its name has none."""
+    retries: int = Field(default=2, ge=0, le=10)
+    """Times that a request is tried again from the start when every target of it has failed."""
+    retry_budget: float = Field(default=0.2, ge=0, le=1)
+    """Further calls, fallbacks among them, as a share of the clients' requests."""
+    breaker_failures: int = Field(default=5, ge=1)
+    """Failures in a row that take a target out."""
+    breaker_share: float = Field(default=0.5, gt=0, le=1)
+    """Or this share of failures among ten calls and more of ten seconds."""
+    breaker_open_s: float = Field(default=5.0, gt=0)
+    """How long it is out at first, before one request may probe it."""
+
+
+class StoreSettings(Tree):
+    """Where records of requests are kept: no prompt, no answer."""
+
+    path: Path
+    """An SQLite file; its journal is the folder of the same name with `.journal`."""
+    sync: bool = False
+    """Ask the disk to keep each record before its client sees the end of the answer."""
+
+
+class RouterSettings(BaseModel):
+    """How a router is opened: from an artifact, and with options of its own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+    artifact: Path | None = None
+    certificate: Path | None = None
+    """A file of certificates by `turnout calibrate --out`; those in the artifact's own folder are
+    found without it."""
+    fallback: str = ""
+    """The route that decides where this router fails, such as `router-rules-0.5`; without one, the
+    default candidate serves."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of the router itself, such as `file` of `rules`."""
+        return dict(self.model_extra or {})
+
+
+class ExploreSettings(Tree):
+    """The share of requests that go elsewhere, so that something is learned of other models."""
+
+    share: float = Field(gt=0, lt=1)
+    how: Literal["uniform", "samples"] = "uniform"
+    most_cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    seed: int | None = Field(default=None, ge=0)
+
+
+class LearnSettings(Tree):
+    """Outcomes that `POST /v1/outcomes` brings are learned by the routers that can."""
+
+    keep: Path | None = None
+    """A folder for what they learned, one artifact a router; None keeps it in memory alone."""
+    every_s: float = Field(default=60.0, ge=0.05, le=86_400)
+    """Between two writes, where something was learned; and once more when the gateway ends."""
+
+
+_NoneIsEmpty = BeforeValidator(lambda value: {} if value is None else value)
+_Router = Annotated[RouterSettings, _NoneIsEmpty]
+
+
+class Settings(Tree):
+    """Everything that a gateway is told."""
+
+    listen: Annotated[Listen, _NoneIsEmpty] = Listen()
+    providers: dict[str, ProviderSettings] = Field(min_length=1)
+    candidates: tuple[CandidateSettings, ...] = Field(min_length=1)
+    default: str = ""
+    """The candidate that serves where a router fails; the first one where none is named."""
+    routers: dict[str, _Router] = Field(
+        default_factory=lambda: {"mf": RouterSettings(), "blend": RouterSettings()}, min_length=1
+    )
+    learn: Annotated[LearnSettings, _NoneIsEmpty] | None = None
+    """None takes no outcomes."""
+    encoders: Annotated[dict[str, EncoderSettings], _NoneIsEmpty] = Field(default_factory=dict)
+    """By the name that a router's `encoder` option says."""
+    auto: str = ""
+    """The route that model `auto` means; where none is named, that of the last certificate, else
+    `blend` (or the first router) at about half of the calls to the strong model."""
+    explore: ExploreSettings | None = None
+    """None never explores."""
+    store: StoreSettings | None = None
+    """None keeps no records."""
+    resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
+    allow_passthrough: bool = True
+    """Whether a candidate may be asked for by its own name."""
+    max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
