@@ -2,9 +2,9 @@
 
     python benchmarks/review_coverage.py --runs 200
 
-Every run writes a log of 200 conversations, reviews it through the whole way from file to report, draws
+Every run writes a log of 400 conversations, reviews it through the whole way from file to report, draws
 150 prompts, has them graded, and folds the labels in. Prompts say how hard they are, so that the truth is
-known: what the same law gives over 10,000 conversations for the share and the saving (the setting is
+known: what the same law gives over 20,000 conversations for the share and the saving (the setting is
 chosen anew), and the true qualities of the calls of the log for what labels estimate. Predictions are
 wrong on purpose: they are too sure, and the labels must not hang on them.
 """
@@ -79,42 +79,45 @@ def kept(log: Path, route: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--conversations", type=int, default=200)
-    parser.add_argument("--replicates", type=int, default=400)
+    parser.add_argument("--conversations", type=int, default=400)
+    parser.add_argument("--replicates", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="Seed of the first run.")
+    parser.add_argument("--no-labels", action="store_true", help="Share and saving alone.")
     given = parser.parse_args()
-    hits = {"share served cheaper": 0, "saving": 0, "quality kept, by labels": 0}
+    hits = {"share served cheaper": 0, "saving": 0}
+    if not given.no_labels:
+        hits["quality kept, by labels"] = 0
+    off: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        truth, _ = one(folder, 10_000, 10**6, Asked(floor=FLOOR, replicates=20, clusters=1))
-        for run in range(given.runs):
+        truth, _ = one(folder, 20_000, 10**6, Asked(floor=FLOOR, replicates=20, clusters=1))
+        for run in range(given.first, given.first + given.runs):
             file = folder / "to-label.jsonl"
             asked = Asked(
                 floor=FLOOR,
                 replicates=given.replicates,
                 clusters=1,
                 cache=folder / "cache",
-                label=LABELS,
+                label=None if given.no_labels else LABELS,
                 label_file=file,
                 seed=run,
             )
             found, log = one(folder, given.conversations, run, asked)
-            grade(file, np.random.default_rng(run))
-            labelled, _ = one(
-                folder,
-                given.conversations,
-                run,
-                replace(asked, label=None, label_file=None, labels=file),
-            )
-            assert labelled.labelled is not None
             row, true = found.at_floor, truth.at_floor
-            by_label = labelled.labelled.kept
             share, saving = true.cheap_share.value, true.saving.value
             hits["share served cheaper"] += row.cheap_share.low <= share <= row.cheap_share.high
             hits["saving"] += row.saving.low <= saving <= row.saving.high
-            told = kept(log, labelled.labelled.route)
-            hits["quality kept, by labels"] += by_label.low <= told <= by_label.high
+            off.append(row.saving.value - saving)
+            if not given.no_labels:
+                grade(file, np.random.default_rng(run))
+                again = replace(asked, label=None, labels=file)
+                labelled = one(folder, given.conversations, run, again)[0].labelled
+                assert labelled is not None
+                told = kept(log, labelled.route)
+                hits["quality kept, by labels"] += labelled.kept.low <= told <= labelled.kept.high
             log.unlink()
     print(f"truth: share {share:.3f}, saving {saving:.3f}; {given.runs} runs")
+    print(f"saving less its truth: mean {np.mean(off):+.4f}, deviation {np.std(off):.4f}")
     for what, count in hits.items():
         low, high = clopper_pearson(count, given.runs)
         print(f"{what:26} covered in {count / given.runs:.1%} of runs [{low:.1%} {high:.1%}]")

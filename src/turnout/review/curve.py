@@ -21,7 +21,7 @@ from turnout.review.knobs import Knob
 from turnout.review.money import Money, Turns, switching_usd
 from turnout.review.words import floor, percent
 
-BLOCKS = 1024
+BLOCKS = 4096
 LEAST_BLOCKS = 20
 """With fewer blocks of conversations no interval is given."""
 
