@@ -1,8 +1,8 @@
 """Review a million calls: CPU time, memory, and what a second run from the cache costs.
 
-    python benchmarks/review.py make --rows 1000000 --out /tmp/logs.jsonl
-    python benchmarks/review.py run /tmp/logs.jsonl --workers 2
-    python benchmarks/review.py readers /tmp/logs.jsonl
+    python benchmarks/review.py make --rows 1000000 --out logs.jsonl
+    python benchmarks/review.py run logs.jsonl --workers 2
+    python benchmarks/review.py readers logs.jsonl
 
 `make` writes seeded made-up calls of about 150 tokens (600 characters) in conversations; with
 TURNOUT_DATA set, their words are cut from prompt_pools.parquet. `run` reviews twice and prints CPU and
