@@ -12,7 +12,14 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from gateway_fakes import CLIENT_KEY, PROVIDER_KEY, Deployment, LengthRouter, serving
+from gateway_fakes import (
+    CLIENT_KEY,
+    PROVIDER_KEY,
+    Deployment,
+    LengthRouter,
+    deployment,
+    serving,
+)
 
 from scripted import Scripted, chunked
 from turnout.engine import Engine
@@ -122,6 +129,19 @@ def test_usage_that_was_not_asked_for_is_read_and_hidden(
         )
     )
     assert asked[-1].usage is not None
+
+
+def test_a_provider_that_refuses_the_field_is_not_asked_for_usage() -> None:
+    with deployment() as running:
+        settings = running.app.settings
+        up = settings.providers["up"].model_copy(update={"stream_usage": False})
+        providers = {**settings.providers, "up": up}
+        plain = settings.model_copy(update={"providers": providers})
+        with serving(create_app(plain, engine=running.engine)) as url, httpx2.Client() as http:
+            body = {"model": "cheap", "messages": ASK, "stream": True}
+            reply = http.post(f"{url}/v1/chat/completions", json=body)
+        assert reply.content.endswith(b"data: [DONE]\n\n")
+        assert "stream_options" not in running.upstream.seen[-1].json
 
 
 MESSAGES_CONFIG = """

@@ -195,6 +195,7 @@ def _provider(name: str, given: ProviderSettings) -> Provider:
         given.base_url,
         api_key=None if key is None else key.get_secret_value(),
         dialect=given.api,
+        stream_usage=given.stream_usage,
         waits=Waits(
             connect_s=given.connect_timeout_s,
             first_byte_s=min(given.first_byte_timeout_s, given.timeout_s),

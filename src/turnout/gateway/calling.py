@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from turnout.errors import ReplyError, UpstreamError
 from turnout.execution.attempts import Try
@@ -68,8 +69,6 @@ class Caller:
     body: Body
     headers: Mapping[str, str]
     input_tokens: int
-    asks_usage: bool
-    """Whether upstreams are asked for the usage of chat streams where the client did not ask."""
     made: list[str] = field(default_factory=list)
     """Candidates that were called, in order."""
 
@@ -82,7 +81,7 @@ class Caller:
         """
         candidate, target = self.pool[todo.attempt.candidate], todo.target
         provider = self.providers[target.provider]
-        sent = self._request(candidate, target.model, provider.dialect)
+        sent = self._request(candidate, target.model, provider)
         self.made.append(candidate.name)
         start = time.monotonic()
         reply = await provider.post(
@@ -115,19 +114,23 @@ class Caller:
         answer.first_byte_s = time.monotonic() - start
         return answer
 
-    def _request(self, candidate: Candidate, model: str, dialect: Dialect) -> _Sent:
+    def _request(self, candidate: Candidate, model: str, provider: Provider) -> _Sent:
         """The bytes to send: the client's own with few fields set, or a translation."""
-        fields = self.body.fields
+        fields, dialect = self.body.fields, provider.dialect
         arm = arm_fields(candidate, fields, self.dialect)
         if dialect == self.dialect:
-            asked = ask_for_usage(fields) if dialect == "chat" and self.asks_usage else {}
+            asked = self._asked(fields, provider)
             return _Sent(self.body.with_fields({"model": model, **arm, **asked}), bool(asked))
         rules = replace(self.rules[candidate.name], model=model, dialect=dialect)
         translated = translate_request({**fields, **arm}, self.dialect, rules)
         written = translated.body
-        if dialect == "chat":
-            written = {**written, **ask_for_usage(written)}
+        written = {**written, **self._asked(written, provider)}
         return _Sent(json_bytes(written), not translated.include_usage, translated.notes)
+
+    def _asked(self, request: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+        """Fields by which a chat stream is asked for its usage."""
+        asks = provider.dialect == "chat" and provider.stream_usage
+        return ask_for_usage(request) if asks else {}
 
     def _client(self, *, include_usage: bool) -> Client:
         return Client(

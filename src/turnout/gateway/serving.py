@@ -57,7 +57,6 @@ class Serving:
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
-    asks_usage: bool = True
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
@@ -147,7 +146,6 @@ class Serving:
             body=body,
             headers=to_upstream(call.headers),
             input_tokens=query.input_tokens,
-            asks_usage=self.asks_usage,
         )
 
 

@@ -52,6 +52,11 @@ class Provider(Protocol):
         """The API that it speaks."""
         ...
 
+    @property
+    def stream_usage(self) -> bool:
+        """Whether it may be asked for the usage of a chat stream where the client did not ask."""
+        ...
+
     async def post(
         self,
         path: str,

@@ -26,6 +26,7 @@ class HttpProvider:
         base_url: with its version path, such as `https://api.openai.com/v1`.
         api_key: sent as a bearer token, to Anthropic's API as `x-api-key`; None sends neither.
         dialect: the API that it speaks.
+        stream_usage: whether it takes `stream_options.include_usage`; some older servers refuse it.
         waits: longest waits; `first_byte_s` is for streams.
         timeout_s: longest wait for the head of an answer that is no stream: it comes when the whole
             answer is written.
@@ -39,11 +40,12 @@ class HttpProvider:
         *,
         api_key: str | None = None,
         dialect: Dialect = "chat",
+        stream_usage: bool = True,
         waits: Waits | None = None,
         timeout_s: float = 600.0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.name, self.dialect = name, dialect
+        self.name, self.dialect, self.stream_usage = name, dialect, stream_usage
         self._base_url = base_url
         # Identity: the body passes through as it is, so nothing here could decode it.
         self._headers = {

@@ -62,6 +62,8 @@ class ProviderSettings(Keyed):
     api: Literal["chat", "responses", "messages"] = "chat"
     """OpenAI's Chat Completions or Responses, or Anthropic's Messages. Requests in another are
     translated."""
+    stream_usage: bool = True
+    """Whether it may be asked for the usage of a chat stream; some older servers refuse the field."""
     timeout_s: float = Field(default=600.0, gt=0)
     """Longest wait for an answer that is no stream to begin; no other wait is longer."""
     connect_timeout_s: float = Field(default=2.0, gt=0)
