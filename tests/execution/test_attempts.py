@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from turnout.errors import TurnoutError, UpstreamError
+from turnout.errors import TranslationError, TurnoutError, UpstreamError
 from turnout.execution import Try, arun, attempts, run
 from turnout.types import Attempt, Decision
 
@@ -130,3 +130,14 @@ def test_a_decision_without_attempts_is_an_error(drive: Drive) -> None:
 def test_a_call_that_stops_its_own_iteration_is_not_taken_for_an_answer() -> None:
     with pytest.raises((StopIteration, RuntimeError)):
         run(decision("a"), lambda _: next(iter(())))
+
+
+def test_a_candidate_whose_api_cannot_say_it_is_passed_over(drive: Drive) -> None:
+    unsaid = TranslationError("n", 2, "ask for one")
+    call, called = scripted(a=unsaid, b="from b")
+    assert drive(decision("a", "b"), call) == "from b"
+    assert called == ["a", "b"]
+    call, _ = scripted(a=unsaid, b=TranslationError("x", 1, "leave it out"))
+    with pytest.raises(TranslationError) as caught:
+        drive(decision("a", "b"), call)
+    assert caught.value is unsaid

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
-from turnout.errors import TurnoutError, UnavailableError, UpstreamError
+from turnout.errors import TranslationError, TurnoutError, UnavailableError, UpstreamError
 from turnout.types import Attempt, Decision
 
 T = TypeVar("T")
@@ -158,6 +158,7 @@ def attempts(decision: Decision, plan: Plan | None = None) -> Generator[Step, ob
 
     Raises:
         UpstreamError: no attempt was accepted: the first error, with the later ones noted on it.
+        TranslationError: no candidate's API can be told the request.
         UnavailableError: no target is fit to be called.
     """
     if not decision.attempts:
@@ -173,6 +174,8 @@ class _Loop:
         self._failed: UpstreamError | None = None
         self._last: UpstreamError | None = None
         self._calls = 0
+        self._unsaid: TranslationError | None = None
+        """Why a candidate's API could not be told this request; another's may."""
         self._outgrown: str | None = None
         """The candidate whose context window was too small."""
 
@@ -188,7 +191,7 @@ class _Loop:
             result = yield from self._walk()
         if not isinstance(result, _Nothing):
             return result
-        raise self._failed or self._unavailable()
+        raise self._failed or self._unsaid or self._unavailable()
 
     def _walk(self) -> Generator[Step, object, object]:
         """Each candidate's targets in turn; `_Nothing` where none gave an answer."""
@@ -204,7 +207,7 @@ class _Loop:
                 tried |= {target.key}
                 if self._outgrown == attempt.candidate:
                     break
-        if self._calls == called and not self._outgrown:
+        if self._calls == called and not (self._outgrown or self._unsaid):
             names = [a.candidate for a in self._attempts]
             probe = self._plan.last_resort(names)
             if probe is not None:
@@ -222,6 +225,11 @@ class _Loop:
         except GeneratorExit:
             self._plan.dropped(target)
             raise
+        if isinstance(result, TranslationError):
+            self._plan.dropped(target)
+            self._calls -= 1  # nothing went out
+            self._unsaid = self._unsaid or result
+            return _Nothing(final=False)
         if not isinstance(result, UpstreamError):
             self._plan.ended(target, None)
             return result
@@ -269,7 +277,7 @@ def run(decision: Decision, call: Callable[[Try], T], plan: Plan | None = None) 
                 step = partial(flow.send, None)
             else:
                 step = partial(flow.send, call(todo))
-        except UpstreamError as error:
+        except (UpstreamError, TranslationError) as error:
             step = partial(flow.send, error)
         except BaseException:
             flow.close()
@@ -294,7 +302,7 @@ async def arun(
                 step = partial(flow.send, None)
             else:
                 step = partial(flow.send, await call(todo))
-        except UpstreamError as error:
+        except (UpstreamError, TranslationError) as error:
             step = partial(flow.send, error)
         except BaseException:  # the caller has left, or a bug: no one goes on
             flow.close()
