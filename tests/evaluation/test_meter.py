@@ -77,10 +77,8 @@ def test_regret_counts_what_a_call_costs_where_it_is_asked_to(make: Make) -> Non
     assert oracle.chosen(oracle.oracle).metrics["regret_oracle"].value == pytest.approx(0.0)
 
 
-def test_half_the_price_at_the_same_quality_is_half_saved() -> None:
-    from conftest import make_benchmark
-
-    base = make_benchmark(100, 2)
+def test_half_the_price_at_the_same_quality_is_half_saved(make: Make) -> None:
+    base = make(100, 2)
     score = np.ones((100, 2))
     score[::2, 1] = 0.0
     cost = np.tile([0.010, 0.0], (100, 1))

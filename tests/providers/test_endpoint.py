@@ -10,7 +10,8 @@ from turnout.errors import UpstreamError, UpstreamTimeoutError
 from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
 
-HASTY = Waits(connect_s=0.5, first_byte_s=0.2, idle_s=0.2)
+HASTY = Waits(connect_s=5.0, first_byte_s=0.2, idle_s=0.2)
+PATIENT = Waits(connect_s=9.0, first_byte_s=9.0, idle_s=9.0)
 SECRET = b"secret"
 
 
@@ -83,7 +84,7 @@ def test_failures_are_upstream_errors_without_the_upstreams_text(
     script: list[bytes], error: type[UpstreamError], phase: str
 ) -> None:
     with pytest.raises(error) as caught:
-        call(*script, waits=HASTY, stream=True)
+        call(*script, waits=HASTY if PAUSE in script else PATIENT, stream=True)
     assert type(caught.value) is error
     assert caught.value.candidate == "cheap"
     assert caught.value.status is None

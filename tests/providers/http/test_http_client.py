@@ -23,16 +23,18 @@ from turnout.providers.http.errors import (
 )
 from turnout.providers.http.pool import Origin
 
-HASTY = Waits(connect_s=0.5, first_byte_s=0.2, idle_s=0.2)
+HASTY = Waits(connect_s=5.0, first_byte_s=0.2, idle_s=0.2)
+"""For upstreams that fall silent on purpose; a busy machine pauses for longer."""
+PATIENT = Waits(connect_s=9.0, first_byte_s=9.0, idle_s=9.0)
 
 
-async def exchange(origin: Origin, waits: Waits = HASTY) -> tuple[int, dict[str, str], bytes]:
+async def exchange(origin: Origin, waits: Waits = PATIENT) -> tuple[int, dict[str, str], bytes]:
     reply = await origin.post("/x", {"x-a": "1"}, b"{}", waits)
     body = b"".join([piece async for piece in reply.chunks()])
     return reply.status, reply.headers, body
 
 
-def fetch(*scripts: list[bytes], times: int = 1) -> Any:
+def fetch(*scripts: list[bytes], times: int = 1, waits: Waits = PATIENT) -> Any:
     """What the last of some exchanges gave, and the upstream."""
     upstream = Scripted(*scripts)
 
@@ -40,7 +42,7 @@ def fetch(*scripts: list[bytes], times: int = 1) -> Any:
         origin = Origin(f"{up.url}/v1/")
         try:
             for _ in range(times):
-                found = await exchange(origin)
+                found = await exchange(origin, waits)
             return found
         finally:
             origin.close()
@@ -50,7 +52,7 @@ def fetch(*scripts: list[bytes], times: int = 1) -> Any:
 
 def failure(*script: bytes) -> HttpError:
     with pytest.raises(HttpError) as caught:
-        fetch(list(script))
+        fetch(list(script), waits=HASTY if PAUSE in script else PATIENT)
     return caught.value
 
 
@@ -80,7 +82,7 @@ def test_an_answer_may_come_in_any_pieces(cut: int, body: bytes) -> None:
 
 def test_chunks_come_as_they_are_sent() -> None:
     async def work(up: Scripted) -> list[bytes]:
-        reply = await Origin(up.url).post("/", {}, b"", HASTY)
+        reply = await Origin(up.url).post("/", {}, b"", PATIENT)
         return [piece async for piece in reply.chunks()]
 
     assert against(Scripted(chunked(b"a", b"bc", b"d")), work) == [b"a", b"bc", b"d"]
@@ -161,8 +163,9 @@ def test_a_slow_reader_is_not_a_silent_upstream_and_holds_it_back() -> None:
     big = b"x" * (64 * HIGH_WATER)
 
     async def work(up: Scripted) -> tuple[int, bytes]:
-        reply = await Origin(up.url).post("/", {}, b"", HASTY)
-        await asyncio.sleep(0.5)  # longer than an upstream may be silent
+        waits = Waits(connect_s=9.0, first_byte_s=9.0, idle_s=0.7)
+        reply = await Origin(up.url).post("/", {}, b"", waits)
+        await asyncio.sleep(1.0)  # longer than an upstream may be silent
         held = reply._connection._size if reply._connection else 0
         return held, b"".join([piece async for piece in reply.chunks()])
 
