@@ -102,7 +102,7 @@ class Journal:
             try:
                 os.write(self._file, line)
                 if sync:
-                    os.fdatasync(self._file)
+                    os.fsync(self._file)
             except OSError:
                 self.dropped += 1
                 return
@@ -116,7 +116,7 @@ class Journal:
             self._held += self._size
         self._number += 1
         self._size = 0
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._file = os.open(self._path(self._number), flags, 0o600)
 
     def _path(self, number: int) -> Path:
