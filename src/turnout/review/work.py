@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from turnout.artifacts.opening import open_router
 from turnout.data.logs import Joins, LogFile
@@ -178,7 +179,10 @@ def _kept(
     if found is not None:
         return name, len(found.columns), True
     where = task.log.path.name
-    shard = mapper.shard(records, file=task.file, unit=unit, where=where, lines=lines)
+    # A matrix product rounds by the threads that share it, and engines give their workers different
+    # numbers of them: one each, so that all say the same to the last digit.
+    with threadpool_limits(limits=1, user_api="blas"):
+        shard = mapper.shard(records, file=task.file, unit=unit, where=where, lines=lines)
     shard.write(path)
     return name, len(shard.columns), False
 
