@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from turnout.errors import MissingExtraError
+from turnout.evaluation import plots
 from turnout.evaluation.benchmarks import Benchmark
 from turnout.evaluation.measure import measure, write
 from turnout.evaluation.plots import draw
@@ -32,6 +33,11 @@ def test_a_pool_is_drawn_over_its_costs_if_they_are_known(make, tmp_path: Path) 
     report = measure(make(100, 3), {}, extra=[told], replicates=20)
     draw(report, tmp_path / "pool.png")
     assert (tmp_path / "pool.png").read_bytes().startswith(PNG)
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    plots._draw_pool(figure, report)
+    drawn = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert drawn[0] == "zero router (mixes of two models)"
+    assert [text for text in drawn[1:] if not text.startswith("told")] == []
     lines = write(measure(make(100, 3, costs=False), {}, replicates=20), tmp_path / "out")
     assert lines[-1].endswith("evaluation.png")
 

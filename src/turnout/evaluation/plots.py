@@ -93,8 +93,7 @@ def _draw_pool(figure: Figure, report: PoolReport) -> None:
     # Mixes are straight lines over cost, so on a logarithmic axis they are curves.
     label = "zero router (mixes of two models)"
     axes.plot(fine, np.interp(fine, x, y) * scale, "--", color="0.45", lw=1.4, label=label)
-    swept = [row for row in report.rows if row.points]
-    for k, row in enumerate(swept):
+    for k, row in enumerate(report.routed):
         points = np.asarray(row.points) * (1000, 1)
         colour, name = _COLOURS[k % len(_COLOURS)], f"{row.name} ({row.kind})"
         fine = np.geomspace(max(points[0, 0], 1e-9), max(points[-1, 0], 1e-9), 400)

@@ -13,6 +13,7 @@ from turnout.evaluation.details import Details
 from turnout.evaluation.headings import METRICS, metric_cell, present
 from turnout.evaluation.intervals import Estimate
 from turnout.evaluation.kinds import RowKind
+from turnout.evaluation.rules import LENGTH, TABLE, ZERO
 from turnout.evaluation.tables import (
     align,
     change_cell,
@@ -121,6 +122,12 @@ class PoolReport:
             KeyError: there is none.
         """
         return {row.name: row for row in self.rows}[name]
+
+    @property
+    def routed(self) -> tuple[PoolRow, ...]:
+        """Rows of routers that have a curve: what a picture draws beside single models."""
+        plain = (ZERO, LENGTH, TABLE)
+        return tuple(row for row in self.rows if row.points and row.name not in plain)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form: qualities in [0, 1], costs in USD a call."""

@@ -138,7 +138,7 @@ def pool_figures(report: PoolReport) -> list[Figure]:
 
 def _pool_figure(report: PoolReport, singles: Sequence[PoolRow], *, log: bool) -> Figure:
     scale = report.scale
-    swept = [r for r in report.rows if r.points and r.name not in (ZERO, LENGTH, TABLE)]
+    swept = report.routed
     extra = [r for r in report.rows if r.name in (CEILING, ORACLE, RANDOM)]
     cost = np.asarray([r.cost_usd for r in singles]) * 1000
     quality = np.asarray([r.quality.value for r in singles]) * scale
