@@ -77,7 +77,7 @@ class Health:
         probing = self._probing
         self._finished(now, failed=True)
         self.failures += 1
-        if probing or (self.state == "closed" and self._too_many(now)):
+        if probing or (self.state == "closed" and self._too_many()):
             self._take_out(now)
 
     def refused_key(self, now: float) -> None:
@@ -114,7 +114,8 @@ class Health:
         while self._recent and self._recent[0][0] < now - self.rules.window_s:
             self._recent.popleft()
 
-    def _too_many(self, now: float) -> bool:  # noqa: ARG002 - `_finished` has dropped what is old
+    def _too_many(self) -> bool:
+        """Of the calls that `_finished` keeps."""
         if self.failures >= self.rules.consecutive:
             return True
         bad = sum(failed for _, failed in self._recent)

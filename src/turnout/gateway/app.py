@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from turnout.engine import Engine
 from turnout.errors import RequestError, TurnoutError, UnavailableError
-from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send, json_bytes
+from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import (
     auto_route,
     build_engine,
@@ -171,23 +171,23 @@ class Gateway:
         if not learned:
             remedy = "configure one that does, such as knn_live or bandit"
             raise RequestError("outcomes", Kind("routers of which none learns"), remedy)
-        await answer_json(call, {"learned": learned})
+        await call.answer_json({"learned": learned})
 
     async def _models(self, call: Call) -> None:
         anthropic = wants_anthropic(call.headers)
-        await answer_json(call, self.opened().catalog.listing(anthropic=anthropic))
+        await call.answer_json(self.opened().catalog.listing(anthropic=anthropic))
 
     async def _model(self, call: Call) -> None:
         name = call.path.rpartition("/models/")[2][:256]
         entry = self.opened().catalog.entry(name, anthropic=wants_anthropic(call.headers))
-        await answer_json(call, entry)
+        await call.answer_json(entry)
 
     async def _healthz(self, call: Call) -> None:
-        await answer_json(call, {"status": "ok"})
+        await call.answer_json({"status": "ok"})
 
     async def _readyz(self, call: Call) -> None:
         if self.serving is None or self.problem is not None:
-            await answer_json(call, {"status": "not ready", "problem": self.problem}, 503)
+            await call.answer_json({"status": "not ready", "problem": self.problem}, 503)
             return
         engine = self.serving.engine
         ready = {
@@ -198,7 +198,7 @@ class Gateway:
         }
         spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}
         judges = {name: asdict(spend) for name, spend in spent.items() if isinstance(spend, Spend)}
-        await answer_json(call, ready | ({"judges": judges} if judges else {}))
+        await call.answer_json(ready | ({"judges": judges} if judges else {}))
 
     async def _complete(self, call: Call, dialect: Dialect) -> None:
         await self.opened().complete(call, dialect)
@@ -228,7 +228,7 @@ async def _refuse(call: Call, error: HttpError) -> None:
         dialect=call.dialect,
         request_id=call.own_id()["x-request-id"],
     )
-    await answer_json(call, body, error.status, {**error.headers, **refusal_headers(error.code)})
+    await call.answer_json(body, error.status, {**error.headers, **refusal_headers(error.code)})
 
 
 async def _fail(call: Call, error: TurnoutError) -> None:
@@ -243,7 +243,7 @@ async def _fail(call: Call, error: TurnoutError) -> None:
         headers["retry-after"] = str(max(1, round(error.retry_after_s)))
     request_id = call.own_id()["x-request-id"]
     body = error_body(error, dialect=call.dialect, request_id=request_id)
-    await answer_json(call, body, status, headers)
+    await call.answer_json(body, status, headers)
 
 
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
@@ -277,11 +277,3 @@ def _problem(engine: Engine) -> str | None:
         log.error("not ready, the default candidate serves: %s", error)
         return str(error)
     return None
-
-
-async def answer_json(
-    call: Call, value: Any, status: int = 200, headers: Mapping[str, str] | None = None
-) -> None:
-    """Answer with JSON."""
-    known = {"content-type": "application/json", **call.own_id()}
-    await call.answer(status, {**known, **(headers or {})}, json_bytes(value))

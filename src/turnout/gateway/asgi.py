@@ -80,6 +80,13 @@ class Call:
         await self.begin(status, headers, length=len(content))
         await self._send({"type": "http.response.body", "body": content, "more_body": False})
 
+    async def answer_json(
+        self, value: Any, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """A whole answer in JSON, under this request's own id."""
+        known = {"content-type": "application/json", **self.own_id()}
+        await self.answer(status, {**known, **(headers or {})}, json_bytes(value))
+
     async def begin(
         self, status: int, headers: Mapping[str, str], *, length: int | None = None
     ) -> None:

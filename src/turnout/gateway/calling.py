@@ -96,7 +96,7 @@ class Caller:
                 f"{candidate.name} answered with status {reply.status}",
                 candidate=candidate.name,
                 status=reply.status,
-                body=await whole_body(reply),
+                body=await whole_body(reply, candidate.name),
                 headers=reply.headers,
                 dialect=provider.dialect,
             )
@@ -123,8 +123,7 @@ class Caller:
             return _Sent(self.body.with_fields({"model": model, **arm, **asked}), bool(asked))
         rules = replace(self.rules[candidate.name], model=model, dialect=dialect)
         translated = translate_request({**fields, **arm}, self.dialect, rules)
-        written = translated.body
-        written = {**written, **self._asked(written, provider)}
+        written = {**translated.body, **self._asked(translated.body, provider)}
         return _Sent(json_bytes(written), not translated.include_usage, translated.notes)
 
     def _asked(self, request: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
@@ -142,7 +141,7 @@ class Caller:
         )
 
     async def _whole(self, answer: Answer, reply: Reply, dialect: Dialect) -> None:
-        content = await whole_body(reply)
+        content = await whole_body(reply, answer.candidate)
         if reply.headers.get("content-type", "").startswith("text/html"):
             message = f"the provider of {answer.candidate} answered with a web page"
             raise UpstreamError(message, candidate=answer.candidate)

@@ -27,7 +27,7 @@ def is_stream(reply: Reply) -> bool:
     return form == sse.MEDIA_TYPE and "content-encoding" not in reply.headers
 
 
-async def whole_body(reply: Reply, candidate: str = "the upstream") -> bytes:
+async def whole_body(reply: Reply, candidate: str) -> bytes:
     """The body of an answer that is not a stream.
 
     Raises:

@@ -18,7 +18,6 @@ from turnout.gateway.calling import Caller
 from turnout.gateway.headers import (
     answer_headers,
     decision_headers,
-    new_request_id,
     to_client,
     to_upstream,
 )
@@ -106,19 +105,13 @@ class Serving:
         """The decision alone; nothing is called."""
         body = read_body(await call.body(self.max_body_bytes))
         decision = await self.decide(body, chat.read_query(body.fields))
-        headers = {
-            "content-type": "application/json",
-            "x-request-id": new_request_id(),
-            **decision_headers(decision),
-        }
-        await call.answer(200, headers, json_bytes(decision.to_dict()))
+        await call.answer_json(decision.to_dict(), headers=decision_headers(decision))
 
     async def count(self, call: Call, dialect: Dialect) -> None:
         """Estimate the input tokens of a request; nothing is called."""
         body = read_body(await call.body(self.max_body_bytes))
         counted = count_tokens(dialect, body.fields)
-        headers = {"content-type": "application/json", **call.own_id(), **counted.headers}
-        await call.answer(200, headers, json_bytes(counted.body))
+        await call.answer_json(counted.body, headers=counted.headers)
 
     async def decide(self, body: Body, query: Query) -> Decision:
         """Which candidates to try for a request; a router that waits does so off the event loop.
@@ -160,18 +153,17 @@ async def upstream_failure(
     An error in another dialect is written in the client's. Of a refused key (401, 403) nothing is
     passed on: the key is not the client's, and some upstreams quote it.
     """
-    plain = {"content-type": "application/json", **call.own_id(), **explained}
-    request_id = plain["x-request-id"]
+    request_id = call.own_id()["x-request-id"]
     if error.status in (401, 403):
         message = f"the provider of {error.candidate} refused the gateway's key ({error.status})"
         body = http_error_body(
             502, message, code="upstream_key_refused", dialect=dialect, request_id=request_id
         )
-        await call.answer(502, plain, json_bytes(body))
+        await call.answer_json(body, 502, explained)
     elif error.status is None:
         body = error_body(error, dialect=dialect, request_id=request_id)
-        headers = {**plain, "x-should-retry": "false"}
-        await call.answer(error_status(error), headers, json_bytes(body))
+        headers = {**explained, "x-should-retry": "false"}
+        await call.answer_json(body, error_status(error), headers)
     else:
         # A client that retries as well would multiply what has been tried here.
         tried = {"x-should-retry": "false"} if error.status >= 500 else {}

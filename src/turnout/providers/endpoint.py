@@ -55,8 +55,10 @@ class HttpProvider:
             "content-type": "application/json",
         }
         if api_key is not None:
-            key = ("x-api-key", api_key) if dialect == "messages" else bearer(api_key)
-            self._headers[key[0]] = key[1]
+            if dialect == "messages":
+                self._headers["x-api-key"] = api_key
+            else:
+                self._headers["authorization"] = f"Bearer {api_key}"
         self._headers.update({k.lower(): v for k, v in (headers or {}).items()})
         self._stream_waits = waits or Waits()
         self._waits = replace(self._stream_waits, first_byte_s=timeout_s)
@@ -98,11 +100,6 @@ class HttpProvider:
         if self.dialect == "messages":
             return {"anthropic-version": ANTHROPIC_VERSION, **headers, **self._headers}
         return {**headers, **self._headers}
-
-
-def bearer(key: str) -> tuple[str, str]:
-    """The header of a bearer token."""
-    return "authorization", f"Bearer {key}"
 
 
 class HttpReply:

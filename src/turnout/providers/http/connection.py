@@ -47,8 +47,6 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._timer: asyncio.TimerHandle | None = None
         self._clear()
-        self.used = False
-        """Whether an exchange has been carried before."""
         self.lost: Exception | None = None
         """Why nothing can be carried any more."""
         self.writable = asyncio.Event()
@@ -98,7 +96,6 @@ class Connection(asyncio.Protocol):
         except BaseException:  # the caller has left, or nothing usable can follow: no one reads on
             self.abort()
             raise
-        self.used = True
         self._watch("idle", waits.idle_s)
 
     async def chunk(self) -> bytes | None:

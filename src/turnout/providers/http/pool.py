@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from turnout.errors import InputError
 from turnout.providers.http.connection import Connection, Waits
-from turnout.providers.http.errors import BrokenError, ConnectError, SilentError, TlsError
+from turnout.providers.http.errors import ConnectError, SilentError, TlsError
 
 KEPT_S = 30.0
 """An idle connection older than this is not used again: upstreams close theirs after some 60 s."""
@@ -149,6 +149,3 @@ class Exchange:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._origin.give_back(connection)
-
-
-__all__ = ["BrokenError", "Exchange", "Origin"]
