@@ -4,44 +4,70 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from turnout.gateway.calling import Answer
 from turnout.gateway.headers import plain_reason
+from turnout.gateway.request import Request
 from turnout.store.ledger import Ledger
 from turnout.store.record import CostBasis, Record, Status
 from turnout.types import Decision, Pool, Usage
 
 
+class Observer(Protocol):
+    """Counts requests: metrics, budgets, spans. It is quick, and never raises."""
+
+    def began(self, record: Record) -> None:
+        """A request has been decided; its record is still `unknown`."""
+        ...
+
+    def ended(self, record: Record) -> None:
+        """A request is over, with its status, its tokens and its cost."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Recorder:
-    """Writes records; without a ledger, none.
+    """Writes records, and shows them to those who count.
 
     Args:
-        ledger: open.
+        ledger: open; None keeps nothing.
         pool: for prices.
+        observers: told of each record as it begins and as it ends.
     """
 
     ledger: Ledger | None
     pool: Pool
+    observers: Sequence[Observer] = ()
 
-    def begin(self, decision: Decision, *, model: str, stream: bool, input_tokens: int) -> Entry:
+    def begin(self, request: Request, decision: Decision) -> Entry:
         """A request has been decided."""
         record = Record(
             id=decision.id,
             at_ms=time.time_ns() // 1_000_000,
             status="unknown",
-            model=model,
+            model=request.model,
             router=decision.router,
             candidate=decision.model,
             code=decision.code,
-            stream=stream,
-            input_tokens=input_tokens,
+            stream=request.stream,
+            input_tokens=request.query.input_tokens,
             decision=kept_decision(decision) if self.ledger else "",
         )
         if self.ledger is not None:
             self.ledger.begin(record)
+        for observer in self.observers:
+            observer.began(record)
         return Entry(self, record)
+
+    def end(self, record: Record) -> None:
+        """A request is over: kept first, then counted."""
+        if self.ledger is not None:
+            self.ledger.end(record)
+        for observer in self.observers:
+            observer.ended(record)
 
 
 def kept_decision(decision: Decision) -> str:
@@ -67,7 +93,7 @@ class Entry:
         self, status: Status, *, http_status: int, calls: int, answer: Answer | None = None
     ) -> None:
         """It is over; what comes after the first end changes nothing."""
-        if self._ended or self.recorder.ledger is None:
+        if self._ended:
             return
         self._ended = True
         record = replace(
@@ -77,7 +103,7 @@ class Entry:
             calls=calls,
             duration_ms=round((time.monotonic() - self._start) * 1e3),
         )
-        self.recorder.ledger.end(record if answer is None else self._answered(record, answer))
+        self.recorder.end(record if answer is None else self._answered(record, answer))
 
     def _answered(self, record: Record, answer: Answer) -> Record:
         passing = answer.passing

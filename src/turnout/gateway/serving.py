@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from turnout.engine import Engine
-from turnout.errors import RequestError, TurnoutError, UpstreamError
+from turnout.errors import TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
@@ -24,24 +23,16 @@ from turnout.gateway.headers import (
 from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
+from turnout.gateway.request import Request, read_request
 from turnout.providers.base import Provider
-from turnout.types import Candidate, Decision, Query
-from turnout.wire import chat, messages, responses
-from turnout.wire.body import Body, read_body
+from turnout.types import Candidate, Decision
+from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
 from turnout.wire.errors import error_body, error_status, http_error_body, read_fault, write_fault
-from turnout.wire.reading import Kind, kind
 from turnout.wire.translate.target import Target as Rules
 
 log = logging.getLogger("turnout.gateway")
-
-_LONGEST_MODEL = 256
-_QUERIES: Mapping[Dialect, Callable[[Mapping[str, Any]], Query]] = {
-    "chat": chat.read_query,
-    "responses": responses.read_query,
-    "messages": messages.read_query,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,18 +50,12 @@ class Serving:
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
-        body = read_body(await call.body(self.max_body_bytes))
-        query = _QUERIES[dialect](body.fields)
-        decision = await self.decide(body, query)
+        request = await read_request(call, dialect, self.max_body_bytes)
+        decision = await self.decide(request)
         explained = decision_headers(decision)
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
-        caller = self._caller(call, body, dialect, query)
-        entry = self.recorder.begin(
-            decision,
-            model=str(body.fields["model"]),
-            stream=body.fields.get("stream") is True,
-            input_tokens=query.input_tokens,
-        )
+        caller = self._caller(request)
+        entry = self.recorder.begin(request, decision)
         try:
             async with call.unless_gone():
                 answer = await arun(decision, caller, self.resilience.plan())
@@ -103,8 +88,7 @@ class Serving:
 
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
-        body = read_body(await call.body(self.max_body_bytes))
-        decision = await self.decide(body, chat.read_query(body.fields))
+        decision = await self.decide(await read_request(call, "chat", self.max_body_bytes))
         await call.answer_json(decision.to_dict(), headers=decision_headers(decision))
 
     async def count(self, call: Call, dialect: Dialect) -> None:
@@ -113,32 +97,30 @@ class Serving:
         counted = count_tokens(dialect, body.fields)
         await call.answer_json(counted.body, headers=counted.headers)
 
-    async def decide(self, body: Body, query: Query) -> Decision:
+    async def decide(self, request: Request) -> Decision:
         """Which candidates to try for a request; a router that waits does so off the event loop.
 
         Raises:
-            RequestError: no model is asked for.
             UnknownNameError: no such model or router here.
             RouteNameError: a malformed route.
             NoCandidateError: no candidate can serve it.
         """
-        model = _model(body.fields)
-        target = self.catalog.resolve(model)
+        query, target = request.query, self.catalog.resolve(request.model)
         if isinstance(target, Candidate):
             return self.engine.by_name(query, target.name)
         if self.engine.waits(target.router):
             return await asyncio.to_thread(self.engine.decide, query, target)
         return self.engine.decide(query, target)
 
-    def _caller(self, call: Call, body: Body, dialect: Dialect, query: Query) -> Caller:
+    def _caller(self, request: Request) -> Caller:
         return Caller(
             pool=self.engine.pool,
             providers=self.providers,
             rules=self.rules,
-            dialect=dialect,
-            body=body,
-            headers=to_upstream(call.headers),
-            input_tokens=query.input_tokens,
+            dialect=request.dialect,
+            body=request.body,
+            headers=to_upstream(request.call.headers),
+            input_tokens=request.query.input_tokens,
         )
 
 
@@ -173,15 +155,3 @@ async def upstream_failure(
             status, body = write_fault(read_fault(error.status, error.body), dialect)
             content, headers["content-type"] = json_bytes(body), "application/json"
         await call.answer(status, headers, content)
-
-
-def _model(fields: Mapping[str, Any]) -> str:
-    remedy = "give the name of a route or a model; GET /v1/models lists them"
-    if "model" not in fields:
-        raise RequestError("model", Kind("a missing field"), remedy)
-    model = fields["model"]
-    if not isinstance(model, str):
-        raise RequestError("model", kind(model), remedy)
-    if not model or len(model) > _LONGEST_MODEL:
-        raise RequestError("model", model, remedy)
-    return model

@@ -1,0 +1,64 @@
+"""One request as the gateway works on it: what came, and what each stage has found out so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from turnout.errors import RequestError
+from turnout.gateway.asgi import Call
+from turnout.types import Query
+from turnout.wire import chat, messages, responses
+from turnout.wire.body import Body, read_body
+from turnout.wire.dialects import Dialect
+from turnout.wire.reading import Kind, kind
+
+_LONGEST_MODEL = 256
+_QUERIES: Mapping[Dialect, Callable[[Mapping[str, Any]], Query]] = {
+    "chat": chat.read_query,
+    "responses": responses.read_query,
+    "messages": messages.read_query,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """What a client asks for, in its own dialect."""
+
+    call: Call
+    dialect: Dialect
+    body: Body
+    query: Query
+    model: str
+    """What `model` says: a route, or a candidate's name."""
+
+    @property
+    def stream(self) -> bool:
+        """Whether the answer is to come as a stream of events."""
+        return self.body.fields.get("stream") is True
+
+
+async def read_request(call: Call, dialect: Dialect, max_body_bytes: int) -> Request:
+    """Read a request whole.
+
+    Raises:
+        RequestError: a field is missing or makes no sense; no model is asked for.
+        BodyTooLargeError: it is longer than `max_body_bytes`.
+        ClientLeftError: the client left before all of it came.
+    """
+    body = read_body(await call.body(max_body_bytes))
+    query = _QUERIES[dialect](body.fields)
+    return Request(call=call, dialect=dialect, body=body, query=query, model=_model(body.fields))
+
+
+def _model(fields: Mapping[str, Any]) -> str:
+    remedy = "give the name of a route or a model; GET /v1/models lists them"
+    if "model" not in fields:
+        raise RequestError("model", Kind("a missing field"), remedy)
+    model = fields["model"]
+    if not isinstance(model, str):
+        raise RequestError("model", kind(model), remedy)
+    if not model or len(model) > _LONGEST_MODEL:
+        raise RequestError("model", model, remedy)
+    return model
