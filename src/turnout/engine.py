@@ -148,13 +148,23 @@ class Engine:
         return any(getattr(opened, "waits", False) for opened in found)
 
     def decide(
-        self, query: Query, spec: RouteSpec, *, allow: Sequence[str] | None = None
+        self,
+        query: Query,
+        spec: RouteSpec,
+        *,
+        allow: Sequence[str] | None = None,
+        barred: Mapping[str, str] | None = None,
     ) -> Decision:
         """Decide for one query. See `decide_many`."""
-        return self.decide_many([query], spec, allow=allow)[0]
+        return self.decide_many([query], spec, allow=allow, barred=barred)[0]
 
     def decide_many(
-        self, queries: Sequence[Query], spec: RouteSpec, *, allow: Sequence[str] | None = None
+        self,
+        queries: Sequence[Query],
+        spec: RouteSpec,
+        *,
+        allow: Sequence[str] | None = None,
+        barred: Mapping[str, str] | None = None,
     ) -> list[Decision]:
         """Decide for n queries; those with the same fit candidates are predicted together.
 
@@ -162,6 +172,7 @@ class Engine:
             queries: what is asked.
             spec: router and threshold.
             allow: names of the candidates that may serve; None allows all.
+            barred: names of candidates that the caller may not use, and why.
 
         Raises:
             NoCandidateError: constraints leave none for some query.
@@ -171,7 +182,9 @@ class Engine:
             raise UnknownNameError("router", spec.router, self.routers)
         if not 0.0 <= spec.threshold <= 1.0:
             raise RouteNameError("threshold", spec.threshold, "give a number from 0 to 1")
-        out = [exclusions(query, self.pool.candidates, allow=allow) for query in queries]
+        out = [
+            exclusions(query, self.pool.candidates, allow=allow, barred=barred) for query in queries
+        ]
         for excluded in out:
             if len(excluded) == len(self.pool.candidates):
                 raise NoCandidateError(excluded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +13,14 @@ from functools import partial
 from typing import TypeAlias
 
 from turnout.engine import Engine
-from turnout.errors import RequestError, TurnoutError, UnavailableError
+from turnout.errors import (
+    AccessDownError,
+    LimitError,
+    RequestError,
+    TurnoutError,
+    UnavailableError,
+)
+from turnout.gateway.accessing import let_in, running_access
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import (
     auto_route,
@@ -79,6 +87,7 @@ class Gateway:
             ledger = build_ledger(self.settings)
             if ledger is not None:
                 await asyncio.to_thread(stack.enter_context, ledger)
+            access = await stack.enter_async_context(running_access(self.settings, engine.pool))
             self.serving = Serving(
                 engine=engine,
                 providers=providers,
@@ -86,7 +95,8 @@ class Gateway:
                     engine, auto_route(self.settings, engine), self.settings.allow_passthrough
                 ),
                 resilience=build_resilience(self.settings, engine),
-                recorder=Recorder(ledger=ledger, pool=engine.pool),
+                recorder=Recorder(ledger=ledger, pool=engine.pool, observers=(access,)),
+                access=access,
                 rules=build_rules(self.settings),
                 max_body_bytes=self.settings.max_body_bytes,
             )
@@ -128,7 +138,11 @@ class Gateway:
     async def _serve(self, call: Call) -> None:
         """Answer a request, whatever happens: this is the process edge."""
         try:
-            await self._endpoint(call)(call)
+            path = call.path.removeprefix("/v1") if call.path.startswith("/v1/") else call.path
+            call.dialect = dialect_of(path, call.headers)
+            if self.serving is not None:
+                let_in(call, path, self.serving.access)
+            await self._endpoint(call, path)(call)
         except ClientLeftError:
             log.info("client left before the answer; upstream cut off")
         except HttpError as error:
@@ -146,9 +160,7 @@ class Gateway:
             )
             await _refuse(call, HttpError(500, INTERNAL_MESSAGE, "internal_error"))
 
-    def _endpoint(self, call: Call) -> Endpoint:
-        path = call.path.removeprefix("/v1") if call.path.startswith("/v1/") else call.path
-        call.dialect = dialect_of(path, call.headers)
+    def _endpoint(self, call: Call, path: str) -> Endpoint:
         methods = self._endpoints.get(path)
         if methods is None and path.startswith("/models/"):
             methods = {"GET": self._model}
@@ -239,11 +251,21 @@ async def _fail(call: Call, error: TurnoutError) -> None:
     else:
         log.info("request refused: %s (%s)", code, status)
     headers = refusal_headers(code)
-    if isinstance(error, UnavailableError):
-        headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+    headers |= _when_again(error)
     request_id = call.own_id()["x-request-id"]
     body = error_body(error, dialect=call.dialect, request_id=request_id)
     await call.answer_json(body, status, headers)
+
+
+def _when_again(error: TurnoutError) -> dict[str, str]:
+    """Whether, and when, a client that was refused may come back."""
+    if isinstance(error, UnavailableError | AccessDownError):
+        return {"retry-after": str(max(1, round(error.retry_after_s)))}
+    if isinstance(error, LimitError):
+        if error.retry_after_s is None:
+            return {**error.headers, "x-should-retry": "false"}
+        return {**error.headers, "retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+    return {}
 
 
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:

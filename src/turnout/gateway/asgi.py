@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
+from turnout.access.identity import Identity
 from turnout.errors import BodyTooLargeError
 from turnout.gateway.headers import new_request_id
 from turnout.wire.dialects import Dialect
@@ -30,7 +31,9 @@ class ClientLeftError(Exception):
 class Call:
     """One request and the way to answer it."""
 
-    __slots__ = ("_id", "_receive", "_send", "dialect", "headers", "method", "path", "started")
+    __slots__ = (
+        "_id", "_receive", "_send", "dialect", "headers", "identity", "method", "path", "started"
+    )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
@@ -42,6 +45,8 @@ class Call:
         self._id = ""
         self.dialect: Dialect = "chat"
         """In which API's form errors are told."""
+        self.identity: Identity | None = None
+        """Who asks; None where no key is asked for."""
         self.started = False
         """Whether an answer has begun, so that no other can."""
 

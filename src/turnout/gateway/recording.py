@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from turnout.gateway.calling import Answer
 from turnout.gateway.headers import plain_reason
@@ -42,25 +42,36 @@ class Recorder:
     pool: Pool
     observers: Sequence[Observer] = ()
 
-    def begin(self, request: Request, decision: Decision) -> Entry:
-        """A request has been decided."""
+    def begin(
+        self, request: Request, decision: Decision, reserved_picousd: int | None = None
+    ) -> Entry:
+        """A request has been decided.
+
+        Args:
+            request: as it came.
+            decision: what was decided.
+            reserved_picousd: the most that it can cost, where a budget asked for it.
+        """
         record = Record(
             id=decision.id,
             at_ms=time.time_ns() // 1_000_000,
             status="unknown",
+            key=request.key,
             model=request.model,
             router=decision.router,
             candidate=decision.model,
             code=decision.code,
             stream=request.stream,
             input_tokens=request.query.input_tokens,
+            cost_picousd=reserved_picousd,
+            cost_basis="none" if reserved_picousd is None else "reserved",
             decision=kept_decision(decision) if self.ledger else "",
         )
         if self.ledger is not None:
             self.ledger.begin(record)
         for observer in self.observers:
             observer.began(record)
-        return Entry(self, record)
+        return Entry(self, record, decision.expected_cost_picousd)
 
     def end(self, record: Record) -> None:
         """A request is over: kept first, then counted."""
@@ -86,6 +97,8 @@ class Entry:
 
     recorder: Recorder
     record: Record
+    expected_picousd: Mapping[str, int | None]
+    """Candidate → what a call was expected to cost."""
     _start: float = field(default_factory=time.monotonic)
     _ended: bool = False
 
@@ -102,8 +115,20 @@ class Entry:
             http_status=http_status,
             calls=calls,
             duration_ms=round((time.monotonic() - self._start) * 1e3),
+            **self._unanswered(status, calls),
         )
         self.recorder.end(record if answer is None else self._answered(record, answer))
+
+    def _unanswered(self, status: Status, calls: int) -> dict[str, Any]:
+        """The cost where there is no answer.
+
+        A call that its client gave up goes on at some providers, and is billed: what was expected of
+        it counts. An error is not billed.
+        """
+        cost = self.expected_picousd.get(self.record.candidate)
+        if status == "left" and calls and cost is not None:
+            return {"cost_picousd": cost, "cost_basis": "estimate"}
+        return {"cost_picousd": None, "cost_basis": "none"}
 
     def _answered(self, record: Record, answer: Answer) -> Record:
         passing = answer.passing

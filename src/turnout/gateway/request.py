@@ -34,6 +34,12 @@ class Request:
     """What `model` says: a route, or a candidate's name."""
 
     @property
+    def key(self) -> str:
+        """The id of the key that asks; empty where no key is asked for."""
+        who = self.call.identity
+        return "" if who is None else who.id
+
+    @property
     def stream(self) -> bool:
         """Whether the answer is to come as a stream of events."""
         return self.body.fields.get("stream") is True

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from turnout.access.gate import Access, Admitted
+from turnout.access.worst import Asked
 from turnout.engine import Engine
-from turnout.errors import TurnoutError, UpstreamError
+from turnout.errors import NoCandidateError, TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
@@ -44,6 +46,7 @@ class Serving:
     catalog: Catalog
     resilience: Resilience
     recorder: Recorder
+    access: Access
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
@@ -51,11 +54,24 @@ class Serving:
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
         request = await read_request(call, dialect, self.max_body_bytes)
-        decision = await self.decide(request)
-        explained = decision_headers(decision)
+        admitted = await self.access.admit(
+            call.identity,
+            request.model,
+            Asked.of(request.query, request.body.fields, len(request.body.text)),
+            partial(self.decide, request),
+        )
+        try:
+            await self._serve(request, admitted)
+        finally:
+            self.access.abandon(admitted.decision.id)  # does nothing where its end was recorded
+
+    async def _serve(self, request: Request, admitted: Admitted) -> None:
+        """Call candidates until one answers, and pass its answer on."""
+        call, dialect, decision = request.call, request.dialect, admitted.decision
+        explained = {**admitted.headers, **decision_headers(decision)}
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
         caller = self._caller(request)
-        entry = self.recorder.begin(request, decision)
+        entry = self.recorder.begin(request, decision, admitted.reserved_picousd)
         try:
             async with call.unless_gone():
                 answer = await arun(decision, caller, self.resilience.plan())
@@ -88,7 +104,12 @@ class Serving:
 
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
-        decision = await self.decide(await read_request(call, "chat", self.max_body_bytes))
+        request = await read_request(call, "chat", self.max_body_bytes)
+        barred = {}
+        if call.identity is not None:
+            call.identity.check_model(request.model)
+            barred = dict(call.identity.out)
+        decision = await self.decide(request, barred)
         await call.answer_json(decision.to_dict(), headers=decision_headers(decision))
 
     async def count(self, call: Call, dialect: Dialect) -> None:
@@ -97,8 +118,12 @@ class Serving:
         counted = count_tokens(dialect, body.fields)
         await call.answer_json(counted.body, headers=counted.headers)
 
-    async def decide(self, request: Request) -> Decision:
+    async def decide(self, request: Request, barred: Mapping[str, str]) -> Decision:
         """Which candidates to try for a request; a router that waits does so off the event loop.
+
+        Args:
+            request: as it came.
+            barred: candidates that its caller may not use, or cannot pay, and why.
 
         Raises:
             UnknownNameError: no such model or router here.
@@ -107,10 +132,13 @@ class Serving:
         """
         query, target = request.query, self.catalog.resolve(request.model)
         if isinstance(target, Candidate):
+            if target.name in barred:
+                raise NoCandidateError({target.name: barred[target.name]})
             return self.engine.by_name(query, target.name)
         if self.engine.waits(target.router):
-            return await asyncio.to_thread(self.engine.decide, query, target)
-        return self.engine.decide(query, target)
+            decide = partial(self.engine.decide, barred=barred)
+            return await asyncio.to_thread(decide, query, target)
+        return self.engine.decide(query, target, barred=barred)
 
     def _caller(self, request: Request) -> Caller:
         return Caller(

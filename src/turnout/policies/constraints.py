@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from turnout.types import Candidate, Query
 
 
 def exclusions(
-    query: Query, candidates: Sequence[Candidate], *, allow: Sequence[str] | None = None
+    query: Query,
+    candidates: Sequence[Candidate],
+    *,
+    allow: Sequence[str] | None = None,
+    barred: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Why each unfit candidate is out.
 
@@ -16,6 +20,8 @@ def exclusions(
         query: what is needed: capabilities, and a window that holds input and asked output.
         candidates: all of the pool. A property that is not known (None) excludes nothing.
         allow: names that may serve; None allows all.
+        barred: names that may not serve for reasons of the caller's (a budget), and why; what a
+            candidate cannot do is said before them.
 
     Returns:
         Candidate name → reason, for the unfit ones only.
@@ -26,6 +32,7 @@ def exclusions(
             _not_allowed(candidate, allow)
             or _unable(query, candidate)
             or _too_long(query, candidate)
+            or (barred.get(candidate.name) if barred else None)
         )
         if why:
             found[candidate.name] = why

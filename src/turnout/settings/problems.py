@@ -7,6 +7,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.access import (
+    AuthSettings,
+    CounterSettings,
+    KeySettings,
+    LimitSettings,
+    ReserveSettings,
+    TeamSettings,
+)
 from turnout.settings.tree import (
     MINIMAL,
     CandidateSettings,
@@ -22,7 +30,7 @@ from turnout.settings.tree import (
     StoreSettings,
 )
 
-_SECRET_KEYS = frozenset({"api_key", "headers"})
+_SECRET_KEYS = frozenset({"api_key", "headers", "redis_url", "sha256"})
 
 
 class Hidden:
@@ -92,6 +100,12 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "store": StoreSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
+        "auth": AuthSettings,
+        "keys": KeySettings,
+        "teams": TeamSettings,
+        "limits": LimitSettings,
+        "reserve": ReserveSettings,
+        "counters": CounterSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.access_resolving import check_access, resolved_counters, resolved_keys
 from turnout.settings.problems import Hidden
 from turnout.settings.tree import (
     AUTO,
@@ -58,6 +59,7 @@ def check_names(settings: Settings) -> None:
         if not _ROUTER_NAME.match(name):
             raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
     check_encoder_names(settings.encoders)
+    check_access(settings.keys, settings.teams)
 
 
 def check_encoder_names(names: Iterable[str]) -> None:
@@ -94,6 +96,8 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
         update={
             "learn": learn,
             "providers": providers,
+            "keys": resolved_keys(settings.keys, environ, folder),
+            "counters": resolved_counters(settings.counters, environ),
             "encoders": resolved_encoders(settings.encoders, environ, folder),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
             "store": settings.store

@@ -7,6 +7,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from turnout.settings.access import (
+    AuthSettings,
+    CounterSettings,
+    KeySettings,
+    LimitSettings,
+    ReserveSettings,
+    TeamSettings,
+)
 from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -238,6 +246,15 @@ class Settings(Tree):
     store: StoreSettings | None = None
     """None keeps no records."""
     resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
+    auth: Annotated[AuthSettings, _NoneIsEmpty] = AuthSettings()
+    keys: tuple[KeySettings, ...] = ()
+    """Keys beside those that `turnout keys` keeps in the store."""
+    teams: Annotated[dict[str, TeamSettings], _NoneIsEmpty] = Field(default_factory=dict)
+    limits: Annotated[LimitSettings, _NoneIsEmpty] = LimitSettings()
+    """Of all requests together."""
+    reserve: Annotated[ReserveSettings, _NoneIsEmpty] = ReserveSettings()
+    counters: CounterSettings | None = None
+    """None counts in each process by itself."""
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)

@@ -12,9 +12,10 @@ Status: TypeAlias = Literal["ok", "partial", "failed", "refused", "left", "unkno
 """`ok`; `partial`: a stream that broke off after its answer began; `failed`: no attempt gave an answer;
 `refused` before a decision; `left`: the client went away; `unknown`: this process died in between."""
 
-CostBasis: TypeAlias = Literal["provider", "usage", "estimate", "none"]
-"""Whose word the cost rests on: the provider's bill line, its token counts, our estimate of tokens, or
-nothing (no price is known)."""
+CostBasis: TypeAlias = Literal["provider", "usage", "estimate", "reserved", "none"]
+"""Whose word the cost rests on: the provider's bill line, its token counts, our estimate of tokens, the
+most that it could be (of a request under a budget that is not over, or whose process died), or nothing
+(no price is known)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
