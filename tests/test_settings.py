@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,84 @@ def test_a_candidate_has_no_control_characters_in_its_name(name: str) -> None:
     text = f'providers: {{up: {{base_url: "http://x/v1"}}}}\ncandidates: [{{name: "{name}"}}]\n'
     with pytest.raises(SettingsError, match=r"candidates\[0\]\.name"):
         parse_settings(text, {})
+
+
+def test_a_store_is_a_file_or_a_url_given_in_one_of_three_ways(tmp_path: Path) -> None:
+    def store(text: str, **environ: str) -> Any:
+        return parse_settings(f"{BASE}store: {text}\n", environ, folder=tmp_path).store
+
+    file = store("{path: a.db}")
+    assert (file.path, file.journal_folder) == (tmp_path / "a.db", tmp_path / "a.db.journal")
+    url = f"postgresql://me:{SECRET}@db/turnout"
+    (tmp_path / "url").write_text(url + "\n")
+    by_name = store("{url_env: DB_URL, journal: /var/j}", DB_URL=url)
+    for found in (store(f"{{url: '{url}'}}"), store("{url_file: url}"), by_name):
+        assert found.url.get_secret_value() == url
+        assert SECRET not in repr(found)
+    assert by_name.journal_folder == Path("/var/j")
+    assert store(f"{{url: '{url}'}}").journal_folder == tmp_path / "turnout.journal"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "store.*one of path"),
+        (f"{{path: a, url: 'postgresql://{SECRET}@h/d'}}", "store.*one of path"),
+        (f"{{url: 'mysql://{SECRET}@h/d'}}", r"store\.url: the hidden value.*postgresql://"),
+        ("{url_env: ABSENT}", r"store\.url_env.*postgresql://"),
+        ("{url_file: absent}", r"store\.url_file.*readable file"),
+        ("{path: a, journal_bytes: 1}", "journal_bytes"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_named(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as refused:
+        parse_settings(f"{BASE}store: {text}\n", {})
+    assert SECRET not in str(refused.value)
+
+
+ACCESS = """
+teams: {data: {budgets_usd: {month: 2}, allow: [cheap]}}
+limits: {requests_per_minute: 5}
+keys:
+  - {name: ci, key_env: CI_KEY, team: data, role: admin, expires: 2030-01-01T00:00:00Z}
+"""
+
+
+def test_keys_are_read_and_only_their_hashes_are_kept(tmp_path: Path) -> None:
+    secret = "tk_settings-canary-55aa10"
+    (tmp_path / "key").write_text(f"{secret}2\n")
+    text = BASE + ACCESS + "  - {name: b, key_file: key}\n"
+    found = parse_settings(text, {"CI_KEY": secret}, folder=tmp_path)
+    hashed = [hashlib.sha256(s.encode()).hexdigest() for s in (secret, f"{secret}2")]
+    assert [k.sha256 for k in found.keys] == hashed
+    assert secret not in repr(found)
+    assert found.teams["data"].budgets_usd == {"month": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("keys: [{name: a, key_env: SHORT}]", "random key of 20"),
+        ("keys: [{name: a, key_env: NONE}]", "set this environment variable"),
+        ("keys: [{name: a, key_file: nowhere}]", "readable file"),
+        ("keys: [{name: a}]", "give one of sha256, key_env and key_file"),
+        ("keys: [{name: a, sha256: 12}]", "keys[0].sha256"),
+        ("keys: [{name: '../a', key_env: KEY}]", "keys[0].name"),
+        ("keys: [{name: a, key_env: KEY, team: dta}]\nteams: {data: {}}", "Did you mean 'data'"),
+        ("keys: [{name: a, key_env: KEY}, {name: a, key_env: KEY2}]", "its own name"),
+        ("keys: [{name: a, key_env: KEY}, {name: b, key_env: KEY}]", "its own secret"),
+        ("keys: [{name: a, key_env: KEY, expires: 2030-01-01}]", "time zone"),
+        ("keys: [{name: a, key_env: KEY, budget: 3}]", "budgets_usd"),
+        ("teams: {data: {budgets_usd: {fortnight: 3}}}", "teams.data.budgets_usd.fortnight"),
+        ("teams: {data: {budgets_usd: {day: 0}}}", "teams.data.budgets_usd.day"),
+        ("teams: {'a b': {}}", "use letters, digits"),
+        ("limits: {concurrent: 0}", "limits.concurrent"),
+        ("auth: {cache: 3}", "Did you mean 'cache_s'"),
+    ],
+)
+def test_what_is_wrong_with_keys_and_limits_is_said(text: str, said: str) -> None:
+    environ = {"KEY": "k" * 20, "KEY2": "j" * 20, "SHORT": "short-canary"}
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(BASE + text, environ)
+    assert said in str(caught.value)
+    assert "short-canary" not in str(caught.value)

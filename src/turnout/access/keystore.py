@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,35 +11,52 @@ from pydantic import ValidationError
 from turnout.access.keys import SHOWN, Key, digest, new_key_id, new_token
 from turnout.errors import InputError, StoreError, UnknownNameError
 from turnout.settings.access import GrantSettings
-from turnout.store.sqlite import BUSY_S, SqliteRecords
+from turnout.store.database import Database, Schema, Value, migrate
+from turnout.store.records import RecordTable
 from turnout.types import PICO
+
+SCHEMA = Schema(
+    "access",
+    (
+        (
+            """
+            CREATE TABLE access_keys (
+                id TEXT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL UNIQUE,
+                prefix TEXT NOT NULL, team TEXT NOT NULL, role TEXT NOT NULL,
+                created_ms BIGINT NOT NULL, expires_ms BIGINT, revoked_ms BIGINT,
+                old_sha256 TEXT NOT NULL, old_until_ms BIGINT NOT NULL, grant_json TEXT NOT NULL
+            )
+            """,
+            "CREATE UNIQUE INDEX access_keys_name ON access_keys (name) WHERE revoked_ms IS NULL",
+            "CREATE TABLE access_changes (one BIGINT PRIMARY KEY, version BIGINT NOT NULL)",
+            "INSERT INTO access_changes (one, version) VALUES (1, 0)",
+        ),
+    ),
+)
 
 _COLUMNS = (
     "id, name, sha256, prefix, team, role, created_ms, expires_ms, revoked_ms, old_sha256, "
     "old_until_ms, grant_json"
 )
-_PUT = f"INSERT INTO access_keys ({_COLUMNS}) VALUES ({', '.join('?' * 12)})"  # noqa: S608
-_LIVE = "revoked_ms IS NULL"
 
 
 class KeyStore:
-    """Keys in an SQLite file; safe to share between threads.
+    """Keys in a database; safe to share between threads. Its tables are made or brought up to date.
 
     Args:
-        path: of the ledger's database; made where it is absent.
+        database: of the ledger.
 
     Raises:
-        StoreError: it cannot be opened, is damaged, or is of a later version.
+        StoreError: the database fails, or its tables are of a later version.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        SqliteRecords(path).close()  # checks and migrates
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        RecordTable(database)  # what was spent is read from there
+        migrate(database, SCHEMA)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._db.close()
 
     def version(self) -> int:
@@ -51,7 +65,7 @@ class KeyStore:
         Raises:
             StoreError: the database failed.
         """
-        return int(self._run("SELECT version FROM access_changes WHERE one = 1")[0][0])
+        return int(self._db.run("SELECT version FROM access_changes WHERE one = 1")[0][0])
 
     def load(self) -> list[Key]:
         """Every key, those that are over among them, oldest first.
@@ -59,11 +73,12 @@ class KeyStore:
         Raises:
             StoreError: the database failed, or holds what is no key.
         """
-        rows = self._run(f"SELECT {_COLUMNS} FROM access_keys ORDER BY created_ms, id")  # noqa: S608
+        rows = self._db.run(f"SELECT {_COLUMNS} FROM access_keys ORDER BY created_ms, id")  # noqa: S608
         try:
             return [_key(row) for row in rows]
         except ValidationError:
-            raise StoreError(str(self._path), "it holds a key with limits that are none") from None
+            remedy = "revoke it with the Turnout that made it, or correct access_keys.grant_json"
+            raise StoreError(self._db.name, "a key's grant cannot be read", remedy) from None
 
     def create(self, key: Key) -> tuple[Key, str]:
         """Keep a new key.
@@ -80,19 +95,18 @@ class KeyStore:
         """
         token = new_token()
         made = replace(key, id=new_key_id(), sha256=digest(token), prefix=token[:SHOWN])
-        values = (
+        values: list[Value] = [
             made.id, made.name, made.sha256, made.prefix, made.team, made.role, made.created_ms,
             made.expires_ms, None, "", 0, made.grant.model_dump_json(exclude_defaults=True),
-        )  # fmt: skip
-
-        def put(db: sqlite3.Connection) -> None:
-            taken = f"SELECT id FROM access_keys WHERE name = ? AND {_LIVE}"  # noqa: S608
-            if db.execute(taken, (made.name,)).fetchall():
+        ]  # fmt: skip
+        with self._db.transaction():
+            self._changed()
+            taken = "SELECT id FROM access_keys WHERE name = ? AND revoked_ms IS NULL"
+            if self._db.run(taken, (made.name,)):
                 remedy = "choose another name, or rotate or revoke the key that has it"
                 raise InputError("name", made.name, remedy)
-            db.execute(_PUT, values)
-
-        self._change(put)
+            put = f"INSERT INTO access_keys ({_COLUMNS}) VALUES ({', '.join('?' * 12)})"  # noqa: S608
+            self._db.run(put, values)
         return made, token
 
     def revoke(self, which: str, now_ms: int) -> Key:
@@ -102,9 +116,11 @@ class KeyStore:
             UnknownNameError: no key in use is called so.
             StoreError: the database failed.
         """
-        key = self._named(which)
-        update = "UPDATE access_keys SET revoked_ms = ?, old_until_ms = 0 WHERE id = ?"
-        self._change(lambda db: db.execute(update, (now_ms, key.id)))
+        with self._db.transaction():
+            self._changed()
+            key = self._named(which)
+            update = "UPDATE access_keys SET revoked_ms = ?, old_until_ms = 0 WHERE id = ?"
+            self._db.run(update, (now_ms, key.id))
         return replace(key, revoked_ms=now_ms, old_until_ms=0)
 
     def rotate(self, which: str, now_ms: int, *, grace_s: float = 0.0) -> tuple[Key, str]:
@@ -119,20 +135,23 @@ class KeyStore:
             UnknownNameError: no key in use is called so.
             StoreError: the database failed.
         """
-        key, token = self._named(which), new_token()
-        made = replace(
-            key,
-            sha256=digest(token),
-            prefix=token[:SHOWN],
-            old_sha256=key.sha256,
-            old_until_ms=now_ms + round(grace_s * 1e3),
-        )
+        token = new_token()
         update = (
             "UPDATE access_keys SET sha256 = ?, prefix = ?, old_sha256 = ?, old_until_ms = ? "
             "WHERE id = ?"
         )
-        values = (made.sha256, made.prefix, made.old_sha256, made.old_until_ms, made.id)
-        self._change(lambda db: db.execute(update, values))
+        with self._db.transaction():
+            self._changed()
+            key = self._named(which)
+            made = replace(
+                key,
+                sha256=digest(token),
+                prefix=token[:SHOWN],
+                old_sha256=key.sha256,
+                old_until_ms=now_ms + round(grace_s * 1e3),
+            )
+            values = (made.sha256, made.prefix, made.old_sha256, made.old_until_ms, made.id)
+            self._db.run(update, values)
         return made, token
 
     def spent(self, since_ms: int) -> dict[str, int]:
@@ -144,7 +163,7 @@ class KeyStore:
             StoreError: the database failed.
         """
         # In two parts, since 64 bits of picodollars end at nine million dollars.
-        rows = self._run(
+        rows = self._db.run(
             f"SELECT key, SUM(cost_picousd / {PICO}), SUM(cost_picousd % {PICO}) FROM records "  # noqa: S608
             "WHERE at_ms >= ? AND cost_picousd IS NOT NULL GROUP BY key",
             (since_ms,),
@@ -158,21 +177,10 @@ class KeyStore:
                 return key
         raise UnknownNameError("key", which, [key.name for key in live])
 
-    def _run(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        try:
-            with self._lock:
-                return self._db.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(str(self._path), error) from error
-
-    def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
-        """Change keys and count it, both or neither."""
-        try:
-            with self._lock, self._db:
-                self._db.execute("UPDATE access_changes SET version = version + 1 WHERE one = 1")
-                change(self._db)
-        except sqlite3.Error as error:
-            raise StoreError(str(self._path), error) from error
+    def _changed(self) -> None:
+        """Inside a transaction, before anything is read: one change at a time, and counted."""
+        self._db.lock("access")
+        self._db.run("UPDATE access_changes SET version = version + 1 WHERE one = 1")
 
 
 def _key(row: Sequence[Any]) -> Key:

@@ -18,8 +18,10 @@ from pydantic import ValidationError
 from turnout.access.keys import Key
 from turnout.access.keystore import KeyStore
 from turnout.errors import InputError, SettingsError, suggest
+from turnout.gateway.building import open_store
 from turnout.settings import Settings, load_settings
 from turnout.settings.access import NAME, GrantSettings, Role, Window
+from turnout.store.database import open_database
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -28,19 +30,21 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 @dataclass(frozen=True)
 class _Where:
     config: Path | None
-    store: Path | None
+    store: str | None
 
     @contextmanager
     def opened(self) -> Iterator[tuple[KeyStore, Settings | None]]:
         """The keys, and the settings where they were given."""
         settings = None if self.config is None else load_settings(self.config)
-        path = self.store
-        if path is None and settings is not None and settings.store is not None:
-            path = settings.store.path
-        if path is None:
+        given = None if settings is None else settings.store
+        if self.store is not None:
+            database = open_database(self.store)
+        elif given is not None:
+            database = open_store(given)
+        else:
             remedy = "give --config FILE with a store, or --store FILE: keys are kept there"
             raise SettingsError("store", None, remedy)
-        keys = KeyStore(path)
+        keys = KeyStore(database)
         try:
             yield keys, settings
         finally:
@@ -56,11 +60,11 @@ class _Where:
 )
 @click.option(
     "--store",
-    type=click.Path(path_type=Path),
+    metavar="FILE|URL",
     help="The ledger's database, in place of the settings' own.",
 )
 @click.pass_context
-def keys(ctx: click.Context, config: Path | None, store: Path | None) -> None:
+def keys(ctx: click.Context, config: Path | None, store: str | None) -> None:
     """Create, list, rotate and revoke the keys of a gateway.
 
     A running gateway sees changes within seconds. Once a key exists, it answers nobody without one.
@@ -92,6 +96,7 @@ def keys(ctx: click.Context, config: Path | None, store: Path | None) -> None:
 @click.pass_obj
 def create(
     where: _Where,
+    /,
     name: str,
     *,
     team: str,
@@ -179,7 +184,7 @@ def _check(settings: Settings, name: str, team: str) -> None:
 def _grant(budgets: Sequence[str], grants: dict[str, Any]) -> GrantSettings:
     given = {k: v for k, v in grants.items() if v is not None and v != ()}
     try:
-        return GrantSettings(**given, budgets_usd=dict(map(_budget, budgets)))
+        return GrantSettings.model_validate({**given, "budgets_usd": dict(map(_budget, budgets))})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))

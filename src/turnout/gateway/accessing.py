@@ -18,6 +18,7 @@ from turnout.access.seeding import Seeding
 from turnout.access.worst import Costs
 from turnout.errors import ForbiddenError
 from turnout.gateway.asgi import Call
+from turnout.gateway.building import open_store
 from turnout.settings import Settings
 from turnout.settings.access import GrantSettings
 from turnout.types import Pool
@@ -56,7 +57,7 @@ async def running_access(settings: Settings, pool: Pool) -> AsyncIterator[Access
         StoreError: the database cannot be opened.
     """
     deployment = Deployment(candidates=pool.names, teams=settings.teams, everyone=settings.limits)
-    store = None if settings.store is None else KeyStore(settings.store.path)
+    store = None if settings.store is None else KeyStore(open_store(settings.store))
     counters: Counters = MemoryCounters()
     common = deployment.common()
     fixed = fixed_keys(settings)
@@ -96,7 +97,7 @@ def asks_for_keys(settings: Settings) -> bool:
         return True
     if settings.store is None:
         return False
-    with closing(KeyStore(settings.store.path)) as store:
+    with closing(KeyStore(open_store(settings.store))) as store:
         return store.version() > 0
 
 

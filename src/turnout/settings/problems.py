@@ -9,7 +9,6 @@ from pydantic import BaseModel, ValidationError
 from turnout.errors import SettingsError, suggest
 from turnout.settings.access import (
     AuthSettings,
-    CounterSettings,
     KeySettings,
     LimitSettings,
     ReserveSettings,
@@ -30,7 +29,7 @@ from turnout.settings.tree import (
     StoreSettings,
 )
 
-_SECRET_KEYS = frozenset({"api_key", "headers", "redis_url", "sha256"})
+_SECRET_KEYS = frozenset({"api_key", "headers", "redis_url", "sha256", "url"})
 
 
 class Hidden:
@@ -105,7 +104,6 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "teams": TeamSettings,
         "limits": LimitSettings,
         "reserve": ReserveSettings,
-        "counters": CounterSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}

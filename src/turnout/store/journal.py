@@ -22,6 +22,8 @@ from turnout.store.record import Record, read_record
 
 SEGMENT_BYTES = 4 << 20
 """Size from which a new file is begun."""
+MOST_BYTES = 1 << 30
+"""Of all files that wait, unless told otherwise."""
 _BEGUN, _OVER = "b", "o"
 _SUFFIX = ".journal"
 
@@ -35,7 +37,7 @@ class Journal:
         sync: ask the disk to keep each end of a request before its client sees it.
     """
 
-    def __init__(self, folder: Path, *, most_bytes: int = 1 << 30, sync: bool = False) -> None:
+    def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES, sync: bool = False) -> None:
         self._folder, self._most, self._sync = folder, most_bytes, sync
         self._lock = threading.Lock()
         self._file: int | None = None
