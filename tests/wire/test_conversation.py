@@ -56,9 +56,7 @@ def in_responses(turns: list[Turn]) -> Query:
         if kind == "calls":
             found += [{"type": "function_call", "call_id": f"c{i}"} for i in range(said)]
         elif kind == "results":
-            found += [
-                {"type": "function_call_output", "call_id": "c", "output": r} for r in said
-            ]
+            found += [{"type": "function_call_output", "call_id": "c", "output": r} for r in said]
         else:
             found.append({"role": kind, "content": said})
     return responses.read_query({"model": "auto", "input": found})

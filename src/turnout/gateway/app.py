@@ -23,6 +23,7 @@ from turnout.gateway.building import (
     build_rules,
     check_auto,
 )
+from turnout.gateway.conversing import Conversing
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.learning import Keeper, read_reported
 from turnout.gateway.models import Catalog
@@ -79,14 +80,22 @@ class Gateway:
             ledger = build_ledger(self.settings)
             if ledger is not None:
                 await asyncio.to_thread(stack.enter_context, ledger)
+            resilience = build_resilience(self.settings, engine)
+            conversing = Conversing(
+                engine=engine,
+                resilience=resilience,
+                providers=providers,
+                settings=self.settings.conversations,
+            )
             self.serving = Serving(
                 engine=engine,
                 providers=providers,
                 catalog=Catalog(
                     engine, auto_route(self.settings, engine), self.settings.allow_passthrough
                 ),
-                resilience=build_resilience(self.settings, engine),
-                recorder=Recorder(ledger=ledger, pool=engine.pool),
+                resilience=resilience,
+                conversing=conversing,
+                recorder=Recorder(ledger=ledger, pool=engine.pool, observers=(conversing,)),
                 rules=build_rules(self.settings),
                 max_body_bytes=self.settings.max_body_bytes,
             )

@@ -24,7 +24,10 @@ _GO_ON = frozenset(
     "continúa continua adelante gracias sim prossiga vai sì avanti grazie "
     "继续 好的 好 是的 请继续 続けて はい お願いします 계속 계속해 네 да продолжай дальше".split()
 )
-_MARKS = ".,;:!?\"'`()[]…。，！、-–—👍✅🙏"
+_MARKS = (
+    ".,;:!?\"'`()[]-\N{HORIZONTAL ELLIPSIS}\N{IDEOGRAPHIC FULL STOP}\N{FULLWIDTH COMMA}"
+    "\N{FULLWIDTH EXCLAMATION MARK}👍✅🙏"
+)
 _FAILED = (
     "error",
     "traceback (most recent call last)",
@@ -85,11 +88,12 @@ class Standing:
         )
 
 
-def standing(latest_first: Iterable[Step]) -> Standing:
+def standing(latest_first: Iterable[Step], *, elsewhere: bool = False) -> Standing:
     """Walk back from the end of a conversation to the task that it is about.
 
     Args:
         latest_first: the messages from the last one; no more are taken than up to the task.
+        elsewhere: what came before these is kept by the provider.
 
     Returns:
         The latest user text that asks for something; where none does, the latest user text; empty
@@ -116,6 +120,8 @@ def standing(latest_first: Iterable[Step]) -> Standing:
                 ends, first_word = ends or "go_on", first_word or step.text
             else:
                 ends = ends or "task"  # an image alone, say
+    if elsewhere:
+        return Standing(first_word, ends or "go_on", rounds, calls, failed)
     # Nobody set a task: a word that asks nothing is all there is.
     return Standing(first_word, "tool" if ends == "tool" else "task", rounds, calls, failed)
 

@@ -59,11 +59,12 @@ def read_query(body: Mapping[str, Any]) -> Query:
     """
     items = _items(body)
     notes: list[str] = []
-    stands = standing(map(_step, reversed(items)))
+    elsewhere = any(body.get(name) is not None for name in KEPT_BY_ID)
+    stands = standing(map(_step, reversed(items)), elsewhere=elsewhere)
     text = cut(stands.task, "the text", notes)
     if not text:
         notes.append("no user text in the request: routed as empty text")
-    if stands.ends == "go_on":
+    if stands.ends == "go_on" and not elsewhere:
         notes.append(GO_ON_NOTE)
     kept = [name for name in _ELSEWHERE if body.get(name) is not None]
     notes.extend(f"{name}: what the provider keeps was not read" for name in kept)
@@ -80,7 +81,7 @@ def read_query(body: Mapping[str, Any]) -> Query:
             messages=len(items),
             answered=any(_role(i) == "assistant" or i.get("type") in _ANSWERS for i in items),
             signed=any(i.get("type") == "reasoning" and i.get("encrypted_content") for i in items),
-            elsewhere=any(body.get(name) is not None for name in KEPT_BY_ID),
+            elsewhere=elsewhere,
         ),
         notes=tuple(notes),
     )
