@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from typing import Any, Protocol
 
 from turnout.conversations.dollars import held_tokens
@@ -60,6 +60,7 @@ class Conversing:
         resilience: knows which endpoints are out.
         providers: by name.
         settings: of conversations.
+        before: the conversations that are under way where this takes another one's place.
         clock: monotonic seconds.
     """
 
@@ -67,13 +68,14 @@ class Conversing:
     resilience: Resilience
     providers: Mapping[str, Provider]
     settings: ConversationSettings
+    before: InitVar[Table | None] = None
     clock: Callable[[], float] = time.monotonic
     table: Table = field(init=False)
     _switching: Switching = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, before: Table | None) -> None:
         given = self.settings
-        self.table = Table(most=given.most, keep_s=given.keep_s)
+        self.table = Table(most=given.most, keep_s=given.keep_s) if before is None else before
         self._switching = Switching(
             pool=self.engine.pool,
             spares=self.engine.spares,
@@ -98,7 +100,10 @@ class Conversing:
         request.session = key.id
         # A first message that is told by how it begins is a conversation of its own.
         goes_on = key.exact or request.query.conversation.answered
-        return Talk(key=key, held=self.table.find(key.id, self.clock()) if goes_on else None)
+        held = self.table.find(key.id, self.clock()) if goes_on else None
+        if held is not None and held.candidate not in self.engine.pool.names:
+            held = None  # the settings have changed since
+        return Talk(key=key, held=held)
 
     async def decide(self, request: Request, talk: Talk, spec: RouteSpec, ask: Decide) -> Decision:
         """Who serves a request of a conversation.
