@@ -52,6 +52,17 @@ class Access:
         """Who asks. See `Keyring.identify`."""
         return self.keyring.identify(headers)
 
+    def barred(self, who: Identity | None, model: str) -> Mapping[str, str]:
+        """Candidates that a caller may not use, whatever they cost, and why.
+
+        Raises:
+            ForbiddenError: the caller may not ask for this model.
+        """
+        if who is None:
+            return {}
+        who.check_model(model)
+        return who.out
+
     async def admit(
         self,
         who: Identity | None,
@@ -74,10 +85,8 @@ class Access:
             NoCandidateError: no candidate can serve it, or none may.
             AccessDownError: the counters cannot be reached.
         """
-        if who is not None:
-            who.check_model(model)
+        out = dict(self.barred(who, model))
         limits = self._common if who is None else who.limits
-        out = {} if who is None else dict(who.out)
         ceiling = None if who is None else who.max_request_picousd
         budgets = bool(limits) and limits[-1].kind == "usd"  # budgets stand last
         if not budgets and ceiling is None:
@@ -115,7 +124,7 @@ class Access:
             try:
                 decision = await decide({**out, **dear})
             except NoCandidateError as error:
-                if tight is not None and dear.keys() & error.excluded.keys():
+                if tight is not None and any(error.excluded.get(n) == w for n, w in dear.items()):
                     raise self._refused(tight, most) from error
                 raise
             while True:

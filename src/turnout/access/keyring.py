@@ -6,12 +6,14 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol, TypeAlias
 
 from turnout.access.identity import Deployment, Identity
 from turnout.access.keys import Key, digest, given_token
 from turnout.access.keystore import KeyStore
+from turnout.access.limits import Limit
 from turnout.errors import AccessDownError, AuthenticationError, ForbiddenError, StoreError
 
 log = logging.getLogger("turnout.access")
@@ -20,8 +22,18 @@ EVERY_S = 1.0
 """Between two looks for changed keys."""
 _HOW = "send it as `Authorization: Bearer KEY` or `x-api-key: KEY`"
 
-Known = tuple[str, int | None, Identity]
+Known: TypeAlias = tuple[str, int | None, Identity]
 """A key's whole hash, until when it is good (Unix milliseconds), and whom it stands for."""
+
+
+class Seed(Protocol):
+    """Is told of keys before they may be used: see `Seeding`."""
+
+    async def __call__(
+        self, keys: Sequence[Key], identities: Sequence[Identity], common: Sequence[Limit]
+    ) -> None:
+        """Raises `StoreError` or `AccessDownError` where they may not be used yet."""
+        ...
 
 
 class Keyring:
@@ -45,7 +57,7 @@ class Keyring:
         required: bool = False,
         cache_s: float = 60.0,
         every_s: float = EVERY_S,
-        before: Callable[[Sequence[Key], Sequence[Identity]], Awaitable[None]] | None = None,
+        before: Seed | None = None,
         clock: Callable[[], float] = time.monotonic,
         now_s: Callable[[], float] = time.time,
     ) -> None:
@@ -105,12 +117,16 @@ class Keyring:
         if changed:
             keys = [*await asyncio.to_thread(self._store.load), *self._fixed]
             known = _known(self._deployment, keys)
-            if self._before is not None:
-                await self._before(keys, [identity for _, _, identity in known.values()])
+            await self._tell(keys, known)
             self._known, self._version = known, version
             self.closed = self.closed or bool(keys)
         self._read_at = self._clock()
         return changed
+
+    async def _tell(self, keys: Sequence[Key], known: Mapping[str, Known]) -> None:
+        if self._before is not None:
+            identities = [identity for _, _, identity in known.values()]
+            await self._before(keys, identities, self._deployment.common())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -119,8 +135,8 @@ class Keyring:
         Raises:
             StoreError: the database failed at the first look.
         """
-        if self._before is not None and self._store is None:
-            await self._before(self._fixed, [who for _, _, who in self._known.values()])
+        if self._store is None:
+            await self._tell(self._fixed, self._known)
         await self.refresh()
         if self._store is None:
             yield

@@ -20,31 +20,36 @@ class Seeding:
     Args:
         counters: that count.
         store: holds the ledger.
-        common: limits of all requests together.
     """
 
     def __init__(
         self,
         counters: Counters,
         store: KeyStore,
-        common: Sequence[Limit],
         *,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        self._counters, self._store, self._common = counters, store, tuple(common)
+        self._counters, self._store = counters, store
         self._now_s = now_s
         self._told: frozenset[str] = frozenset()
         self._teams: Mapping[str, str] = {}
         self._budgets: Mapping[str, Limit] = {}
 
-    async def __call__(self, keys: Sequence[Key], identities: Iterable[Identity]) -> None:
+    async def __call__(
+        self, keys: Sequence[Key], identities: Iterable[Identity], common: Iterable[Limit]
+    ) -> None:
         """Tell of the budgets of these identities that were not told of before.
+
+        Args:
+            keys: all that are known, so that what a team spent can be told.
+            identities: who may ask now.
+            common: limits of all requests together.
 
         Raises:
             StoreError: the ledger cannot be read.
             AccessDownError: the counters cannot be reached.
         """
-        limits = [limit for who in identities for limit in who.limits] + list(self._common)
+        limits = [limit for who in identities for limit in who.limits] + list(common)
         self._budgets = {limit.id: limit for limit in limits if limit.kind == "usd"}
         self._teams = {key.id: key.team for key in keys}
         await self._tell({i: b for i, b in self._budgets.items() if i not in self._told})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from turnout.access.counters import Counters
@@ -49,42 +51,61 @@ def let_in(call: Call, path: str, access: Access) -> None:
         raise ForbiddenError(f"{path} asks for the key of an admin")
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What stays while settings change: what was counted, and the connection to the keys."""
+
+    counters: Counters
+    store: KeyStore | None
+    seeding: Seeding | None
+
+
 @asynccontextmanager
-async def running_access(settings: Settings, pool: Pool) -> AsyncIterator[Access]:
-    """Who may ask, kept up to date while the block runs.
+async def shared_access(settings: Settings) -> AsyncIterator[Shared]:
+    """The counters and the database of keys, open while the block runs.
 
     Raises:
         StoreError: the database cannot be opened.
     """
+    counters = MemoryCounters()
+    if settings.store is None:
+        yield Shared(counters, None, None)
+        return
+    store = await asyncio.to_thread(lambda given: KeyStore(open_store(given)), settings.store)
+    try:
+        yield Shared(counters, store, Seeding(counters, store))
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def running_access(settings: Settings, pool: Pool, shared: Shared) -> AsyncIterator[Access]:
+    """Who may ask under these settings, kept up to date while the block runs.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
     deployment = Deployment(candidates=pool.names, teams=settings.teams, everyone=settings.limits)
-    store = None if settings.store is None else KeyStore(open_store(settings.store))
-    counters: Counters = MemoryCounters()
-    common = deployment.common()
-    fixed = fixed_keys(settings)
-    if store is None and _has_budgets(settings):
+    if shared.seeding is None and _has_budgets(settings):
         log.warning(
-            "budgets begin anew with each start: without store, nobody knows what was spent"
+            "budgets begin anew with each start: without a store nobody knows what was spent"
         )
     keyring = Keyring(
         deployment,
-        fixed,
-        store,
+        fixed_keys(settings),
+        shared.store,
         required=settings.auth.required,
         cache_s=settings.auth.cache_s,
         every_s=min(EVERY_S, settings.auth.cache_s / 4),
-        before=None if store is None else Seeding(counters, store, common),
+        before=shared.seeding,
     )
-    try:
-        async with keyring.running():
-            yield Access(
-                keyring=keyring,
-                counters=counters,
-                costs=Costs(pool.candidates, settings.reserve.output_tokens),
-                common=common,
-            )
-    finally:
-        if store is not None:
-            store.close()
+    async with keyring.running():
+        yield Access(
+            keyring=keyring,
+            counters=shared.counters,
+            costs=Costs(pool.candidates, settings.reserve.output_tokens),
+            common=deployment.common(),
+        )
 
 
 def asks_for_keys(settings: Settings) -> bool:

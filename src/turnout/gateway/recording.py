@@ -65,6 +65,7 @@ class Recorder:
             input_tokens=request.query.input_tokens,
             cost_picousd=reserved_picousd,
             cost_basis="none" if reserved_picousd is None else "reserved",
+            session=request.session,
             decision=kept_decision(decision) if self.ledger else "",
         )
         if self.ledger is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +16,7 @@ from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.calling import Caller
+from turnout.gateway.conversing import Conversing, Talk
 from turnout.gateway.headers import (
     answer_headers,
     decision_headers,
@@ -26,8 +27,9 @@ from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
 from turnout.gateway.request import Request, read_request
+from turnout.names import RouteSpec
 from turnout.providers.base import Provider
-from turnout.types import Candidate, Decision
+from turnout.types import Candidate, Decision, Query
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -45,6 +47,7 @@ class Serving:
     providers: Mapping[str, Provider]
     catalog: Catalog
     resilience: Resilience
+    conversing: Conversing
     recorder: Recorder
     access: Access
     rules: Mapping[str, Rules]
@@ -54,18 +57,19 @@ class Serving:
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
         request = await read_request(call, dialect, self.max_body_bytes)
+        talk = self.conversing.find(request, request.key)
         admitted = await self.access.admit(
             call.identity,
             request.model,
             Asked.of(request.query, request.body.fields, len(request.body.text)),
-            partial(self.decide, request),
+            partial(self.decide, request, talk),
         )
         try:
-            await self._serve(request, admitted)
+            await self._serve(request, talk, admitted)
         finally:
             self.access.abandon(admitted.decision.id)  # does nothing where its end was recorded
 
-    async def _serve(self, request: Request, admitted: Admitted) -> None:
+    async def _serve(self, request: Request, talk: Talk, admitted: Admitted) -> None:
         """Call candidates until one answers, and pass its answer on."""
         call, dialect, decision = request.call, request.dialect, admitted.decision
         explained = {**admitted.headers, **decision_headers(decision)}
@@ -74,7 +78,7 @@ class Serving:
         entry = self.recorder.begin(request, decision, admitted.reserved_picousd)
         try:
             async with call.unless_gone():
-                answer = await arun(decision, caller, self.resilience.plan())
+                answer = await arun(decision, caller, self.resilience.plan(talk.prefer))
         except ClientLeftError:
             entry.end("left", http_status=0, calls=len(caller.made))
             raise
@@ -87,6 +91,7 @@ class Serving:
                 call, error, {**explained, **answer_headers(caller.made)}, dialect
             )
             return
+        self.conversing.answered(request, talk, answer)
         if answer.candidate != decision.model:
             explained.pop("x-turnout-certificate", None)  # it covers the choice, not its spare
         headers = {
@@ -105,11 +110,9 @@ class Serving:
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
         request = await read_request(call, "chat", self.max_body_bytes)
-        barred = {}
-        if call.identity is not None:
-            call.identity.check_model(request.model)
-            barred = dict(call.identity.out)
-        decision = await self.decide(request, barred)
+        barred = self.access.barred(call.identity, request.model)
+        talk = self.conversing.find(request, request.key)
+        decision = await self.decide(request, talk, barred)
         await call.answer_json(decision.to_dict(), headers=decision_headers(decision))
 
     async def count(self, call: Call, dialect: Dialect) -> None:
@@ -118,11 +121,12 @@ class Serving:
         counted = count_tokens(dialect, body.fields)
         await call.answer_json(counted.body, headers=counted.headers)
 
-    async def decide(self, request: Request, barred: Mapping[str, str]) -> Decision:
-        """Which candidates to try for a request; a router that waits does so off the event loop.
+    async def decide(self, request: Request, talk: Talk, barred: Mapping[str, str]) -> Decision:
+        """Which candidates to try for a request of a conversation.
 
         Args:
             request: as it came.
+            talk: its conversation.
             barred: candidates that its caller may not use, or cannot pay, and why.
 
         Raises:
@@ -130,15 +134,28 @@ class Serving:
             RouteNameError: a malformed route.
             NoCandidateError: no candidate can serve it.
         """
-        query, target = request.query, self.catalog.resolve(request.model)
+        target = self.catalog.resolve(request.model)
         if isinstance(target, Candidate):
             if target.name in barred:
                 raise NoCandidateError({target.name: barred[target.name]})
-            return self.engine.by_name(query, target.name)
-        if self.engine.waits(target.router):
-            decide = partial(self.engine.decide, barred=barred)
-            return await asyncio.to_thread(decide, query, target)
-        return self.engine.decide(query, target, barred=barred)
+            return self.engine.by_name(request.query, target.name)
+        ask = partial(self._ask, barred=barred)
+        return await self.conversing.decide(request, talk, target, ask, barred)
+
+    async def _ask(
+        self,
+        query: Query,
+        spec: RouteSpec,
+        *,
+        allow: Sequence[str] | None,
+        explore: bool,
+        barred: Mapping[str, str],
+    ) -> Decision:
+        """The router's decision; one that waits does so off the event loop."""
+        decide = partial(
+            self.engine.decide, query, spec, allow=allow, explore=explore, barred=barred
+        )
+        return await asyncio.to_thread(decide) if self.engine.waits(spec.router) else decide()
 
     def _caller(self, request: Request) -> Caller:
         return Caller(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
 
 from turnout.store.database import Database, Schema, Value, clean_text, migrate
 from turnout.store.record import COLUMNS, Record
@@ -100,5 +99,5 @@ def _values(record: Record) -> list[Value]:
     """A row: text that upstreams sent may hold what no database takes."""
     return [
         clean_text(value) if isinstance(value, str) else None if value is None else int(value)
-        for value in astuple(record)
+        for value in record.values()
     ]
