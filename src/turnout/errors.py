@@ -153,7 +153,7 @@ class NoCandidateError(TurnoutError):
 class AccessError(TurnoutError):
     """A caller may not have what it asks for, or not now."""
 
-    code = "not_allowed"
+    code = "access_refused"
 
 
 class AuthenticationError(AccessError):
@@ -164,6 +164,8 @@ class AuthenticationError(AccessError):
 
 class ForbiddenError(AccessError):
     """A request that its key may not make."""
+
+    code = "not_allowed"
 
 
 class LimitError(AccessError):

@@ -27,7 +27,7 @@ CASES: list[tuple[errors.TurnoutError, int, str, str | None, str]] = [
     (errors.UnknownNameError("encoder", "a", []), 404, "not_found", None, "request"),
     (errors.NoCandidateError({"a": "b"}), 400, "no_candidate", None, "request"),
     (errors.UnavailableError(["a"], retry_after_s=1), 503, "upstream_unavailable", None, "server"),
-    (errors.AccessError("x"), 403, "not_allowed", None, "request"),
+    (errors.AccessError("x"), 403, "access_refused", None, "request"),
     (errors.ForbiddenError("x"), 403, "not_allowed", None, "request"),
     (errors.AuthenticationError("x"), 401, "invalid_api_key", None, "request"),
     (errors.LimitError("x", retry_after_s=1), 429, "rate_limit_exceeded", None, "rate"),
