@@ -15,7 +15,7 @@ from turnout.engine import Engine
 from turnout.errors import RequestError, TurnoutError, UnavailableError
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import (
-    auto_route,
+    build_catalog,
     build_engine,
     build_ledger,
     build_providers,
@@ -25,7 +25,6 @@ from turnout.gateway.building import (
 )
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.learning import Keeper, read_reported
-from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.serving import Serving
 from turnout.providers.base import Provider
@@ -82,9 +81,7 @@ class Gateway:
             self.serving = Serving(
                 engine=engine,
                 providers=providers,
-                catalog=Catalog(
-                    engine, auto_route(self.settings, engine), self.settings.allow_passthrough
-                ),
+                catalog=build_catalog(self.settings, engine),
                 resilience=build_resilience(self.settings, engine),
                 recorder=Recorder(ledger=ledger, pool=engine.pool),
                 rules=build_rules(self.settings),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from turnout.types import Candidate, Query
+from turnout.pricing import DEFAULT_OUTPUT_TOKENS
+from turnout.types import PICO, Candidate, Query
 
 
 def exclusions(
-    query: Query, candidates: Sequence[Candidate], *, allow: Sequence[str] | None = None
+    query: Query,
+    candidates: Sequence[Candidate],
+    *,
+    allow: Collection[str] | None = None,
+    max_cost_picousd: int | None = None,
+    priced: bool = False,
 ) -> dict[str, str]:
     """Why each unfit candidate is out.
 
@@ -16,6 +22,9 @@ def exclusions(
         query: what is needed: capabilities, and a window that holds input and asked output.
         candidates: all of the pool. A property that is not known (None) excludes nothing.
         allow: names that may serve; None allows all.
+        max_cost_picousd: the most that a call may cost; see `most_cost_picousd`. A candidate without
+            a price is out.
+        priced: whether a price is needed at all.
 
     Returns:
         Candidate name → reason, for the unfit ones only.
@@ -26,13 +35,25 @@ def exclusions(
             _not_allowed(candidate, allow)
             or _unable(query, candidate)
             or _too_long(query, candidate)
+            or _too_dear(query, candidate, max_cost_picousd, priced)
         )
         if why:
             found[candidate.name] = why
     return found
 
 
-def _not_allowed(candidate: Candidate, allow: Sequence[str] | None) -> str:
+def most_cost_picousd(query: Query, candidate: Candidate) -> int | None:
+    """What a call may cost: the whole output that the request, or else the arm, allows.
+
+    Where neither says how much, `DEFAULT_OUTPUT_TOKENS`. None without a price.
+    """
+    if candidate.price is None:
+        return None
+    output = query.max_output_tokens or candidate.arm_output_tokens or DEFAULT_OUTPUT_TOKENS
+    return candidate.price.cost_picousd(input_tokens=query.input_tokens, output_tokens=output)
+
+
+def _not_allowed(candidate: Candidate, allow: Collection[str] | None) -> str:
     return "not on the allow-list" if allow is not None and candidate.name not in allow else ""
 
 
@@ -55,4 +76,15 @@ def _too_long(query: Query, candidate: Candidate) -> str:
             f"its window of {candidate.context_tokens} tokens does not hold "
             f"about {query.input_tokens} of input and {asked} of output"
         )
+    return ""
+
+
+def _too_dear(query: Query, candidate: Candidate, most: int | None, priced: bool) -> str:
+    if most is None:
+        return "its price is not known" if priced and candidate.price is None else ""
+    cost = most_cost_picousd(query, candidate)
+    if cost is None:
+        return "its price is not known, and what a request may cost is limited"
+    if cost > most:
+        return f"may cost {cost / PICO:.6g} USD, at most {most / PICO:.6g} are allowed"
     return ""
