@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,7 +21,7 @@ from turnout.errors import RequestError, SettingsError
 from turnout.gateway.asking import wanted
 from turnout.gateway.building import build_catalog, build_engine, build_pool
 from turnout.gateway.routes import Route
-from turnout.settings import RouteSettings, parse_settings
+from turnout.settings import MINIMAL, RouteSettings, parse_settings
 from turnout.types import Query
 from turnout.wire.asks import Asks
 
@@ -356,3 +358,12 @@ def test_a_candidate_cannot_be_pinned_where_none_may_be_asked_for_by_name() -> N
         reply = post(http, messages=ASK, turnout={"pin": "cheap"})
         assert reply.status_code == 400
         assert "by its name" in reply.json()["error"]["message"]
+
+
+def test_the_guides_example_is_a_setting() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "requests.md").read_text()
+    for example in re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE):
+        settings = parse_settings(MINIMAL + example, {"OPENAI_API_KEY": "x"})
+        catalog = build_catalog(settings, build_engine(settings))
+        assert set(settings.routes) < set(catalog.names())
+        assert catalog.resolve("auto") == catalog.routes[settings.auto]
