@@ -367,3 +367,22 @@ def test_the_guides_example_is_a_setting() -> None:
         catalog = build_catalog(settings, build_engine(settings))
         assert set(settings.routes) < set(catalog.names())
         assert catalog.resolve("auto") == catalog.routes[settings.auto]
+
+
+def test_a_conversation_goes_by_what_its_requests_ask(http: httpx2.Client) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    result = {"role": "tool", "tool_call_id": "c", "content": "42"}
+    talk: Any = [*ASK, {"role": "assistant", "content": None, "tool_calls": [call]}, result]
+    headers = {"x-turnout-session": "asks"}
+
+    def asked(messages: Any, **turnout: Any) -> httpx2.Response:
+        body = {"model": "auto", "messages": messages, **({"turnout": turnout} if turnout else {})}
+        return http.post(PATHS[0][0], json=body, headers=headers)
+
+    assert served(asked(LONG)) == "strong"
+    assert served(asked(talk)) == "strong"  # as the conversation has it
+    assert served(asked(talk, threshold=1.0)) == "cheap"  # another knob is another question
+    for limit in ({"deny": "strong"}, {"pin": "cheap"}, {"max_cost_usd": 0.001}):
+        assert served(asked(LONG, pin="strong")) == "strong"
+        assert served(asked(talk)) == "strong"
+        assert served(asked(talk, **limit)) == "cheap"

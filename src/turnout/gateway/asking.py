@@ -10,10 +10,11 @@ from turnout.engine import Engine
 from turnout.errors import RequestError, suggest
 from turnout.gateway.asgi import json_bytes
 from turnout.gateway.calling import Answer
-from turnout.gateway.routes import Route, check_promise, narrowed, picousd, spec_of
+from turnout.gateway.routes import Route, bounds, check_promise, narrowed, picousd, spec_of
 from turnout.names import RouteSpec
+from turnout.policies.constraints import NO_LIMITS, Limits
 from turnout.types import Candidate, Decision, Query
-from turnout.wire.asks import FIELD, NOTHING, Asks
+from turnout.wire.asks import FIELD, KNOBS, NOTHING, Asks
 from turnout.wire.renaming import with_first_field
 
 
@@ -24,8 +25,7 @@ class Wanted:
     spec: RouteSpec | None
     """None: the candidate that was asked for by its name serves."""
     candidate: str = ""
-    allow: frozenset[str] | None = None
-    max_cost_picousd: int | None = None
+    limits: Limits = NO_LIMITS
     pin: str | None = None
     route: str = ""
     asked: Mapping[str, Any]
@@ -36,11 +36,25 @@ class Wanted:
         Raises:
             NoCandidateError: no candidate can and may serve the request.
         """
-        limits: dict[str, Any] = {"allow": self.allow, "max_cost_picousd": self.max_cost_picousd}
+        bounds: dict[str, Any] = {
+            "allow": self.limits.allow,
+            "max_cost_picousd": self.limits.max_cost_picousd,
+        }
         if self.spec is None:
-            made = engine.by_name(query, self.candidate, **limits)
+            made = engine.by_name(query, self.candidate, **bounds)
         else:
-            made = engine.decide(query, self.spec, **limits)
+            made = engine.decide(query, self.spec, **bounds)
+        return self.told(made)
+
+    def key(self, model: str) -> str:
+        """What is asked for, its knob included: two requests with one key may share a model."""
+        spec = self.spec
+        if spec is None or self.asked.keys().isdisjoint(("router", *KNOBS)):
+            return model
+        return f"{model} {spec.router} {spec.threshold!r} {spec.usd_per_quality!r}"
+
+    def told(self, made: Decision) -> Decision:
+        """The decision, which says what was asked for."""
         if self.pin is not None:
             made = _pinned(made)
         if self.route or self.asked:
@@ -68,13 +82,13 @@ def wanted(
             return Wanted(spec=None, candidate=target.name, asked={})
         return Wanted(
             spec=route.spec,
-            allow=route.allow,
-            max_cost_picousd=route.max_cost_picousd,
+            limits=route.limits,
             route=route.name,
             asked={},
         )
-    allow = narrowed(engine, route.allow if route else None, asks.allow, asks.deny)
-    caps = [picousd(asks.max_cost_usd), route.max_cost_picousd if route else None]
+    given = NO_LIMITS if route is None else route.limits
+    allow = narrowed(engine, given.allow, asks.allow, asks.deny)
+    caps = [picousd(asks.max_cost_usd), given.max_cost_picousd]
     most = min((cap for cap in caps if cap is not None), default=None)
     if asks.pin is not None:
         allow = _pin(engine, asks.pin, allow, by_name=by_name)
@@ -87,8 +101,7 @@ def wanted(
     return Wanted(
         spec=spec,
         candidate="" if route else target.name,
-        allow=allow,
-        max_cost_picousd=most,
+        limits=bounds(spec, allow, most),
         pin=asks.pin,
         route=route.name if route else "",
         asked=asks.given(),

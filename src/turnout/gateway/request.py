@@ -37,6 +37,10 @@ class Request:
     """What it asks of routing beside."""
     rename: str | None = None
     """The model that the reply is to name; None: whatever the upstream names."""
+    route: str = ""
+    """The route that it asks for, its knob included: while this stays the same, so may its model."""
+    session: str = ""
+    """The id of its conversation."""
 
     @property
     def stream(self) -> bool:

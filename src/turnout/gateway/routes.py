@@ -10,6 +10,7 @@ from turnout.calibration.watch import Watch
 from turnout.engine import Engine
 from turnout.errors import InputError, RequestError, SettingsError, TurnoutError, suggest
 from turnout.names import RouteSpec
+from turnout.policies.constraints import NO_LIMITS, Limits
 from turnout.settings import RouteSettings, Settings
 from turnout.types import PICO
 from turnout.wire.asks import KNOBS, Asks
@@ -27,10 +28,7 @@ class Route:
     name: str = ""
     """As settings call it; empty for one that is written out, such as `router-mf-0.5`."""
     spec: RouteSpec
-    allow: frozenset[str] | None = None
-    """Candidates that may serve; None: all."""
-    max_cost_picousd: int | None = None
-    """The most that one call may cost."""
+    limits: Limits = NO_LIMITS
     as_requested: bool = False
     """Whether replies name the model that was asked for, not the one that answered."""
 
@@ -63,10 +61,17 @@ def _route(name: str, given: RouteSettings, settings: Settings, engine: Engine) 
     return Route(
         name=name,
         spec=spec,
-        allow=allow,
-        max_cost_picousd=picousd(given.max_cost_usd),
+        limits=bounds(spec, allow, picousd(given.max_cost_usd)),
         as_requested=said == "requested",
     )
+
+
+def bounds(
+    spec: RouteSpec | None, allow: frozenset[str] | None, max_cost_picousd: int | None
+) -> Limits:
+    """The limits of a request for a route; None: for a candidate by its name."""
+    priced = spec is not None and spec.usd_per_quality is not None
+    return Limits(allow=allow, max_cost_picousd=max_cost_picousd, priced=priced)
 
 
 def default_router(engine: Engine) -> str:

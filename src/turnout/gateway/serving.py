@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,7 @@ from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.asking import explain, wanted
 from turnout.gateway.calling import Caller
+from turnout.gateway.conversing import Conversing, Talk
 from turnout.gateway.headers import (
     answer_headers,
     decision_headers,
@@ -26,8 +27,9 @@ from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
 from turnout.gateway.request import Request, read_request
 from turnout.gateway.routes import Route
+from turnout.names import RouteSpec
 from turnout.providers.base import Provider
-from turnout.types import Decision
+from turnout.types import Decision, Query
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -45,6 +47,7 @@ class Serving:
     providers: Mapping[str, Provider]
     catalog: Catalog
     resilience: Resilience
+    conversing: Conversing
     recorder: Recorder
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
@@ -53,7 +56,8 @@ class Serving:
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
         request = await read_request(call, dialect, self.max_body_bytes)
-        decision = await self.decide(request)
+        talk = self.conversing.find(request)
+        decision = await self.decide(request, talk)
         explained = decision_headers(decision)
         if request.asks.decision_only:
             await call.answer_json(decision.to_dict(), headers=explained)
@@ -63,7 +67,7 @@ class Serving:
         entry = self.recorder.begin(request, decision)
         try:
             async with call.unless_gone():
-                answer = await arun(decision, caller, self.resilience.plan())
+                answer = await arun(decision, caller, self.resilience.plan(talk.prefer))
         except ClientLeftError:
             entry.end("left", http_status=0, calls=len(caller.made))
             raise
@@ -76,6 +80,7 @@ class Serving:
                 call, error, {**explained, **answer_headers(caller.made)}, dialect
             )
             return
+        self.conversing.answered(request, talk, answer)
         if answer.candidate != decision.model:
             explained.pop("x-turnout-certificate", None)  # it covers the choice, not its spare
         headers = {
@@ -95,7 +100,8 @@ class Serving:
 
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
-        decision = await self.decide(await read_request(call, "chat", self.max_body_bytes))
+        request = await read_request(call, "chat", self.max_body_bytes)
+        decision = await self.decide(request, self.conversing.find(request))
         await call.answer_json(decision.to_dict(), headers=decision_headers(decision))
 
     async def count(self, call: Call, dialect: Dialect) -> None:
@@ -104,8 +110,8 @@ class Serving:
         counted = count_tokens(dialect, body.fields)
         await call.answer_json(counted.body, headers=counted.headers)
 
-    async def decide(self, request: Request) -> Decision:
-        """Which candidates to try for a request; a router that waits does so off the event loop.
+    async def decide(self, request: Request, talk: Talk) -> Decision:
+        """Which candidates to try for a request of a conversation.
 
         Raises:
             UnknownNameError: no such model or router here.
@@ -118,9 +124,32 @@ class Serving:
         if target.as_requested if isinstance(target, Route) else catalog.as_requested:
             request.rename = request.model
         want = wanted(self.engine, target, request.asks, by_name=catalog.allow_passthrough)
-        if want.spec is not None and self.engine.waits(want.spec.router):
-            return await asyncio.to_thread(want.decide, self.engine, query)
-        return want.decide(self.engine, query)
+        if want.spec is None:
+            return want.decide(self.engine, query)
+        request.route = want.key(request.model)
+        ask = partial(self._ask, want.limits.max_cost_picousd)
+        made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
+        return want.told(made)
+
+    async def _ask(
+        self,
+        max_cost_picousd: int | None,
+        query: Query,
+        spec: RouteSpec,
+        *,
+        allow: Collection[str] | None,
+        explore: bool,
+    ) -> Decision:
+        """The router's decision; one that waits does so off the event loop."""
+        decide = partial(
+            self.engine.decide,
+            query,
+            spec,
+            allow=allow,
+            max_cost_picousd=max_cost_picousd,
+            explore=explore,
+        )
+        return await asyncio.to_thread(decide) if self.engine.waits(spec.router) else decide()
 
     def _caller(self, request: Request) -> Caller:
         return Caller(

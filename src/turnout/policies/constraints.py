@@ -3,9 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from turnout.pricing import DEFAULT_OUTPUT_TOKENS
 from turnout.types import PICO, Candidate, Query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a request, or its route, sets bounds to."""
+
+    allow: frozenset[str] | None = None
+    """Names that may serve; None allows all."""
+    max_cost_picousd: int | None = None
+    """The most that a call may cost; see `most_cost_picousd`."""
+    priced: bool = False
+    """Whether a candidate needs a price."""
+
+    def among(self, names: Collection[str] | None) -> Limits:
+        """The same among these names alone; None: among all."""
+        if names is None:
+            return self
+        kept = frozenset(names) if self.allow is None else self.allow.intersection(names)
+        return replace(self, allow=kept)
+
+    def exclusions(self, query: Query, candidates: Sequence[Candidate]) -> dict[str, str]:
+        """Why each candidate is out that is unfit or beyond these bounds; see `exclusions`."""
+        return exclusions(
+            query,
+            candidates,
+            allow=self.allow,
+            max_cost_picousd=self.max_cost_picousd,
+            priced=self.priced,
+        )
+
+
+NO_LIMITS = Limits()
 
 
 def exclusions(
