@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 from turnout.access.gate import Access, Admitted
 from turnout.access.worst import Asked
 from turnout.engine import Engine
-from turnout.errors import NoCandidateError, TurnoutError, UpstreamError
+from turnout.errors import TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
+from turnout.gateway.asking import explain, wanted
 from turnout.gateway.calling import Caller
 from turnout.gateway.conversing import Conversing, Talk
 from turnout.gateway.headers import (
@@ -27,9 +28,11 @@ from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
 from turnout.gateway.request import Request, read_request
-from turnout.names import RouteSpec
+from turnout.gateway.routes import Route
+from turnout.names import RouteSpec, format_route
+from turnout.policies.constraints import Limits
 from turnout.providers.base import Provider
-from turnout.types import Candidate, Decision, Query
+from turnout.types import Decision, Query
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -58,6 +61,9 @@ class Serving:
         """Answer in the client's dialect, with headers that explain the decision."""
         request = await read_request(call, dialect, self.max_body_bytes)
         talk = self.conversing.find(request, request.key)
+        if request.asks.decision_only:
+            await self._tell(request, talk)
+            return
         admitted = await self.access.admit(
             call.identity,
             request.model,
@@ -100,6 +106,8 @@ class Serving:
             **explained,
             **answer_headers(caller.made, answer.notes),
         }
+        if request.asks.explain:
+            explain(answer, decision)
         ended = partial(entry.end, http_status=answer.status, calls=len(caller.made), answer=answer)
         if answer.passing is not None:
             await relay_stream(call, answer, {**headers, "content-type": _EVENTS}, ended)
@@ -110,10 +118,13 @@ class Serving:
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
         request = await read_request(call, "chat", self.max_body_bytes)
-        barred = self.access.barred(call.identity, request.model)
-        talk = self.conversing.find(request, request.key)
+        await self._tell(request, self.conversing.find(request, request.key))
+
+    async def _tell(self, request: Request, talk: Talk) -> None:
+        """Answer with the decision, among the candidates that the caller may use."""
+        barred = self.access.barred(request.call.identity, request.model)
         decision = await self.decide(request, talk, barred)
-        await call.answer_json(decision.to_dict(), headers=decision_headers(decision))
+        await request.call.answer_json(decision.to_dict(), headers=decision_headers(decision))
 
     async def count(self, call: Call, dialect: Dialect) -> None:
         """Estimate the input tokens of a request; nothing is called."""
@@ -132,28 +143,43 @@ class Serving:
         Raises:
             UnknownNameError: no such model or router here.
             RouteNameError: a malformed route.
+            RequestError: what it asks of routing does not exist here, or does not go together.
             NoCandidateError: no candidate can serve it.
         """
-        target = self.catalog.resolve(request.model)
-        if isinstance(target, Candidate):
-            if target.name in barred:
-                raise NoCandidateError({target.name: barred[target.name]})
-            return self.engine.by_name(request.query, target.name)
-        ask = partial(self._ask, barred=barred)
-        return await self.conversing.decide(request, talk, target, ask, barred)
+        catalog, query, who = self.catalog, request.query, request.call.identity
+        target = catalog.resolve(request.model)
+        if target.as_requested if isinstance(target, Route) else catalog.as_requested:
+            request.rename = request.model
+        want = wanted(self.engine, target, request.asks, by_name=catalog.allow_passthrough)
+        if barred:
+            want = replace(want, limits=replace(want.limits, barred=barred))
+        if want.spec is None:
+            return want.decide(self.engine, query)
+        if who is not None and who.denied:
+            who.check_model(format_route(want.spec))  # whatever name the request had for it
+        request.route = want.key(request.model)
+        ask = partial(self._ask, want.limits)
+        made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
+        return want.told(made)
 
     async def _ask(
         self,
+        limits: Limits,
         query: Query,
         spec: RouteSpec,
         *,
-        allow: Sequence[str] | None,
+        allow: Collection[str] | None,
         explore: bool,
-        barred: Mapping[str, str],
     ) -> Decision:
         """The router's decision; one that waits does so off the event loop."""
         decide = partial(
-            self.engine.decide, query, spec, allow=allow, explore=explore, barred=barred
+            self.engine.decide,
+            query,
+            spec,
+            allow=allow,
+            max_cost_picousd=limits.max_cost_picousd,
+            barred=limits.barred,
+            explore=explore,
         )
         return await asyncio.to_thread(decide) if self.engine.waits(spec.router) else decide()
 
@@ -166,6 +192,7 @@ class Serving:
             body=request.body,
             headers=to_upstream(request.call.headers),
             input_tokens=request.query.input_tokens,
+            rename=request.rename,
         )
 
 

@@ -14,6 +14,7 @@ from turnout.settings.access import (
     ReserveSettings,
     TeamSettings,
 )
+from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
     MINIMAL,
     CandidateSettings,
@@ -99,6 +100,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "store": StoreSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
+        "routes": RouteSettings,
         "auth": AuthSettings,
         "keys": KeySettings,
         "teams": TeamSettings,
