@@ -11,6 +11,7 @@ from types import TracebackType
 from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.resilience import Resilience
+from turnout.gateway.booking import Books
 from turnout.gateway.building import (
     auto_route,
     build_engine,
@@ -120,7 +121,7 @@ async def deploy(
             providers=opened,
             catalog=Catalog(engine, auto_route(settings, engine), settings.allow_passthrough),
             resilience=resilience,
-            recorder=Recorder(ledger=ledger, pool=engine.pool, observers=observers),
+            recorder=Recorder(ledger=ledger, books=Books(engine.pool), observers=observers),
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
         )

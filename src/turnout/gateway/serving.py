@@ -77,7 +77,9 @@ class Serving:
             **call.own_id(),
             **to_client(answer.headers),
             **explained,
-            **answer_headers(caller.made, answer.notes),
+            **answer_headers(
+                caller.made, answer.notes, answer.named if answer.named != answer.asked else ""
+            ),
         }
         ended = partial(entry.end, http_status=answer.status, calls=len(caller.made), answer=answer)
         if answer.passing is not None:
