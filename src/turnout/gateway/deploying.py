@@ -12,6 +12,7 @@ from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.resilience import Resilience
 from turnout.gateway.accessing import Shared, running_access
+from turnout.gateway.booking import Books
 from turnout.gateway.building import (
     build_catalog,
     build_engine,
@@ -134,7 +135,9 @@ async def deploy(
             resilience=resilience,
             conversing=conversing,
             recorder=Recorder(
-                ledger=ledger, pool=engine.pool, observers=(access, conversing, *observers)
+                ledger=ledger,
+                books=Books(engine.pool),
+                observers=(access, conversing, *observers),
             ),
             access=access,
             rules=build_rules(settings),
