@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.access.worst import OVERHEAD_TOKENS, Asked, Costs, dearest_input
+from turnout.access.worst import OVERHEAD_TOKENS, Asked, Costs
 from turnout.types import Candidate, Price, Query, Usage
 from turnout.wire import chat
 
@@ -26,6 +27,16 @@ def most(asked: Asked, **changes: Any) -> int | None:
 
 def read(body: dict[str, Any]) -> Asked:
     return Asked.of(chat.read_query(body), body, len(json.dumps(body, ensure_ascii=False)))
+
+
+def test_the_dearest_rule_of_a_price_counts() -> None:
+    long = replace(PRICE, input_picousd=9_000_000, output_picousd=40_000_000)
+    tiered = replace(PRICE, above=((1_000, long),), services=(("priority", long),))
+    body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 10}
+    plain, dear = most(read(body)), most(read(body), price=tiered)
+    assert plain is not None
+    assert dear is not None
+    assert dear - plain >= 10 * 32_000_000
 
 
 @given(
@@ -95,7 +106,7 @@ def test_images_count_flat_and_files_by_length() -> None:
 
 def test_a_window_bounds_it_and_no_price_is_none() -> None:
     asked = Asked(Query.of("x" * 4_000, max_output_tokens=10), 4_000)
-    rate = dearest_input(PRICE)
+    rate = PRICE.dearest_input_picousd
     assert rate == 4_000_000
     assert most(asked) == (4_000 + OVERHEAD_TOKENS) * rate + 10 * PRICE.output_picousd
     assert most(asked, context_tokens=100) == 100 * rate + 10 * PRICE.output_picousd

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnout.pricing import DEFAULT_OUTPUT_TOKENS
-from turnout.types import BYTES_PER_TOKEN, Candidate, Price, Query
+from turnout.types import BYTES_PER_TOKEN, Candidate, Query
 
 OVERHEAD_TOKENS = 64
 """What a provider adds to a request that no one wrote, such as the marks around messages."""
@@ -74,8 +74,8 @@ class Costs:
         self._rows = [
             (
                 c.name,
-                dearest_input(c.price),
-                c.price.output_picousd,
+                c.price.dearest_input_picousd,
+                c.price.dearest_output_picousd,
                 c.context_tokens or _UNBOUNDED,
                 c.max_output_tokens or _UNBOUNDED,
                 c.arm_output_tokens or c.max_output_tokens or output_tokens,
@@ -104,14 +104,3 @@ class Costs:
                 tokens_out += tokens_in
             found[name] = tokens_in * rate_in + tokens_out * rate_out
         return found
-
-
-def dearest_input(price: Price) -> int:
-    """Picodollars of an input token at most: writing it to a cache may cost more than reading it."""
-    rates = (
-        price.input_picousd,
-        price.cache_read_picousd,
-        price.cache_write_5m_picousd,
-        price.cache_write_1h_picousd,
-    )
-    return max(rate for rate in rates if rate is not None)
