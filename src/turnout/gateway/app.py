@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
@@ -26,8 +25,10 @@ from turnout.gateway.building import (
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.learning import Keeper, read_reported
 from turnout.gateway.models import Catalog
+from turnout.gateway.observing import Observing
 from turnout.gateway.recording import Recorder
 from turnout.gateway.serving import Serving
+from turnout.observe.logs import safe_traceback
 from turnout.providers.base import Provider
 from turnout.routers.judging import Spend
 from turnout.settings import Settings
@@ -54,6 +55,7 @@ class Gateway:
         self.settings, self._engine, self._providers = settings, engine, providers
         self.serving: Serving | None = None
         self.problem: str | None = "starting"
+        self.observing = Observing(settings, lambda: self.serving)
         self._endpoints: dict[str, dict[str, Endpoint]] = {
             "/chat/completions": {"POST": partial(self._complete, dialect="chat")},
             "/responses": {"POST": partial(self._complete, dialect="responses")},
@@ -67,6 +69,8 @@ class Gateway:
         }
         if settings.learn is not None:
             self._endpoints["/outcomes"] = {"POST": self._outcomes}
+        if settings.metrics.enabled and settings.metrics.listen is None:
+            self._endpoints["/metrics"] = {"GET": self.observing.answer}
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -86,13 +90,16 @@ class Gateway:
                     engine, auto_route(self.settings, engine), self.settings.allow_passthrough
                 ),
                 resilience=build_resilience(self.settings, engine),
-                recorder=Recorder(ledger=ledger, pool=engine.pool),
+                recorder=Recorder(
+                    ledger=ledger, pool=engine.pool, observers=self.observing.observers
+                ),
                 rules=build_rules(self.settings),
                 max_body_bytes=self.settings.max_body_bytes,
             )
             if self.settings.learn is not None:
                 keeper = Keeper(engine, self.settings.learn, self.settings.routers)
                 await stack.enter_async_context(keeper.running())
+            await stack.enter_async_context(self.observing.running())
             self.problem = _problem(engine)
             yield
             self.problem = "stopping"
@@ -135,23 +142,24 @@ class Gateway:
             await _refuse(call, error)
         except TurnoutError as error:
             await _fail(call, error)
-        except Exception as error:
-            if call.started:
-                raise  # the server cuts the connection: an answer that ends early must not look whole
+        except Exception as error:  # noqa: BLE001 - the process edge; its trace is logged
             # Not the message: an error that is not ours may quote the prompt.
-            log.error(
-                "request failed with %s\n%s",
-                type(error).__name__,
-                "".join(traceback.format_tb(error.__traceback__)),
-            )
+            log.error("request failed with %s", safe_traceback(error))
+            if call.started:
+                # The server cuts the connection: an answer that ends early must not look whole. It
+                # logs what it catches, which is why that is not the error itself.
+                raise RuntimeError("the answer broke off; what happened is logged above") from None
             await _refuse(call, HttpError(500, INTERNAL_MESSAGE, "internal_error"))
+        finally:
+            self.observing.over(call.trail)
 
     def _endpoint(self, call: Call) -> Endpoint:
         path = call.path.removeprefix("/v1") if call.path.startswith("/v1/") else call.path
         call.dialect = dialect_of(path, call.headers)
         methods = self._endpoints.get(path)
         if methods is None and path.startswith("/models/"):
-            methods = {"GET": self._model}
+            path, methods = "/models/{id}", {"GET": self._model}
+        call.trail.path = path if methods is not None else ""
         if methods is None:
             shown = call.path[:200]
             message = f"no such path: {shown!r}. Try POST /v1/chat/completions"

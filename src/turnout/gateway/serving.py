@@ -52,6 +52,7 @@ class Serving:
         """Answer in the client's dialect, with headers that explain the decision."""
         request = await read_request(call, dialect, self.max_body_bytes)
         decision = await self.decide(request)
+        call.trail.decided(request.model, decision.router, decision.model)
         explained = decision_headers(decision)
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
         caller = self._caller(request)
@@ -121,6 +122,7 @@ class Serving:
             body=request.body,
             headers=to_upstream(request.call.headers),
             input_tokens=request.query.input_tokens,
+            trail=request.call.trail,
         )
 
 

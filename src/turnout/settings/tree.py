@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from turnout.settings.base import Tree
+from turnout.settings.listening import Listen
+from turnout.settings.observing import LogSettings, MetricsSettings
 from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -25,19 +28,6 @@ candidates:            # strongest first
 """The shortest file that serves; shown where none was given."""
 
 _URL = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$"
-
-
-class Tree(BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Listen(Tree):
-    """Where the gateway listens."""
-
-    host: str = Field(default="127.0.0.1", min_length=1)
-    port: int = Field(default=8080, ge=0, le=65535)
 
 
 class Keyed(Tree):
@@ -238,6 +228,8 @@ class Settings(Tree):
     store: StoreSettings | None = None
     """None keeps no records."""
     resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
+    log: Annotated[LogSettings, _NoneIsEmpty] = LogSettings()
+    metrics: Annotated[MetricsSettings, _NoneIsEmpty] = MetricsSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
