@@ -95,6 +95,8 @@ class SettingsError(InputError):
     """A configuration file or environment variable that cannot be used."""
 
     code = "invalid_settings"
+    place = ""
+    """`FILE:LINE` of what cannot be used, where it is known."""
 
 
 class DataError(InputError):

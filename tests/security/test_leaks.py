@@ -182,7 +182,7 @@ def test_a_bug_after_the_answer_began_is_not_handed_to_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The server logs what reaches it with its message and with what led to it."""
-    with watched(tmp_path) as (running, stream, http):
+    with watched(tmp_path) as (_, stream, http):
 
         async def fail(*_: object) -> None:
             raise _BugError(f"while at {mark('prompt')}")

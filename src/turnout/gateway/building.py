@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Mapping
 from functools import partial
 
 from turnout.artifacts.certificates import certificates_of, open_watches
@@ -21,6 +22,7 @@ from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
 from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
+from turnout.routers.base import Router
 from turnout.settings import CandidateSettings, ProviderSettings, Settings
 from turnout.store.ledger import Ledger
 from turnout.store.sqlite import SqliteRecords
@@ -34,16 +36,22 @@ def build_pool(settings: Settings) -> Pool:
     return Pool(candidates=candidates, default=settings.default)
 
 
-def build_engine(settings: Settings) -> Engine:
+def build_engine(settings: Settings, opened: Mapping[str, Router] | None = None) -> Engine:
     """Open every router and check it against the candidates. No key is used and nothing is called.
+
+    Args:
+        settings: checked.
+        opened: routers that are taken as they are, by name.
 
     Raises:
         TurnoutError: a router that does not exist, does not open, or does not know a candidate.
         SettingsError: `auto` does not name a route.
     """
     encoders = NamedEncoders(settings.encoders)
+    opened = opened or {}
     routers = {
-        name: open_router(
+        name: opened.get(name)
+        or open_router(
             name,
             artifact=kept_artifact(settings.learn, name, router),
             options=encoders.in_options(name, router.options) or None,

@@ -109,6 +109,7 @@ class Ledger:
 
         Raises:
             StoreError: the database failed; everything still waits.
+            OSError: no new file can be begun, since the disk is full, say.
         """
         for path in self._journal.rotate():
             self._fold(path, self._journal.folded)
@@ -121,7 +122,7 @@ class Ledger:
             try:
                 self.fold()
                 wait = self._every_s
-            except StoreError as error:
+            except (StoreError, OSError) as error:
                 self.failures += 1
                 wait = min(2.0 * wait, LONGEST_WAIT_S)
                 log.error("records wait in %s: %s", self._own, error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ class SqliteRecords:
         """
         try:
             with self._db:
-                self._db.executemany(_PUT, map(astuple, records))
+                self._db.executemany(_PUT, map(Record.values, records))
         except sqlite3.Error as error:
             raise StoreError(str(self._path), error) from error
 
