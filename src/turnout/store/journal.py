@@ -25,6 +25,8 @@ from turnout.store.record import Record, read_record
 
 SEGMENT_BYTES = 4 << 20
 """Size of a file while it is written; what is left of it is cut off when the next one is begun."""
+MOST_BYTES = 1 << 30
+"""Of all files that wait, unless told otherwise."""
 _BEGUN, _OVER = b"b", b"o"
 _SUFFIX = ".journal"
 
@@ -38,7 +40,7 @@ class Journal:
         sync: ask the disk to keep each end of a request before its client sees it.
     """
 
-    def __init__(self, folder: Path, *, most_bytes: int = 1 << 30, sync: bool = False) -> None:
+    def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES, sync: bool = False) -> None:
         self._folder, self._most, self._sync = folder, most_bytes, sync
         self._lock = threading.Lock()
         self._file: int | None = None
