@@ -24,7 +24,7 @@ def written(
         log.debug("quiet")
         log.warning("the key %s of %s", "sk-abcdefghijklmnop", "a@b.example")
         log.info(Line("request", lambda: FIELDS))
-        logging.getLogger("uvicorn.error").info("from a library with provider-canary")
+        logging.getLogger("some.library").info("from a library with provider-canary")
     return stream
 
 
@@ -33,7 +33,7 @@ def test_every_line_is_cleaned_a_librarys_too() -> None:
     assert len(lines) == 3
     assert lines[0].endswith("WARNING turnout.test: the key [key] of [e-mail]")
     assert lines[1].endswith("INFO turnout.test: request status=200 model=cheap")
-    assert lines[2].endswith("INFO uvicorn.error: from a library with [secret]")
+    assert lines[2].endswith("INFO some.library: from a library with [secret]")
 
 
 def test_json_has_an_object_a_line_with_fields_of_their_own() -> None:
