@@ -62,6 +62,8 @@ class ProviderSettings(Keyed):
     idle_timeout_s: float = Field(default=60.0, gt=0)
     """Longest wait between two pieces of an answer."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
+    allow_link_local: bool = False
+    """Whether it may be at a link-local address, or where clouds have their metadata service."""
 
 
 class EncoderSettings(Keyed):
