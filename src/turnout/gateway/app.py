@@ -152,6 +152,7 @@ class Gateway:
 
     async def _serve(self, call: Call) -> None:
         """Answer a request, whatever happens: this is the process edge."""
+        self.observing.arrived(call)
         try:
             await self._endpoint(call)(call)
         except ClientLeftError:

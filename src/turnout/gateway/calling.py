@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from turnout.errors import ReplyError, UpstreamError
-from turnout.execution.attempts import Try
+from turnout.execution.attempts import Target, Try
 from turnout.gateway.asgi import json_bytes
 from turnout.gateway.passing import Passing, Translated, Untouched
 from turnout.gateway.relay import is_stream, whole_body
-from turnout.observe.trail import Trail
+from turnout.observe.trail import Attempted, Trail
 from turnout.providers.base import Provider, Reply
 from turnout.types import Candidate, Pool, Usage
 from turnout.wire.arms import arm_fields
@@ -89,13 +89,30 @@ class Caller:
         provider = self.providers[target.provider]
         sent = self._request(candidate, target.model, provider)
         self.made.append(candidate.name)
+        headers = self.headers if provider.dialect == self.dialect else {}
+        if self.trail.trace is None:
+            return await self._attempt(candidate, target, sent, headers)
+        attempted = Attempted(
+            candidate=candidate.name,
+            model=target.model,
+            provider=target.provider,
+            dialect=provider.dialect,
+            fields=self.body.fields,
+        )
+        with self.trail.traced(attempted) as more:
+            return await self._attempt(candidate, target, sent, {**headers, **more})
+
+    async def _attempt(
+        self, candidate: Candidate, target: Target, sent: _Sent, headers: Mapping[str, str]
+    ) -> Answer:
+        provider = self.providers[target.provider]
         start = time.monotonic()
         reply = await self._timed(
             provider.post(
                 PATHS[provider.dialect],
                 sent.body,
                 candidate=candidate.name,
-                headers=self.headers if provider.dialect == self.dialect else {},
+                headers=headers,
                 stream=self.body.fields.get("stream") is True,
             )
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from turnout.gateway.asgi import Call, Receive, Scope, Send
 from turnout.gateway.readings import readings_of
@@ -14,6 +14,7 @@ from turnout.gateway.side_port import served_beside
 from turnout.observe.exposition import Exposition
 from turnout.observe.metrics import Metrics
 from turnout.observe.request_lines import RequestLines
+from turnout.observe.spans import Telemetry
 from turnout.observe.trail import Trail, Watcher
 from turnout.settings import Settings
 
@@ -36,6 +37,14 @@ class Observing:
             self.watchers.append(self.metrics)
             self.observers.append(self.metrics)
             self._exposition = Exposition(self.metrics)
+        self._telemetry = _telemetry(settings)
+        if self._telemetry is not None:
+            self.watchers.append(self._telemetry)
+
+    def arrived(self, call: Call) -> None:
+        """A request has come."""
+        if self._telemetry is not None:
+            self._telemetry.arrived(call.trail, call.method, call.headers)
 
     def over(self, trail: Trail) -> None:
         """A request is over."""
@@ -53,10 +62,12 @@ class Observing:
     async def running(self) -> AsyncIterator[None]:
         """What runs beside the API while it serves: the metrics' own port, where they have one."""
         listen = self._settings.listen
-        if not self._settings.enabled or listen is None:
-            yield
-            return
-        async with served_beside(self._alone, listen.host, listen.port):
+        async with AsyncExitStack() as stack:
+            if self._telemetry is not None:
+                stack.push_async_callback(asyncio.to_thread, self._telemetry.close)
+            if self._settings.enabled and listen is not None:
+                beside = served_beside(self._alone, listen.host, listen.port)
+                await stack.enter_async_context(beside)
             yield
 
     async def _alone(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,3 +81,15 @@ class Observing:
             await call.answer(
                 404, {"content-type": "text/plain"}, b"GET /metrics is all there is\n"
             )
+
+
+def _telemetry(settings: Settings) -> Telemetry | None:
+    """What OpenTelemetry is told, or None.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    given = settings.otel
+    if not given.traces and not given.metrics:
+        return None
+    return Telemetry(traces=given.traces, metrics=given.metrics)

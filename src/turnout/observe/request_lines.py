@@ -6,16 +6,13 @@ import logging
 from functools import partial
 
 from turnout.observe.logs import Line
-from turnout.observe.trail import Trail
+from turnout.observe.trail import QUIET_PATHS, Trail
 
 log = logging.getLogger("turnout.requests")
 
-QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines; their answers are logged at debug level."""
-
 
 class RequestLines:
-    """Writes them. See `turnout.observe.trail.Watcher`."""
+    """Writes them, of quiet paths at debug level. See `turnout.observe.trail.Watcher`."""
 
     def over(self, trail: Trail) -> None:
         """A request is over."""
@@ -33,6 +30,8 @@ def fields_of(trail: Trail) -> dict[str, object]:
         "status": trail.counted_status,
         "duration_ms": round(trail.duration_s * 1e3, 1),
     }
+    if trail.trace is not None and trail.trace.trace_id:
+        found["trace"] = trail.trace.trace_id
     record = trail.record
     if record is None:
         return found

@@ -1,7 +1,7 @@
 """Spans and metrics of GenAI calls for OpenTelemetry (extra `otel`), without what was said.
 
-Names follow open-telemetry/semantic-conventions-genai; what routing adds is under `turnout.`. Where spans go
-is told by the standard variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME` …).
+Names follow open-telemetry/semantic-conventions-genai; what routing adds is under `turnout.`. The standard
+variables say where spans go (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME` …).
 Exporting is a thread's work, over a bounded queue: it neither delays a request nor fails one.
 """
 
@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from turnout.errors import MissingExtraError, UpstreamTimeoutError
-from turnout.observe.trail import Attempted, Trail
+from turnout.errors import MissingExtraError
+from turnout.observe.trail import QUIET_PATHS, Attempted, Trail
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram
@@ -26,8 +27,38 @@ if TYPE_CHECKING:
 SCOPE = "turnout"
 SHUTDOWN_S = 5.0
 """Longest that the end of the process waits for spans to leave."""
-_DURATIONS_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
-_TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
+_DURATIONS_S = (
+    0.01,
+    0.02,
+    0.04,
+    0.08,
+    0.16,
+    0.32,
+    0.64,
+    1.28,
+    2.56,
+    5.12,
+    10.24,
+    20.48,
+    40.96,
+    81.92,
+)
+_TOKENS = (
+    1,
+    4,
+    16,
+    64,
+    256,
+    1024,
+    4096,
+    16384,
+    65536,
+    262144,
+    1048576,
+    4194304,
+    16777216,
+    67108864,
+)
 _WELL_KNOWN = frozenset({
     "anthropic", "aws.bedrock", "azure.ai.inference", "azure.ai.openai", "cohere", "deepseek", "gcp.gemini",
     "gcp.gen_ai", "gcp.vertex_ai", "groq", "ibm.watsonx.ai", "mistral_ai", "openai", "perplexity", "x_ai",
@@ -74,7 +105,7 @@ class Telemetry:
             self._tracers = _tracers(processor) if traces else None
             self._meters = _meters(reader) if metrics else None
         except ImportError as error:
-            raise MissingExtraError("otel", "OpenTelemetry's SDK") from error
+            raise MissingExtraError("otel in the settings", "otel") from error
         self._tracer = self._tracers.get_tracer(SCOPE) if self._tracers else None
         self._tokens: Histogram | None = None
         self._durations: Histogram | None = None
@@ -102,7 +133,9 @@ class Telemetry:
         if isinstance(trail.trace, RequestTrace):
             trail.trace.end(trail)
 
-    def count(self, made: Attempted, attributes: Mapping[str, AttributeValue], trail: Trail) -> None:
+    def count(
+        self, made: Attempted, attributes: Mapping[str, AttributeValue], trail: Trail
+    ) -> None:
         """The metrics of one call."""
         if self._durations is not None:
             self._durations.record((made.ended_ns - made.began_ns) / 1e9, attributes)
@@ -115,7 +148,6 @@ class Telemetry:
 
     def close(self) -> None:
         """Send what waits, for a bounded time."""
-        from contextlib import suppress
 
         def shut() -> None:
             for provider in (self._tracers, self._meters):
@@ -187,7 +219,7 @@ class RequestTrace:
             made.ended_ns = time.time_ns()
             self._answered(made, trail)
         span = self._span
-        if span is None:
+        if span is None or trail.path in QUIET_PATHS:  # one that does not end is not sent
             return
         route = trail.path and f"/v1{trail.path}"
         span.update_name(f"{self._method} {route}".rstrip())
@@ -224,14 +256,6 @@ class RequestTrace:
         if broke:
             _set_failed(span, str(asked["error.type"]))
         span.end(made.ended_ns)
-
-
-def error_type(error: BaseException) -> str:
-    """`error.type`: a status, `timeout`, or the class of an error; never its message."""
-    status = getattr(error, "status", None)
-    if isinstance(status, int):
-        return str(status)
-    return "timeout" if isinstance(error, UpstreamTimeoutError) else type(error).__name__
 
 
 def _set_failed(span: Span, kind: str) -> None:

@@ -2,19 +2,74 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from turnout.errors import UpstreamTimeoutError
 from turnout.store.record import Record
+from turnout.wire.dialects import Dialect
 
 OTHER = "other"
 """The route of requests that were refused before it was known."""
 NO_MODEL = "none"
+QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines."""
 LEFT_STATUS = 499
 """Counted where a client left before its answer began, as nginx does."""
 _TOLD_APART = "none"
 """The router of a decision in which a model was asked for by its name."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempted:
+    """One call to an upstream, for those who trace. Times are in nanoseconds since 1970."""
+
+    candidate: str
+    model: str
+    """What the provider calls it."""
+    provider: str
+    dialect: Dialect
+    fields: Mapping[str, Any]
+    """The client's request, of which only numbers are looked at."""
+    operation: str = "chat"
+    began_ns: int = field(default_factory=time.time_ns)
+    ended_ns: int = 0
+    answered: bool = False
+    error: str = ""
+    """Why it failed: a status, `timeout`, `left`, or a class; never a message."""
+
+    def fail(self, error: BaseException) -> None:
+        """It failed, or was given up."""
+        self.ended_ns = time.time_ns()
+        status = getattr(error, "status", None)
+        if isinstance(status, int):
+            self.error = str(status)
+        elif isinstance(error, UpstreamTimeoutError):
+            self.error = "timeout"
+        else:
+            left = isinstance(error, asyncio.CancelledError)
+            self.error = "left" if left else type(error).__name__
+
+
+class Trace(Protocol):
+    """The spans of one request."""
+
+    @property
+    def trace_id(self) -> str:
+        """In hexadecimal; empty where there is none."""
+        ...
+
+    def began(self, made: Attempted) -> dict[str, str]:
+        """A call goes out; gives headers for the upstream."""
+        ...
+
+    def failed(self, made: Attempted, trail: Trail) -> None:
+        """A call has failed, or was given up."""
+        ...
 
 
 @dataclass(slots=True)
@@ -39,6 +94,10 @@ class Trail:
     """The candidate that answered, or was to."""
     record: Record | None = None
     """Of a request that was decided, once it has ended."""
+    trace: Trace | None = None
+    """None where nothing is traced."""
+    attempt: Attempted | None = None
+    """The last call, where it is traced."""
 
     def decided(self, asked: str, router: str, model: str) -> None:
         """Name the route and the model, of what the settings know alone.
@@ -53,6 +112,23 @@ class Trail:
             self.route = asked
         else:
             self.route = "direct" if router == _TOLD_APART else f"router-{router}"
+
+    @contextmanager
+    def traced(self, made: Attempted) -> Iterator[dict[str, str]]:
+        """A block that calls an upstream; gives headers that tell it of the trace."""
+        trace = self.trace
+        if trace is None:
+            yield {}
+            return
+        self.attempt = made
+        more = trace.began(made)
+        try:
+            yield more
+        except BaseException as error:
+            made.fail(error)
+            trace.failed(made, self)
+            raise
+        made.answered = True
 
     def end(self) -> None:
         """The answer is over, or there is nobody to answer."""

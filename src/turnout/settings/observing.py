@@ -19,6 +19,15 @@ class LogSettings(Tree):
     """From `info` on there is one line a request."""
 
 
+class OtelSettings(Tree):
+    """What OpenTelemetry is told (extra `otel`); where, the environment's `OTEL_*` variables say."""
+
+    traces: bool = False
+    """A span a request, and one for each call that it leads to; no texts."""
+    metrics: bool = False
+    """The metrics of GenAI clients: tokens and durations of calls."""
+
+
 class MetricsSettings(Tree):
     """The metrics that Prometheus reads."""
 

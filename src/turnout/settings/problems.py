@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
 from turnout.settings.listening import Listen
-from turnout.settings.observing import LogSettings, MetricsSettings
+from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.tree import (
     MINIMAL,
     CandidateSettings,
@@ -95,6 +95,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "learn": LearnSettings,
         "log": LogSettings,
         "metrics": MetricsSettings,
+        "otel": OtelSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, m
 
 from turnout.settings.base import Tree
 from turnout.settings.listening import Listen
-from turnout.settings.observing import LogSettings, MetricsSettings
+from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -275,6 +275,7 @@ class Settings(Tree):
     conversations: Annotated[ConversationSettings, _NoneIsEmpty] = ConversationSettings()
     log: Annotated[LogSettings, _NoneIsEmpty] = LogSettings()
     metrics: Annotated[MetricsSettings, _NoneIsEmpty] = MetricsSettings()
+    otel: Annotated[OtelSettings, _NoneIsEmpty] = OtelSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
