@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ SPAWNING = re.compile(r"os\.(system|popen|exec\w*|spawn\w*|posix_spawn\w*|fork\w
 SECRET_NAME = re.compile(r"(^|_)(secret|token|password|passwd|api_key|digest|signature|hmac|mac)\Z")
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 

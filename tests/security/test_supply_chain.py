@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 RUNTIME = {
-    "click", "genai-prices", "httptools", "httpx2", "jinja2", "markupsafe", "numpy", "openai",
+    "click", "genai-prices", "httptools", "httpx2", "jinja2", "markupsafe", "numpy", "openai", "orjson",
     "prometheus-client", "py3langid", "pydantic", "pyyaml", "safetensors", "starlette",
     "threadpoolctl", "tokenizers", "uvicorn",
 }  # fmt: skip

@@ -89,7 +89,8 @@ class Trail:
     path: str = ""
     """The endpoint, as the gateway lists it; empty for one that does not exist."""
     route: str = OTHER
-    """`auto`, `direct` (a model asked for by its name), or `router-NAME`."""
+    """`auto`, a route that the settings name, `direct` (a model asked for by its name), or
+    `router-NAME`."""
     model: str = NO_MODEL
     """The candidate that answered, or was to."""
     record: Record | None = None
@@ -99,17 +100,17 @@ class Trail:
     attempt: Attempted | None = None
     """The last call, where it is traced."""
 
-    def decided(self, asked: str, router: str, model: str) -> None:
+    def decided(self, named: str, router: str, model: str) -> None:
         """Name the route and the model, of what the settings know alone.
 
         Args:
-            asked: what `model` said; it was understood.
+            named: `auto`, or the name of a route of the settings; empty where none was asked for.
             router: of the decision.
             model: the candidate that is to serve.
         """
         self.model = model
-        if asked == "auto":
-            self.route = asked
+        if named:
+            self.route = named
         else:
             self.route = "direct" if router == _TOLD_APART else f"router-{router}"
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from turnout.errors import SettingsError, suggest
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
+from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
     MINIMAL,
     CandidateSettings,
@@ -96,6 +97,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "log": LogSettings,
         "metrics": MetricsSettings,
         "otel": OtelSettings,
+        "routes": RouteSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {

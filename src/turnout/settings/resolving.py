@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -20,6 +20,7 @@ from turnout.settings.tree import (
     StoreSettings,
 )
 
+_ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,199}\Z", re.ASCII)
 _POSTGRES = re.compile(r"postgres(ql)?://\S+\Z", re.IGNORECASE)
 _ROUTER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z", re.ASCII)
 
@@ -52,10 +53,7 @@ def check_names(settings: Settings) -> None:
         _check_provider(f"{field}.provider", candidate.provider, settings)
         for j, replica in enumerate(candidate.replicas):
             _check_provider(f"{field}.replicas[{j}].provider", replica.provider, settings)
-    for name, provider in settings.providers.items():
-        if not provider.allow_link_local:
-            remedy = f"{REMEDY}; where a model is really served there, set allow_link_local"
-            _check_host(f"providers.{name}", provider.base_url, remedy)
+    _check_hosts(settings)
     if settings.default not in names:
         remedy = (
             f"name one of the candidates: {', '.join(names)}.{suggest(settings.default, names)}"
@@ -64,7 +62,18 @@ def check_names(settings: Settings) -> None:
     for name in settings.routers:
         if not _ROUTER_NAME.match(name):
             raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
+    for name in settings.routes:
+        _check_route_name(name, names)
     check_encoder_names(settings.encoders)
+
+
+def _check_route_name(name: str, candidates: Sequence[str]) -> None:
+    field = f"routes.{name}"
+    if not _ROUTE_NAME.match(name) or name == AUTO or name.startswith("router-"):
+        remedy = "use letters, digits, . : / - and _, and neither auto nor a name in router-"
+        raise SettingsError(field, name, remedy)
+    if name in candidates:
+        raise SettingsError(field, name, "a candidate has this name; choose another")
 
 
 def check_encoder_names(names: Iterable[str]) -> None:
@@ -77,6 +86,13 @@ def check_encoder_names(names: Iterable[str]) -> None:
         if not _ROUTER_NAME.match(name) or re.match(r"(static|hashing)-\d+\Z", name):
             remedy = "use letters, digits, - and _, and none of the names of built-in encoders"
             raise SettingsError(f"encoders.{name}", name, remedy)
+
+
+def _check_hosts(settings: Settings) -> None:
+    remedy = f"{REMEDY}; where a model is really served there, set allow_link_local"
+    for name, provider in settings.providers.items():
+        if not provider.allow_link_local:
+            _check_host(f"providers.{name}", provider.base_url, remedy)
 
 
 def _check_host(field: str, base_url: str, remedy: str = REMEDY) -> None:
