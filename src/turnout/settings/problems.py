@@ -16,10 +16,12 @@ from turnout.settings.tree import (
     EncoderSettings,
     ExploreSettings,
     LearnSettings,
+    OtherRates,
     PriceSettings,
     ProviderSettings,
     ReplicaSettings,
     ResilienceSettings,
+    ServicePriceSettings,
     Settings,
     StoreSettings,
 )
@@ -104,6 +106,8 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "price": PriceSettings,
         "replicas": ReplicaSettings,
         "listen": Listen,
+        "above": OtherRates,
+        "services": ServicePriceSettings,
     }
     deepest = next((nested[str(p)] for p in reversed(parent) if str(p) in nested), tree)
     return list(deepest.model_fields)
