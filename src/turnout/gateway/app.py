@@ -14,6 +14,7 @@ from turnout.engine import Engine
 from turnout.errors import RequestError, TurnoutError, UnavailableError
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
+from turnout.gateway.dashboard import Dashboard
 from turnout.gateway.deploying import Deployment, check_change, deploy
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.learning import read_reported
@@ -67,6 +68,11 @@ class Gateway:
         }
         if settings.learn is not None:
             self._endpoints["/outcomes"] = {"POST": self._outcomes}
+        self._dashboard: Dashboard | None = None
+        if settings.dashboard and settings.store is not None:
+            self._dashboard = Dashboard(settings.store, self._serving)
+            self._endpoints["/dashboard"] = {"GET": self._dashboard.answer}
+            self._endpoints["/dashboard.css"] = {"GET": self._dashboard.style}
         if settings.metrics.enabled and settings.metrics.listen is None:
             self._endpoints["/metrics"] = {"GET": self.observing.answer}
 
@@ -83,6 +89,8 @@ class Gateway:
             )
             stack.push_async_callback(self._close)
             await stack.enter_async_context(self.observing.running())
+            if self._dashboard is not None:
+                stack.callback(self._dashboard.close)
             self.problem = None
             yield
             self.problem = "stopping"

@@ -33,12 +33,13 @@ class Call:
     """One request and the way to answer it."""
 
     __slots__ = (
-        "_id", "_receive", "_send", "dialect", "headers", "method", "path", "started", "trail",
+        "_id", "_receive", "_send", "dialect", "headers", "method", "path", "query", "started", "trail",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: str = scope.get("query_string", b"").decode("latin-1")
         self.headers: dict[str, str] = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }

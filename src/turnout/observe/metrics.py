@@ -79,12 +79,15 @@ class Metrics:
     def ended(self, record: Record) -> None:
         """See `turnout.gateway.recording.Observer`."""
         self.outcomes[record.status] += 1
-        if not record.provider:  # nobody answered
+        answered = record.provider != ""
+        if (
+            record.cost_picousd is not None
+        ):  # an answer's, or what a call that was given up may cost
+            self.cost_picousd[record.candidate] += record.cost_picousd
+        elif answered:
+            self.unpriced += 1
+        if not answered:
             return
         self.input_tokens += record.input_tokens + record.cache_write_tokens
         self.cached_tokens += record.cache_read_tokens
         self.output_tokens += record.output_tokens
-        if record.cost_picousd is None:
-            self.unpriced += 1
-        else:
-            self.cost_picousd[record.candidate] += record.cost_picousd

@@ -54,6 +54,8 @@ def check_names(settings: Settings) -> None:
         for j, replica in enumerate(candidate.replicas):
             _check_provider(f"{field}.replicas[{j}].provider", replica.provider, settings)
     _check_hosts(settings)
+    if settings.dashboard and settings.store is None:
+        raise SettingsError("dashboard", True, "give a store: the dashboard shows its records")
     if settings.default not in names:
         remedy = (
             f"name one of the candidates: {', '.join(names)}.{suggest(settings.default, names)}"

@@ -312,6 +312,8 @@ class Settings(Tree):
     conversations: Annotated[ConversationSettings, NoneIsEmpty] = ConversationSettings()
     log: Annotated[LogSettings, NoneIsEmpty] = LogSettings()
     metrics: Annotated[MetricsSettings, NoneIsEmpty] = MetricsSettings()
+    dashboard: bool = False
+    """Whether `GET /dashboard` shows a page over the records of `store`."""
     otel: Annotated[OtelSettings, NoneIsEmpty] = OtelSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
