@@ -29,7 +29,13 @@ log = logging.getLogger("turnout.gateway")
 
 Door: TypeAlias = Literal["anyone", "key", "admin"]
 
-DOORS: Mapping[str, Door] = {"/healthz": "anyone", "/readyz": "anyone", "/metrics": "admin"}
+DOORS: Mapping[str, Door] = {
+    "/healthz": "anyone",
+    "/readyz": "anyone",
+    "/metrics": "admin",
+    "/dashboard": "admin",
+    "/dashboard.css": "admin",
+}
 """Who may call a path (without `/v1`). What is not here asks for a key, paths that do not exist too."""
 
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from turnout.explaining import kept_decision
 from turnout.gateway.booking import Books
 from turnout.gateway.calling import Answer
-from turnout.gateway.headers import plain_reason
 from turnout.gateway.request import Request
+from turnout.observe.trail import Trail
 from turnout.store.ledger import Ledger
 from turnout.store.record import Record, Status, json_line
 from turnout.types import Decision, Usage
@@ -69,13 +70,13 @@ class Recorder:
             cost_picousd=reserved_picousd,
             cost_basis="none" if reserved_picousd is None else "reserved",
             session=request.session,
-            decision=kept_decision(decision) if self.ledger else "",
+            decision=json_line(kept_decision(decision)).decode() if self.ledger else "",
         )
         if self.ledger is not None:
             self.ledger.begin(record)
         for observer in self.observers:
             observer.began(record)
-        return Entry(self, record, decision.expected_cost_picousd)
+        return Entry(self, record, request.call.trail, decision.expected_cost_picousd)
 
     def end(self, record: Record) -> None:
         """A request is over: kept first, then counted."""
@@ -85,22 +86,13 @@ class Recorder:
             observer.ended(record)
 
 
-def kept_decision(decision: Decision) -> str:
-    """A decision as JSON; of a failed router without its own words, which may quote the prompt."""
-    found = decision.to_dict()
-    if decision.fallback:
-        reason = plain_reason(decision)
-        attempts = [{**attempt, "reason": reason} for attempt in found["attempts"]]
-        found |= {"reason": reason, "attempts": attempts, "notes": []}
-    return json_line(found).decode()
-
-
 @dataclass(slots=True)
 class Entry:
     """One request under way."""
 
     recorder: Recorder
     record: Record
+    trail: Trail
     expected_picousd: Mapping[str, int | None]
     """Candidate → what a call was expected to cost."""
     _start: float = field(default_factory=time.monotonic)
@@ -121,7 +113,11 @@ class Entry:
             duration_ms=round((time.monotonic() - self._start) * 1e3),
             **self._unanswered(status, calls),
         )
-        self.recorder.end(record if answer is None else self._answered(record, answer))
+        if answer is not None:
+            record = self._answered(record, answer)
+            self.trail.model = record.candidate
+        self.trail.record = record
+        self.recorder.end(record)
 
     def _unanswered(self, status: Status, calls: int) -> dict[str, Any]:
         """The cost where there is no answer.

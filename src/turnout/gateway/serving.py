@@ -78,6 +78,7 @@ class Serving:
     async def _serve(self, request: Request, talk: Talk, admitted: Admitted) -> None:
         """Call candidates until one answers, and pass its answer on."""
         call, dialect, decision = request.call, request.dialect, admitted.decision
+        call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
         explained = {**admitted.headers, **decision_headers(decision)}
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
         caller = self._caller(request)
@@ -125,8 +126,9 @@ class Serving:
     async def _tell(self, request: Request, talk: Talk) -> None:
         """Answer with the decision, among the candidates that the caller may use."""
         barred = self.access.barred(request.call.identity, request.model)
-        decision = await self.decide(request, talk, barred)
-        await request.call.answer_json(decision.to_dict(), headers=decision_headers(decision))
+        call, decision = request.call, await self.decide(request, talk, barred)
+        call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
+        await call.answer_json(decision.to_dict(), headers=decision_headers(decision))
 
     async def count(self, call: Call, dialect: Dialect) -> None:
         """Estimate the input tokens of a request; nothing is called."""
@@ -194,6 +196,7 @@ class Serving:
             body=request.body,
             headers=to_upstream(request.call.headers),
             input_tokens=request.query.input_tokens,
+            trail=request.call.trail,
             rename=request.rename,
         )
 

@@ -14,6 +14,8 @@ from turnout.settings.access import (
     ReserveSettings,
     TeamSettings,
 )
+from turnout.settings.listening import Listen
+from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
     MINIMAL,
@@ -21,7 +23,6 @@ from turnout.settings.tree import (
     EncoderSettings,
     ExploreSettings,
     LearnSettings,
-    Listen,
     OtherRates,
     PriceSettings,
     ProviderSettings,
@@ -102,6 +103,9 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "store": StoreSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
+        "log": LogSettings,
+        "metrics": MetricsSettings,
+        "otel": OtelSettings,
         "routes": RouteSettings,
         "auth": AuthSettings,
         "keys": KeySettings,
@@ -113,6 +117,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
     nested: dict[str, type[BaseModel]] = {
         "price": PriceSettings,
         "replicas": ReplicaSettings,
+        "listen": Listen,
         "above": OtherRates,
         "services": ServicePriceSettings,
     }

@@ -15,6 +15,8 @@ from turnout.settings.access import (
     TeamSettings,
 )
 from turnout.settings.base import NoneIsEmpty, Tree
+from turnout.settings.listening import Listen
+from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.routes import ResponseModel, RouteSettings
 from turnout.types import Capability, Effort
 
@@ -40,13 +42,6 @@ candidates:            # strongest first
 """The shortest file that serves; shown where none was given."""
 
 _URL = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$"
-
-
-class Listen(Tree):
-    """Where the gateway listens."""
-
-    host: str = Field(default="127.0.0.1", min_length=1)
-    port: int = Field(default=8080, ge=0, le=65535)
 
 
 class Keyed(Tree):
@@ -81,6 +76,8 @@ class ProviderSettings(Keyed):
     idle_timeout_s: float = Field(default=60.0, gt=0)
     """Longest wait between two pieces of an answer."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
+    allow_link_local: bool = False
+    """Whether it may be at a link-local address, or where clouds have their metadata service."""
 
 
 class EncoderSettings(Keyed):
@@ -320,6 +317,11 @@ class Settings(Tree):
     """None keeps no records."""
     resilience: Annotated[ResilienceSettings, NoneIsEmpty] = ResilienceSettings()
     conversations: Annotated[ConversationSettings, NoneIsEmpty] = ConversationSettings()
+    log: Annotated[LogSettings, NoneIsEmpty] = LogSettings()
+    metrics: Annotated[MetricsSettings, NoneIsEmpty] = MetricsSettings()
+    dashboard: bool = False
+    """Whether `GET /dashboard` shows a page over the records of `store`."""
+    otel: Annotated[OtelSettings, NoneIsEmpty] = OtelSettings()
     auth: Annotated[AuthSettings, NoneIsEmpty] = AuthSettings()
     keys: tuple[KeySettings, ...] = ()
     """Keys beside those that `turnout keys` keeps in the store."""
