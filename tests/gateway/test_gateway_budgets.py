@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import secrets
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +17,13 @@ import httpx2
 import openai
 import pytest
 from gateway_fakes import Deployment, deployment
-from test_gateway_keys import ASK, BODIES, HTTP, TOKEN, key, keyed, post
+from test_gateway_keys import ASK, BODIES, HTTP, TOKEN, key, keyed, post, until
 
+from counters_made import Wire, redis_url
 from turnout.access.limits import Limit
 from turnout.providers.fake import Fault
 from turnout.settings import StoreSettings
-from turnout.settings.access import LimitSettings
+from turnout.settings.access import CounterSettings, LimitSettings, ReserveSettings
 from turnout.store.database import open_database
 from turnout.store.record import Record
 from turnout.store.records import RecordTable
@@ -28,6 +31,7 @@ from turnout.types import PICO
 
 CHEAP = 240_000
 """Picodollars a token of `cheap`, in and out."""
+FREE = "tk_no-limits-at-all-00000000"
 LONG = [{"role": "user", "content": "long " * 40}]
 
 
@@ -255,3 +259,72 @@ def test_a_decision_says_that_a_budget_put_a_candidate_out(tmp_path: Path) -> No
 def test_open_gateways_have_limits_of_all() -> None:
     with deployment(limits=LimitSettings(budgets_usd={"day": 1e-9})) as gateway:
         assert post(gateway.url, token=None).status_code == 429
+
+
+def test_a_limit_is_sent_where_none_would_bound_the_cost() -> None:
+    reserve = ReserveSettings(output_tokens=50, send_limit=True)
+    with keyed(key(budgets_usd={"day": 1}), key("free", FREE), reserve=reserve) as gateway:
+        for path, field in (
+            ("/v1/chat/completions", "max_completion_tokens"),
+            ("/v1/responses", "max_completion_tokens"),  # translated for a chat upstream
+        ):
+            assert post(gateway.url, path).status_code == 200
+            assert gateway.upstream.seen[-1].json[field] == 50
+        post(gateway.url, max_tokens=7)
+        assert gateway.upstream.seen[-1].json["max_tokens"] == 7
+        assert "max_completion_tokens" not in gateway.upstream.seen[-1].json
+        post(gateway.url, token=FREE)
+        assert "max_completion_tokens" not in gateway.upstream.seen[-1].json
+
+
+def test_gateways_that_share_a_redis_share_budgets(tmp_path: Path) -> None:
+    """Two gateways, one Redis, one ledger: what one has spent the other cannot; a restart forgets nothing."""
+    counters = CounterSettings(redis_url=redis_url(), prefix=f"test-{secrets.token_hex(6)}")
+    given = {
+        "counters": counters.model_copy(update={"timeout_s": 10.0}),
+        "store": StoreSettings(path=tmp_path / "t.db"),
+        "limits": LimitSettings(budgets_usd={"total": 0.0005}),
+    }
+    tokens = 250  # of output, so that eight requests or so fit at once
+
+    def ask(url: str) -> int:
+        return post(url, max_tokens=tokens, n=1).status_code
+
+    with keyed(key(), **given) as one, keyed(key(), **given) as two:
+        with ThreadPoolExecutor(16) as pool:
+            found = list(pool.map(ask, [one.url, two.url] * 60))
+        assert set(found) == {200, 429}
+    kept = records(tmp_path)
+    assert sum(r.cost_picousd or 0 for r in kept) <= 0.0005 * PICO
+    with keyed(key(), **given) as again:
+        while ask(again.url) == 200:
+            pass
+    assert sum(r.cost_picousd or 0 for r in records(tmp_path)) <= 0.0005 * PICO
+
+
+def test_a_gateway_without_its_redis_refuses_what_is_limited_alone() -> None:
+    wire, loop = Wire(redis_url()), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    def on_wire(what: Any) -> None:
+        asyncio.run_coroutine_threadsafe(what, loop).result(20)
+
+    on_wire(wire.mend())
+    counters = CounterSettings(redis_url=wire.here, prefix=f"test-{secrets.token_hex(6)}")
+    try:
+        with keyed(key(budgets_usd={"day": 1}), key("free", FREE), counters=counters) as gateway:
+            assert post(gateway.url).status_code == 200
+            on_wire(wire.cut())
+            refused = post(gateway.url)
+            assert refused.status_code == 503
+            assert refused.json()["error"]["code"] == "access_unavailable"
+            assert "retry-after" in refused.headers
+            assert post(gateway.url, token=FREE).status_code == 200, "it has no limits"
+            on_wire(wire.mend())
+            until(lambda: post(gateway.url).status_code == 200)
+    finally:
+        on_wire(wire.cut())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=20)
+        loop.close()

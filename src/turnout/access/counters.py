@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from turnout.access.limits import Limit
 
@@ -19,14 +19,16 @@ class Hold:
 
     id: str
     limits: tuple[Limit, ...]
-    amounts: tuple[int, ...]
+    amounts: Sequence[int]
     """Reserved under each limit."""
-    marks: tuple[int, ...]
+    marks: Sequence[int]
     """Under each limit: when the window began (budgets) or the second (rates) it was counted in."""
-    left: tuple[int, ...]
+    left: Sequence[int]
     """Under each limit: what was left behind it."""
     local: bool = False
     """Counted by this process alone, because the shared counters could not be reached."""
+    meters: tuple[Any, ...] = ()
+    """Where counters of this process counted it."""
 
 
 @dataclass(frozen=True, slots=True)

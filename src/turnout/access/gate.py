@@ -27,6 +27,8 @@ class Admitted:
     """The most that it can cost; None where no budget asks."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """What its client is told of its limits."""
+    output_tokens: int | None = None
+    """The output limit to send to a candidate of which none is known; None: none."""
 
 
 class Access:
@@ -37,13 +39,20 @@ class Access:
         counters: count.
         costs: the most that requests can cost.
         common: limits of all requests together.
+        send_limit: output limit to send with requests under a budget that have none; None: none.
     """
 
     def __init__(
-        self, *, keyring: Keyring, counters: Counters, costs: Costs, common: tuple[Limit, ...]
+        self,
+        *,
+        keyring: Keyring,
+        counters: Counters,
+        costs: Costs,
+        common: tuple[Limit, ...],
+        send_limit: int | None = None,
     ) -> None:
         self.keyring, self.counters = keyring, counters
-        self._costs, self._common = costs, common
+        self._costs, self._common, self._send_limit = costs, common, send_limit
         self._holds: dict[str, Hold] = {}
         self.refused: dict[str, int] = {}
         """Requests refused by a limit, by its kind (`usd`, `requests`, `tokens`, `concurrent`)."""
@@ -134,7 +143,8 @@ class Access:
                 )
                 if isinstance(found, Hold):
                     self._holds[decision.id] = found
-                    return Admitted(decision, cost, rate_headers(found))
+                    limit = self._send_limit if asked.query.max_output_tokens is None else None
+                    return Admitted(decision, cost, rate_headers(found), limit)
                 if found.limit.kind != "usd":
                     raise self._refused(found)
                 tight = found
@@ -217,13 +227,16 @@ def _too_dear(
 
 def rate_headers(hold: Hold) -> dict[str, str]:
     """`x-ratelimit-*` as OpenAI's clients read them, of the tightest limit of each kind."""
-    found: dict[str, str] = {}
-    tightest: dict[str, int] = {}
+    tightest: dict[str, tuple[int, int]] = {}
     for limit, left in zip(hold.limits, hold.left, strict=True):
         kind = limit.kind
-        if kind in ("requests", "tokens") and left < tightest.get(kind, left + 1):
-            tightest[kind] = left
-            found[f"x-ratelimit-limit-{kind}"] = str(limit.cap)
-            found[f"x-ratelimit-remaining-{kind}"] = str(left)
-            found[f"x-ratelimit-reset-{kind}"] = "1m0s"
+        if kind == "usd":
+            break  # budgets stand last
+        if kind != "concurrent" and (kind not in tightest or left < tightest[kind][0]):
+            tightest[kind] = (left, limit.cap)
+    found: dict[str, str] = {}
+    for what, (left, cap) in tightest.items():
+        found[f"x-ratelimit-limit-{what}"] = str(cap)
+        found[f"x-ratelimit-remaining-{what}"] = str(left)
+        found[f"x-ratelimit-reset-{what}"] = "1m0s"
     return found

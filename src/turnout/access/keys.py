@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import secrets
@@ -13,7 +14,7 @@ TOKEN_PREFIX = "tk_"  # noqa: S105 - it tells what follows, and is no secret
 SHOWN = 8
 """Characters of a key that are kept, so that people can tell keys apart."""
 _LONGEST = 512
-_BEARER = re.compile(r"bearer +", re.IGNORECASE)
+_SCHEME = re.compile(r"(bearer|basic) +", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +60,21 @@ def digest(token: str) -> str:
 
 
 def given_token(authorization: str | None, api_key: str | None) -> str | None:
-    """The key in a request's `authorization` or `x-api-key` header; None where there is none."""
-    if authorization is not None and (found := _BEARER.match(authorization)):
+    """The key in a request's `authorization` or `x-api-key` header; None where there is none.
+
+    Browsers send what is typed into their dialogue as `Basic`: there the password is the key.
+    """
+    if authorization is not None and (found := _SCHEME.match(authorization)):
         token = authorization[found.end() :].strip()
+        if found[1].lower() == "basic":
+            token = _password(token)
     else:
         token = (api_key or "").strip()
     return token if 0 < len(token) <= _LONGEST else None
+
+
+def _password(credentials: str) -> str:
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""

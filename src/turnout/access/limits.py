@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from turnout.settings.access import LimitSettings, Window
@@ -27,11 +27,11 @@ class Limit:
     """Of `usd` alone."""
     called: str = ""
     """The owner in words, for those who are refused: "key ci"."""
+    id: str = field(init=False)
+    """What it is counted under."""
 
-    @property
-    def id(self) -> str:
-        """What it is counted under."""
-        return f"{self.owner}/{self.window or self.kind}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", f"{self.owner}/{self.window or self.kind}")
 
     def sentence(self) -> str:
         """The limit in words."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-from turnout.access.counters import RATE_S, Hold, Refusal, amount
+from turnout.access.counters import RATE_S, Hold, Refusal
 from turnout.access.limits import Limit
 from turnout.access.windows import Calendar
 from turnout.settings.access import Window
+
+_MOST_PLANS = 10_000
+"""Sets of limits that are kept ready, of about as many keys."""
 
 
 class MemoryCounters:
@@ -32,50 +36,44 @@ class MemoryCounters:
         self._now_s, self._clock, self._share = now_s, clock, share
         self._calendar = Calendar()
         self._meters: dict[str, _Meter] = {}
+        self._plans: dict[int, _Plan] = {}
 
     async def reserve(
         self, hold_id: str, limits: tuple[Limit, ...], *, cost: int, tokens: int
     ) -> Hold | Refusal:
         """Reserve under every limit or under none. See `Counters`."""
         now_s, clock = self._now_s(), self._clock()
-        met: list[_Meter] = []
-        amounts: list[int] = []
+        plan = self._plan(limits)
+        taken_of = (tokens, cost, 1)
+        amounts = [taken_of[of] for of in plan.of]
         left: list[int] = []
-        for limit in limits:
-            meter = self._meters.get(limit.id) or self._meter(limit)
-            taken = cost if limit.kind == "usd" else tokens if limit.kind == "tokens" else 1
-            cap = limit.cap if self._share == 1.0 else self._part(limit)
-            room = cap - meter.used(now_s, clock)
-            if taken > room:
-                return Refusal(limit, max(0, room), meter.wait_s(taken, cap, now_s, clock))
-            met.append(meter)
-            amounts.append(taken)
-            left.append(room - taken)
-        marks = [meter.add(taken) for meter, taken in zip(met, amounts, strict=True)]
-        return Hold(hold_id, limits, tuple(amounts), tuple(marks), tuple(left))
+        for meter, cap, taken in zip(plan.meters, plan.caps, amounts, strict=True):
+            room = cap - meter.used(now_s, clock) - taken
+            if room < 0:
+                limit = limits[len(left)]
+                wait_s = meter.wait_s(taken, cap, now_s, clock)
+                return Refusal(limit, max(0, room + taken), wait_s)
+            left.append(room)
+        marks = [meter.add(taken) for meter, taken in zip(plan.meters, amounts, strict=True)]
+        return Hold(hold_id, limits, amounts, marks, left, False, plan.meters)
 
     def settle(self, hold: Hold, *, cost: int, tokens: int) -> None:
         """Put what a request took in place of what it had reserved. See `Counters`."""
-        for limit, reserved, mark in zip(hold.limits, hold.amounts, hold.marks, strict=True):
-            meter = self._meters[limit.id]
-            if limit.kind == "concurrent":
-                meter.correct(-reserved, mark)
-            elif (taken := amount(limit, cost=cost, tokens=tokens)) != reserved:
-                meter.correct(taken - reserved, mark)
+        for meter, reserved, mark in zip(hold.meters, hold.amounts, hold.marks, strict=True):
+            meter.settle(reserved, cost, tokens, mark)
 
     def tightest(self, limits: tuple[Limit, ...]) -> Refusal | None:
         """The budget with the least left. See `Counters`."""
-        now_s, found, least = self._now_s(), None, 0
-        for limit in limits:
-            if limit.kind == "usd":
-                meter = self._meters.get(limit.id) or self._meter(limit)
-                left = self._part(limit) - meter.used(now_s, 0.0)
-                if found is None or left < least:
-                    found, least = (limit, meter), left
-        if found is None:
+        plan, now_s = self._plan(limits), self._now_s()
+        found, least = -1, 0
+        for at in plan.budgets:
+            left = plan.caps[at] - plan.meters[at].used(now_s, 0.0)
+            if found < 0 or left < least:
+                found, least = at, left
+        if found < 0:
             return None
-        wait_s = found[1].wait_s(0, found[0].cap, now_s, 0.0)
-        return Refusal(found[0], max(0, least), wait_s)
+        wait_s = plan.meters[found].wait_s(0, plan.caps[found], now_s, 0.0)
+        return Refusal(limits[found], max(0, least), wait_s)
 
     async def seed(self, spent: Mapping[tuple[str, int], int]) -> None:
         """Tell what budgets had spent before they were counted here. See `Counters`."""
@@ -92,6 +90,21 @@ class MemoryCounters:
         found = (self._meters.get(limit.id) or self._meter(limit) for limit in limits)
         return [meter.used(now_s, clock) for meter in found]
 
+    def _plan(self, limits: tuple[Limit, ...]) -> _Plan:
+        """Where these limits are counted; the same tuple comes again with each request of a key."""
+        plan = self._plans.get(id(limits))
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[id(limits)] = _Plan(
+                limits=limits,
+                meters=tuple(self._meters.get(x.id) or self._meter(x) for x in limits),
+                caps=tuple(map(self._part, limits)),
+                of=tuple(0 if x.kind == "tokens" else 1 if x.kind == "usd" else 2 for x in limits),
+                budgets=tuple(i for i, x in enumerate(limits) if x.kind == "usd"),
+            )
+        return plan
+
     def _part(self, limit: Limit) -> int:
         return limit.cap if self._share == 1.0 else max(1, int(limit.cap * self._share))
 
@@ -100,13 +113,27 @@ class MemoryCounters:
         if limit.window is not None:
             made = _Budget(limit.window, self._calendar)
         else:
-            made = _Gauge() if limit.kind == "concurrent" else _Rate()
+            made = _Gauge() if limit.kind == "concurrent" else _Rate(tokens=limit.kind == "tokens")
         self._meters[limit.id] = made
         return made
 
 
 def _window(limit_id: str) -> Window:
     return cast(Window, limit_id.rpartition("/")[2])  # see `Limit.id`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """Some limits, and where they are counted."""
+
+    limits: tuple[Limit, ...]
+    """Held, so that no other tuple gets its identity."""
+    meters: tuple[_Meter, ...]
+    caps: tuple[int, ...]
+    of: tuple[int, ...]
+    """What each takes of a request: its tokens (0), its cost (1), or one (2)."""
+    budgets: tuple[int, ...]
+    """Places of the budgets among them."""
 
 
 class _Budget:
@@ -130,9 +157,9 @@ class _Budget:
         self.value += amount
         return self.start
 
-    def correct(self, change: int, mark: int) -> None:
+    def settle(self, reserved: int, cost: int, tokens: int, mark: int) -> None:  # noqa: ARG002
         if mark == self.start:
-            self.value += change
+            self.value += cost - reserved
 
     def wait_s(self, amount: int, cap: int, now_s: float, clock: float) -> float | None:  # noqa: ARG002
         """Until the window ends; waiting does not help what is more than the whole budget."""
@@ -142,9 +169,10 @@ class _Budget:
 class _Rate:
     """Counted over the last minute, by seconds."""
 
-    __slots__ = ("_seconds", "_total")
+    __slots__ = ("_seconds", "_tokens", "_total")
 
-    def __init__(self) -> None:
+    def __init__(self, *, tokens: bool) -> None:
+        self._tokens = tokens
         self._seconds: deque[list[int]] = deque()
         """[second, amount], oldest first."""
         self._total = 0
@@ -162,7 +190,12 @@ class _Rate:
         self._total += amount
         return self._seconds[-1][0]
 
-    def correct(self, change: int, mark: int) -> None:
+    def settle(self, reserved: int, cost: int, tokens: int, mark: int) -> None:  # noqa: ARG002
+        change = tokens - reserved if self._tokens else 0
+        if change:
+            self._correct(change, mark)
+
+    def _correct(self, change: int, mark: int) -> None:
         for entry in reversed(self._seconds):
             if entry[0] == mark:
                 entry[1] += change
@@ -197,8 +230,8 @@ class _Gauge:
         self._value += amount
         return 0
 
-    def correct(self, change: int, mark: int) -> None:  # noqa: ARG002
-        self._value += change
+    def settle(self, reserved: int, cost: int, tokens: int, mark: int) -> None:  # noqa: ARG002
+        self._value -= reserved
 
     def wait_s(self, amount: int, cap: int, now_s: float, clock: float) -> float | None:  # noqa: ARG002
         """Unknown; clients may come back soon."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -16,13 +16,15 @@ from turnout.access.keyring import EVERY_S, Keyring
 from turnout.access.keys import Key
 from turnout.access.keystore import KeyStore
 from turnout.access.memory import MemoryCounters
+from turnout.access.redis_counters import RedisCounters
+from turnout.access.redis_link import RedisLink
 from turnout.access.seeding import Seeding
 from turnout.access.worst import Costs
 from turnout.errors import ForbiddenError
 from turnout.gateway.asgi import Call
 from turnout.gateway.building import open_store
 from turnout.settings import Settings
-from turnout.settings.access import GrantSettings
+from turnout.settings.access import CounterSettings, GrantSettings
 from turnout.types import Pool
 
 log = logging.getLogger("turnout.gateway")
@@ -72,16 +74,34 @@ async def shared_access(settings: Settings) -> AsyncIterator[Shared]:
 
     Raises:
         StoreError: the database cannot be opened.
+        MissingExtraError: counters in Redis need its client.
     """
-    counters = MemoryCounters()
-    if settings.store is None:
-        yield Shared(counters, None, None)
-        return
-    store = await asyncio.to_thread(lambda given: KeyStore(open_store(given)), settings.store)
-    try:
-        yield Shared(counters, store, Seeding(counters, store))
-    finally:
-        store.close()
+    async with AsyncExitStack() as stack:
+        store = None
+        if settings.store is not None:
+            given = settings.store
+            store = await asyncio.to_thread(lambda: KeyStore(open_store(given)))
+            stack.callback(store.close)
+        counters: Counters
+        if settings.counters is None:
+            counters = MemoryCounters()
+        else:
+            counters = _redis_counters(settings.counters)
+            await stack.enter_async_context(counters.link.running())
+        seeding = None if store is None else Seeding(counters, store)
+        if isinstance(counters, RedisCounters) and seeding is not None:
+            counters.seed_again = seeding.again
+        yield Shared(counters, store, seeding)
+
+
+def _redis_counters(given: CounterSettings) -> RedisCounters:
+    url = "" if given.redis_url is None else given.redis_url.get_secret_value()
+    return RedisCounters(
+        link=RedisLink(url=url, timeout_s=given.timeout_s),
+        hold_s=given.hold_s,
+        local=MemoryCounters(share=given.local_share) if given.when_down == "local" else None,
+        prefix=given.prefix,
+    )
 
 
 @asynccontextmanager
@@ -92,7 +112,7 @@ async def running_access(settings: Settings, pool: Pool, shared: Shared) -> Asyn
         StoreError: the database cannot be read.
     """
     deployment = Deployment(candidates=pool.names, teams=settings.teams, everyone=settings.limits)
-    if shared.seeding is None and _has_budgets(settings):
+    if shared.seeding is None and settings.counters is None and _has_budgets(settings):
         log.warning(
             "budgets begin anew with each start: without a store nobody knows what was spent"
         )
@@ -111,6 +131,7 @@ async def running_access(settings: Settings, pool: Pool, shared: Shared) -> Asyn
             counters=shared.counters,
             costs=Costs(pool.candidates, settings.reserve.output_tokens),
             common=deployment.common(),
+            send_limit=settings.reserve.output_tokens if settings.reserve.send_limit else None,
         )
 
 

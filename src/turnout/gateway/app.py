@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from turnout.engine import Engine
 from turnout.errors import (
     AccessDownError,
+    AuthenticationError,
     LimitError,
     RequestError,
     TurnoutError,
@@ -295,6 +296,8 @@ async def _fail(call: Call, error: TurnoutError) -> None:
         log.info("request refused: %s (%s)", code, status)
     headers = refusal_headers(code)
     headers |= _when_again(error)
+    if isinstance(error, AuthenticationError) and call.path.endswith("/dashboard"):
+        headers["www-authenticate"] = 'Basic realm="turnout", charset="UTF-8"'  # a browser asks
     request_id = call.own_id()["x-request-id"]
     body = error_body(error, dialect=call.dialect, request_id=request_id)
     await call.answer_json(body, status, headers)

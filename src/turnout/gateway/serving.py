@@ -81,7 +81,7 @@ class Serving:
         call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
         explained = {**admitted.headers, **decision_headers(decision)}
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
-        caller = self._caller(request)
+        caller = self._caller(request, admitted.output_tokens)
         entry = self.recorder.begin(request, decision, admitted.reserved_picousd)
         try:
             async with call.unless_gone():
@@ -187,7 +187,7 @@ class Serving:
         )
         return await asyncio.to_thread(decide) if self.engine.waits(spec.router) else decide()
 
-    def _caller(self, request: Request) -> Caller:
+    def _caller(self, request: Request, output_tokens: int | None) -> Caller:
         return Caller(
             pool=self.engine.pool,
             providers=self.providers,
@@ -197,6 +197,7 @@ class Serving:
             headers=to_upstream(request.call.headers),
             input_tokens=request.query.input_tokens,
             trail=request.call.trail,
+            output_tokens=output_tokens,
             rename=request.rename,
         )
 

@@ -1,4 +1,4 @@
-"""Settings of who may ask: keys, teams, limits, and what is reserved."""
+"""Settings of who may ask: keys, teams, limits, what is reserved, and where it is counted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 Window: TypeAlias = Literal["hour", "day", "week", "month", "total"]
 """Of a budget, in UTC; weeks begin on Monday, `total` never ends."""
@@ -86,3 +86,28 @@ class ReserveSettings(_Tree):
 
     output_tokens: int = Field(default=4096, ge=1)
     """Where neither the request nor the candidate limits its output."""
+    send_limit: bool = False
+    """Send that as the limit of such requests under a budget, so that none can cost more."""
+
+
+class CounterSettings(_Tree):
+    """Where budgets and rates are counted, for all processes that share it."""
+
+    redis_url: SecretStr | None = None
+    redis_url_env: str | None = None
+    prefix: str = Field(default="turnout", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """Of every name in Redis; deployments of one prefix share what they count."""
+    timeout_s: float = Field(default=0.25, gt=0, le=10)
+    """Longest wait for it."""
+    hold_s: float = Field(default=900.0, ge=1, le=86_400)
+    """After this, what a request reserved whose process died comes back."""
+    when_down: Literal["refuse", "local"] = "refuse"
+    """While it cannot be reached, limited requests are refused, or each process counts for itself
+    up to `local_share` of each limit."""
+    local_share: float = Field(default=0.1, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_url(self) -> Self:
+        if (self.redis_url is None) == (self.redis_url_env is None):
+            raise ValueError("give redis_url or redis_url_env")
+        return self

@@ -7,13 +7,16 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from turnout.errors import SettingsError, suggest
-from turnout.settings.access import NAME, KeySettings, TeamSettings
+from turnout.settings.access import NAME, CounterSettings, KeySettings, TeamSettings
 
 SHORTEST = 20
 """Characters of a key that a user brings: what is kept is a plain hash, which short ones do not bear."""
 
 _NAME = re.compile(NAME)
+_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 class _Hidden:
@@ -81,3 +84,25 @@ def _read(
             remedy = "give a readable file that holds the key"
             raise SettingsError(field, str(path), remedy) from None
     return f"{field}.sha256", None
+
+
+def resolved_counters(
+    given: CounterSettings | None, environ: Mapping[str, str]
+) -> CounterSettings | None:
+    """Counters with their URL read.
+
+    Raises:
+        SettingsError: it is missing, or no URL of a Redis.
+    """
+    if given is None:
+        return None
+    field = "counters.redis_url"
+    url = "" if given.redis_url is None else given.redis_url.get_secret_value()
+    if given.redis_url_env is not None:
+        field, url = "counters.redis_url_env", environ.get(given.redis_url_env, "")
+        if not url:
+            raise SettingsError(field, given.redis_url_env, "set this environment variable")
+    if not url.startswith(_SCHEMES):
+        remedy = "give a URL such as redis://127.0.0.1:6379/0 (or rediss://, unix://)"
+        raise SettingsError(field, _Hidden(), remedy)
+    return given.model_copy(update={"redis_url": SecretStr(url)})

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from turnout.errors import SettingsError, suggest
 from turnout.settings.access import (
     AuthSettings,
+    CounterSettings,
     KeySettings,
     LimitSettings,
     ReserveSettings,
@@ -108,6 +109,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "otel": OtelSettings,
         "routes": RouteSettings,
         "auth": AuthSettings,
+        "counters": CounterSettings,
         "keys": KeySettings,
         "teams": TeamSettings,
         "limits": LimitSettings,

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
-from turnout.settings.access_resolving import check_access, resolved_keys
+from turnout.settings.access_resolving import check_access, resolved_counters, resolved_keys
 from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
 from turnout.settings.problems import Hidden
 from turnout.settings.tree import (
@@ -126,6 +126,7 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
         update={
             "learn": learn,
             "providers": providers,
+            "counters": resolved_counters(settings.counters, environ),
             "keys": resolved_keys(settings.keys, environ, folder),
             "encoders": resolved_encoders(settings.encoders, environ, folder),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},

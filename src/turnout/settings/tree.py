@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from turnout.settings.access import (
     AuthSettings,
+    CounterSettings,
     KeySettings,
     LimitSettings,
     ReserveSettings,
@@ -329,6 +330,8 @@ class Settings(Tree):
     limits: Annotated[LimitSettings, NoneIsEmpty] = LimitSettings()
     """Of all requests together."""
     reserve: Annotated[ReserveSettings, NoneIsEmpty] = ReserveSettings()
+    counters: CounterSettings | None = None
+    """None counts in each process by itself."""
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
