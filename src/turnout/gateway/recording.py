@@ -11,7 +11,7 @@ from turnout.gateway.calling import Answer
 from turnout.gateway.headers import plain_reason
 from turnout.gateway.request import Request
 from turnout.store.ledger import Ledger
-from turnout.store.record import CostBasis, Record, Status, json_line
+from turnout.store.record import CostBasis, Kind, Record, Status, json_line
 from turnout.types import Decision, Pool, Usage
 
 
@@ -41,8 +41,10 @@ class Recorder:
     pool: Pool
     observers: Sequence[Observer] = ()
 
-    def begin(self, request: Request, decision: Decision) -> Entry:
-        """A request has been decided."""
+    def begin(
+        self, request: Request, decision: Decision, *, kind: Kind = "request", of: str = ""
+    ) -> Entry:
+        """A request has been decided; or one that is sent beside the one `of` this id."""
         record = Record(
             id=decision.id,
             at_ms=time.time_ns() // 1_000_000,
@@ -55,6 +57,8 @@ class Recorder:
             input_tokens=request.query.input_tokens,
             session=request.session,
             decision=kept_decision(decision) if self.ledger else "",
+            kind=kind,
+            of=of,
         )
         if self.ledger is not None:
             self.ledger.begin(record)

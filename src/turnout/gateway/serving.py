@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from turnout.engine import Engine
@@ -13,15 +13,17 @@ from turnout.errors import TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
-from turnout.gateway.asking import explain, wanted
+from turnout.gateway.asking import explain, in_shadow, wanted
 from turnout.gateway.calling import Caller
 from turnout.gateway.conversing import Conversing, Talk
+from turnout.gateway.experiments import user_of
 from turnout.gateway.headers import (
     answer_headers,
     decision_headers,
     to_client,
     to_upstream,
 )
+from turnout.gateway.mirroring import Mirror
 from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
@@ -29,7 +31,8 @@ from turnout.gateway.request import Request, read_request
 from turnout.gateway.routes import Route
 from turnout.names import RouteSpec
 from turnout.providers.base import Provider
-from turnout.types import Decision, Query
+from turnout.types import Candidate, Decision, Query
+from turnout.wire.asks import NOTHING
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -52,6 +55,7 @@ class Serving:
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
+    mirror: Mirror | None = None
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
@@ -97,6 +101,8 @@ class Serving:
         else:
             ended("ok")
             await call.answer(answer.status, headers, answer.content)
+        if self.mirror is not None:
+            self.mirror.offer(request, decision, answer.candidate)
 
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
@@ -119,14 +125,30 @@ class Serving:
             RequestError: what it asks of routing does not exist here, or does not go together.
             NoCandidateError: no candidate can serve it.
         """
+        experiment = self.catalog.experiment(request.model)
+        if experiment is None:
+            return await self._decide(request, talk, request.model)
+        user = user_of(request)
+        arm, model = experiment.arm(user)
+        made = await self._decide(request, talk, model)
+        told = {"name": experiment.name, "arm": arm, "user": experiment.hashed(user)}
+        return replace(made, experiment=told)
+
+    async def _decide(self, request: Request, talk: Talk, model: str) -> Decision:
         catalog, query = self.catalog, request.query
-        target = catalog.resolve(request.model)
+        target = catalog.resolve(model)
         if target.as_requested if isinstance(target, Route) else catalog.as_requested:
             request.rename = request.model
-        want = wanted(self.engine, target, request.asks, by_name=catalog.allow_passthrough)
-        if want.spec is None:
+        shadow = catalog.shadow
+        if shadow is not None and isinstance(target, Candidate) and request.asks is NOTHING:
+            want = in_shadow(shadow, target.name)
+        else:
+            want = wanted(self.engine, target, request.asks, by_name=catalog.allow_passthrough)
+        if want.shadow and want.spec is not None and self.engine.waits(want.spec.router):
+            return await asyncio.to_thread(want.decide, self.engine, query)
+        if want.shadow or want.spec is None:
             return want.decide(self.engine, query)
-        request.route = want.key(request.model)
+        request.route = want.key(model)
         ask = partial(self._ask, want.limits.max_cost_picousd)
         made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
         return want.told(made)

@@ -16,6 +16,7 @@ from turnout.settings.tree import (
     Settings,
     StoreSettings,
 )
+from turnout.settings.trials import ExperimentSettings, MirrorSettings
 
 __all__ = [
     "AUTO",
@@ -23,7 +24,9 @@ __all__ = [
     "MINIMAL",
     "CandidateSettings",
     "EncoderSettings",
+    "ExperimentSettings",
     "LearnSettings",
+    "MirrorSettings",
     "ProviderSettings",
     "RouteSettings",
     "RouterSettings",

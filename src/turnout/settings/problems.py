@@ -22,6 +22,7 @@ from turnout.settings.tree import (
     Settings,
     StoreSettings,
 )
+from turnout.settings.trials import ExperimentSettings, MirrorSettings
 
 _SECRET_KEYS = frozenset({"api_key", "headers", "url"})
 
@@ -94,6 +95,8 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "encoders": EncoderSettings,
         "learn": LearnSettings,
         "routes": RouteSettings,
+        "experiments": ExperimentSettings,
+        "mirror": MirrorSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}
