@@ -20,6 +20,7 @@ from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError, suggest
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
+from turnout.gateway.booking import Books
 from turnout.gateway.calling import Caller
 from turnout.gateway.headers import to_upstream
 from turnout.gateway.recording import Recorder
@@ -91,7 +92,7 @@ class Mirror:
             raise SettingsError("mirror.to", given.to, remedy)
         self._given, self._engine = given, engine
         self._providers, self._rules, self._resilience = providers, rules, resilience
-        self._recorder = Recorder(ledger=ledger, pool=engine.pool, observers=(self,))
+        self._recorder = Recorder(ledger=ledger, books=Books(engine.pool), observers=(self,))
         self._rng, self._clock = rng, clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._most_picousd = round(given.budget_usd_per_day * PICO)

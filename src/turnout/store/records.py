@@ -29,6 +29,11 @@ SCHEMA = Schema(
             "CREATE INDEX IF NOT EXISTS records_key_at ON records (key, at_ms)",
         ),
         (
+            "ALTER TABLE records ADD COLUMN cache_write_1h_tokens BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE records ADD COLUMN service TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE records ADD COLUMN flags TEXT NOT NULL DEFAULT ''",
+        ),
+        (
             "ALTER TABLE records ADD COLUMN kind TEXT NOT NULL DEFAULT 'request'",
             "ALTER TABLE records ADD COLUMN of TEXT NOT NULL DEFAULT ''",
         ),
