@@ -176,6 +176,7 @@ class Mirror:
     async def _call(self, request: Request, decision: Decision) -> None:
         name = self._given.to
         made = self._engine.by_name(request.query, name)
+        entry = self._recorder.begin(request, made, kind="mirror", of=decision.id)
         caller = Caller(
             pool=self._engine.pool,
             providers=self._providers,
@@ -184,8 +185,8 @@ class Mirror:
             body=_unstreamed(request.body),
             headers=_headers(request),
             input_tokens=request.query.input_tokens,
+            trail=entry.trail,
         )
-        entry = self._recorder.begin(request, made, kind="mirror", of=decision.id)
         http_status, answer = 0, None
         status: Status = "failed"
         try:

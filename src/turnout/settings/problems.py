@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.listening import Listen
+from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
     MINIMAL,
@@ -14,7 +16,6 @@ from turnout.settings.tree import (
     EncoderSettings,
     ExploreSettings,
     LearnSettings,
-    Listen,
     OtherRates,
     PriceSettings,
     ProviderSettings,
@@ -96,6 +97,9 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "store": StoreSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
+        "log": LogSettings,
+        "metrics": MetricsSettings,
+        "otel": OtelSettings,
         "routes": RouteSettings,
         "experiments": ExperimentSettings,
         "mirror": MirrorSettings,
@@ -104,6 +108,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
     nested: dict[str, type[BaseModel]] = {
         "price": PriceSettings,
         "replicas": ReplicaSettings,
+        "listen": Listen,
         "above": OtherRates,
         "services": ServicePriceSettings,
     }
