@@ -451,6 +451,8 @@ class Decision:
     """`name`, `arm` and a hash of the `user`, where an experiment chose the route."""
     shadow: Mapping[str, Any] = field(default_factory=dict)
     """What a route that decides in record only would have done."""
+    grounds: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What else the choice follows from, exactly, for `turnout explain`; no part of `to_dict`."""
 
     @property
     def model(self) -> str:

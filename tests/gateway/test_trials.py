@@ -23,6 +23,7 @@ from turnout.gateway.app import create_app
 from turnout.gateway.building import build_catalog, build_engine
 from turnout.gateway.experiments import Experiment
 from turnout.providers.fake import Fault
+from turnout.recomputing import recompute
 from turnout.settings import (
     MINIMAL,
     ExperimentSettings,
@@ -92,6 +93,7 @@ def test_a_shadow_route_decides_in_record_only(tmp_path: Path) -> None:
         pinned = post(http, turnout={"pin": "cheap"})
         assert pinned.headers["x-turnout-model"] == "cheap"
     kept = [json.loads(r.decision) for r in records(tmp_path)]
+    assert [recompute(k).differs for k in kept] == [{}, {}, {}]
     assert Counter(k["shadow"].get("model") for k in kept) == {"cheap": 1, "strong": 1, None: 1}
 
 
@@ -235,6 +237,7 @@ def test_an_experiment_and_its_verdict(tmp_path: Path) -> None:
             assert said.json()["replaced"] is False
         assert all(len(seen) == 1 for seen in arms.values())
         assert {a for seen in arms.values() for a in seen} == {"strong", "cheap"}
+    assert not any(recompute(json.loads(r.decision)).differs for r in records(tmp_path))
     found = report(tmp_path)
     by_arm = {a["name"]: a for a in found["experiments"]["fall"]}
     assert by_arm["cheap"]["graded"] == by_arm["cheap"]["requests"]
