@@ -20,6 +20,7 @@ from turnout.gateway.building import (
     check_auto,
 )
 from turnout.gateway.conversing import Conversing
+from turnout.gateway.deciding import Deciding
 from turnout.gateway.learning import Keeper
 from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Observer, Recorder
@@ -128,6 +129,7 @@ async def deploy(
             providers=opened,
             catalog=Catalog(engine, auto_route(settings, engine), settings.allow_passthrough),
             resilience=resilience,
+            deciding=Deciding(engine=engine),
             conversing=conversing,
             recorder=Recorder(ledger=ledger, pool=engine.pool, observers=(conversing, *observers)),
             rules=build_rules(settings),

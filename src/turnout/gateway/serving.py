@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +14,7 @@ from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.calling import Caller
 from turnout.gateway.conversing import Conversing, Talk
+from turnout.gateway.deciding import Deciding
 from turnout.gateway.headers import (
     answer_headers,
     decision_headers,
@@ -25,9 +25,8 @@ from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
 from turnout.gateway.request import Request, read_request
-from turnout.names import RouteSpec
 from turnout.providers.base import Provider
-from turnout.types import Candidate, Decision, Query
+from turnout.types import Candidate, Decision
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -45,6 +44,7 @@ class Serving:
     providers: Mapping[str, Provider]
     catalog: Catalog
     resilience: Resilience
+    deciding: Deciding
     conversing: Conversing
     recorder: Recorder
     rules: Mapping[str, Rules]
@@ -114,14 +114,7 @@ class Serving:
         target = self.catalog.resolve(request.model)
         if isinstance(target, Candidate):
             return self.engine.by_name(request.query, target.name)
-        return await self.conversing.decide(request, talk, target, self._ask)
-
-    async def _ask(
-        self, query: Query, spec: RouteSpec, *, allow: Sequence[str] | None, explore: bool
-    ) -> Decision:
-        """The router's decision; one that waits does so off the event loop."""
-        decide = partial(self.engine.decide, query, spec, allow=allow, explore=explore)
-        return await asyncio.to_thread(decide) if self.engine.waits(spec.router) else decide()
+        return await self.conversing.decide(request, talk, target, self.deciding.decide)
 
     def _caller(self, request: Request) -> Caller:
         return Caller(
