@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +31,7 @@ from turnout.explaining import (
     with_spares,
     withheld_decision,
 )
+from turnout.ids import id_maker
 from turnout.knobs import Knobs
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.base import Policy
@@ -68,7 +68,7 @@ class Engine:
         explore: Explore | None = None,
         spares: int = 0,
         watches: Sequence[Watch] = (),
-        new_id: Callable[[], str] = lambda: f"dec_{secrets.token_hex(8)}",
+        new_id: Callable[[], str] | None = None,
     ) -> None:
         if not pool.candidates:
             raise InputError("candidates", (), "name at least one model")
@@ -77,7 +77,7 @@ class Engine:
                 raise InputError("candidates", name, "name each candidate once")
         if pool.default not in pool.names:
             raise UnknownNameError("candidate", pool.default, pool.names)
-        self.pool, self.routers, self._new_id = pool, dict(routers), new_id
+        self.pool, self.routers, self._new_id = pool, dict(routers), new_id or id_maker("dec_", 8)
         self.explore, self.spares = explore, spares
         self._fallback_routes = dict(fallbacks or {})
         for name, spec in self._fallback_routes.items():
@@ -153,18 +153,22 @@ class Engine:
         query: Query,
         spec: RouteSpec,
         *,
-        allow: Sequence[str] | None = None,
+        allow: Collection[str] | None = None,
+        max_cost_picousd: int | None = None,
         explore: bool = True,
     ) -> Decision:
         """Decide for one query. See `decide_many`."""
-        return self.decide_many([query], spec, allow=allow, explore=explore)[0]
+        return self.decide_many(
+            [query], spec, allow=allow, max_cost_picousd=max_cost_picousd, explore=explore
+        )[0]
 
     def decide_many(
         self,
         queries: Sequence[Query],
         spec: RouteSpec,
         *,
-        allow: Sequence[str] | None = None,
+        allow: Collection[str] | None = None,
+        max_cost_picousd: int | None = None,
         explore: bool = True,
         apart: bool = False,
     ) -> list[Decision]:
@@ -172,8 +176,9 @@ class Engine:
 
         Args:
             queries: what is asked.
-            spec: router and threshold.
+            spec: router and knob.
             allow: names of the candidates that may serve; None allows all.
+            max_cost_picousd: the most that each call may cost: see `most_cost_picousd`.
             explore: False leaves exploring out: for queries that are not free to go anywhere.
             apart: the queries have nothing to do with each other: where the router fails on them
                 together, each is predicted alone, so that one query does not send all elsewhere.
@@ -186,7 +191,16 @@ class Engine:
             raise UnknownNameError("router", spec.router, self.routers)
         if not 0.0 <= spec.threshold <= 1.0:
             raise RouteNameError("threshold", spec.threshold, "give a number from 0 to 1")
-        out = [exclusions(query, self.pool.candidates, allow=allow) for query in queries]
+        out = [
+            exclusions(
+                query,
+                self.pool.candidates,
+                allow=allow,
+                max_cost_picousd=max_cost_picousd,
+                priced=spec.usd_per_quality is not None,
+            )
+            for query in queries
+        ]
         for excluded in out:
             if len(excluded) == len(self.pool.candidates):
                 raise NoCandidateError(excluded)
@@ -219,12 +233,27 @@ class Engine:
             if isinstance(router, Learns)
         }
 
-    def by_name(self, query: Query, name: str) -> Decision:
+    def by_name(
+        self,
+        query: Query,
+        name: str,
+        *,
+        allow: Collection[str] | None = None,
+        max_cost_picousd: int | None = None,
+    ) -> Decision:
         """The decision where a candidate was asked for by its name: nothing is predicted.
+
+        What it can do is between the caller and the upstream, unless the request is limited too.
 
         Raises:
             KeyError: no candidate of that name.
+            NoCandidateError: limits are given, and put it out.
         """
+        if allow is not None or max_cost_picousd is not None:
+            given = [self.pool[name]]
+            out = exclusions(query, given, allow=allow, max_cost_picousd=max_cost_picousd)
+            if out:
+                raise NoCandidateError(out)
         return named_decision(query, self.pool[name], decision_id=self._new_id())
 
     def stay(

@@ -13,7 +13,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
@@ -37,7 +37,7 @@ _FIXED = 0.6
 """Share of a batch's time that a larger one has too: of 2, 4 and 8 together by the benchmark 0.6 to 0.7,
 so that this errs on the side of short slices."""
 
-_Key: TypeAlias = tuple[RouteSpec, tuple[str, ...] | None, bool]
+_Key: TypeAlias = tuple[RouteSpec, frozenset[str] | None, int | None, bool]
 
 
 @dataclass(slots=True)
@@ -85,7 +85,13 @@ class Deciding:
     """By router."""
 
     async def decide(
-        self, query: Query, spec: RouteSpec, *, allow: Sequence[str] | None, explore: bool
+        self,
+        query: Query,
+        spec: RouteSpec,
+        *,
+        allow: Collection[str] | None,
+        explore: bool,
+        max_cost_picousd: int | None = None,
     ) -> Decision:
         """The decision for one query; see `Engine.decide_many`.
 
@@ -95,10 +101,18 @@ class Deciding:
             TurnoutError: what the engine raises for this query.
         """
         if self.engine.waits(spec.router) or self._too_long(query, spec):
-            work = partial(self.engine.decide, query, spec, allow=allow, explore=explore)
+            work = partial(
+                self.engine.decide,
+                query,
+                spec,
+                allow=allow,
+                explore=explore,
+                max_cost_picousd=max_cost_picousd,
+            )
             return await asyncio.to_thread(work)
         loop = asyncio.get_running_loop()
-        key = (spec, None if allow is None else tuple(allow), explore)
+        names = None if allow is None else frozenset(allow)
+        key = (spec, names, max_cost_picousd, explore)
         asked = _Asked(query, loop.create_future())
         if not self._waiting:
             loop.call_soon(self._slice, loop)
@@ -135,11 +149,16 @@ class Deciding:
         return some
 
     def _decide(self, key: _Key, some: list[_Asked]) -> None:
-        spec, allow, explore = key
+        spec, allow, most, explore = key
         start = self.clock()
         try:
             made = self.engine.decide_many(
-                [a.query for a in some], spec, allow=allow, explore=explore, apart=True
+                [a.query for a in some],
+                spec,
+                allow=allow,
+                max_cost_picousd=most,
+                explore=explore,
+                apart=True,
             )
         except TurnoutError as error:
             if len(some) == 1:

@@ -12,6 +12,7 @@ from turnout.errors import TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
+from turnout.gateway.asking import explain, wanted
 from turnout.gateway.calling import Caller
 from turnout.gateway.conversing import Conversing, Talk
 from turnout.gateway.deciding import Deciding
@@ -25,8 +26,9 @@ from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
 from turnout.gateway.request import Request, read_request
+from turnout.gateway.routes import Route
 from turnout.providers.base import Provider
-from turnout.types import Candidate, Decision
+from turnout.types import Decision
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -57,6 +59,9 @@ class Serving:
         talk = self.conversing.find(request)
         decision = await self.decide(request, talk)
         explained = decision_headers(decision)
+        if request.asks.decision_only:
+            await call.answer_json(decision.to_dict(), headers=explained)
+            return
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
         caller = self._caller(request)
         entry = self.recorder.begin(request, decision)
@@ -84,6 +89,8 @@ class Serving:
             **explained,
             **answer_headers(caller.made, answer.notes),
         }
+        if request.asks.explain:
+            explain(answer, decision)
         ended = partial(entry.end, http_status=answer.status, calls=len(caller.made), answer=answer)
         if answer.passing is not None:
             await relay_stream(call, answer, {**headers, "content-type": _EVENTS}, ended)
@@ -109,12 +116,21 @@ class Serving:
         Raises:
             UnknownNameError: no such model or router here.
             RouteNameError: a malformed route.
+            RequestError: what it asks of routing does not exist here, or does not go together.
             NoCandidateError: no candidate can serve it.
         """
-        target = self.catalog.resolve(request.model)
-        if isinstance(target, Candidate):
-            return self.engine.by_name(request.query, target.name)
-        return await self.conversing.decide(request, talk, target, self.deciding.decide)
+        catalog, query = self.catalog, request.query
+        target = catalog.resolve(request.model)
+        if target.as_requested if isinstance(target, Route) else catalog.as_requested:
+            request.rename = request.model
+        want = wanted(self.engine, target, request.asks, by_name=catalog.allow_passthrough)
+        if want.spec is None:
+            return want.decide(self.engine, query)
+        request.route = want.key(request.model)
+        most = want.limits.max_cost_picousd
+        ask = partial(self.deciding.decide, max_cost_picousd=most)
+        made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
+        return want.told(made)
 
     def _caller(self, request: Request) -> Caller:
         return Caller(
@@ -125,6 +141,7 @@ class Serving:
             body=request.body,
             headers=to_upstream(request.call.headers),
             input_tokens=request.query.input_tokens,
+            rename=request.rename,
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
     MINIMAL,
     CandidateSettings,
@@ -92,6 +93,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "store": StoreSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
+        "routes": RouteSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}
