@@ -58,6 +58,7 @@ class Serving:
         request = await read_request(call, dialect, self.max_body_bytes)
         talk = self.conversing.find(request)
         decision = await self.decide(request, talk)
+        call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
         explained = decision_headers(decision)
         if request.asks.decision_only:
             await call.answer_json(decision.to_dict(), headers=explained)
@@ -87,7 +88,9 @@ class Serving:
             **call.own_id(),
             **to_client(answer.headers),
             **explained,
-            **answer_headers(caller.made, answer.notes),
+            **answer_headers(
+                caller.made, answer.notes, answer.named if answer.named != answer.asked else ""
+            ),
         }
         if request.asks.explain:
             explain(answer, decision)
@@ -141,6 +144,7 @@ class Serving:
             body=request.body,
             headers=to_upstream(request.call.headers),
             input_tokens=request.query.input_tokens,
+            trail=request.call.trail,
             rename=request.rename,
         )
 
