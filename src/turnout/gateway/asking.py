@@ -42,9 +42,7 @@ class Wanted:
             "allow": self.limits.allow,
             "max_cost_picousd": self.limits.max_cost_picousd,
         }
-        if self.shadow and self.spec is not None:
-            made = self._shadowed(engine, query, self.spec, bounds)
-        elif self.spec is None:
+        if self.spec is None:
             made = engine.by_name(query, self.candidate, **bounds)
         else:
             made = engine.decide(query, self.spec, **bounds)
@@ -65,16 +63,18 @@ class Wanted:
             made = replace(made, route=self.route or None, asked=self.asked)
         return made
 
-    def _shadowed(
-        self, engine: Engine, query: Query, spec: RouteSpec, bounds: Mapping[str, Any]
-    ) -> Decision:
-        """The decision by which a candidate serves, with what routing would have done noted in it."""
+    def beside(self, engine: Engine, query: Query, would: Decision | None) -> Decision:
+        """The decision by which a candidate serves, with what routing would have done noted in it.
+
+        Args:
+            engine: decides.
+            query: what is asked.
+            would: the route's decision; None where no candidate can serve.
+        """
         served = engine.by_name(query, self.candidate)
         said: dict[str, Any] = {"route": self.shadow}
-        try:
-            would = engine.decide(query, spec, **bounds)
-        except NoCandidateError as error:
-            said |= {"model": None, "code": error.code}
+        if would is None:
+            said |= {"model": None, "code": NoCandidateError.code}
         else:
             said |= {
                 "model": would.model,

@@ -22,6 +22,7 @@ from turnout.gateway.building import (
     check_auto,
 )
 from turnout.gateway.conversing import Conversing
+from turnout.gateway.deciding import Deciding
 from turnout.gateway.learning import Keeper
 from turnout.gateway.mirroring import Mirror
 from turnout.gateway.recording import Observer, Recorder
@@ -131,6 +132,7 @@ async def deploy(
             providers=opened,
             catalog=build_catalog(settings, engine),
             resilience=resilience,
+            deciding=Deciding(engine=engine),
             conversing=conversing,
             recorder=Recorder(
                 ledger=ledger, books=Books(engine.pool), observers=(conversing, *observers)

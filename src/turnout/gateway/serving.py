@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from turnout.engine import Engine
-from turnout.errors import TurnoutError, UpstreamError
+from turnout.errors import NoCandidateError, TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
-from turnout.gateway.asking import explain, in_shadow, wanted
+from turnout.gateway.asking import Wanted, explain, in_shadow, wanted
 from turnout.gateway.calling import Caller
 from turnout.gateway.conversing import Conversing, Talk
+from turnout.gateway.deciding import Deciding
 from turnout.gateway.experiments import user_of
 from turnout.gateway.headers import (
     answer_headers,
@@ -50,6 +51,7 @@ class Serving:
     providers: Mapping[str, Provider]
     catalog: Catalog
     resilience: Resilience
+    deciding: Deciding
     conversing: Conversing
     recorder: Recorder
     rules: Mapping[str, Rules]
@@ -147,34 +149,28 @@ class Serving:
             want = in_shadow(shadow, target.name)
         else:
             want = wanted(self.engine, target, request.asks, by_name=catalog.allow_passthrough)
-        if want.shadow and want.spec is not None and self.engine.waits(want.spec.router):
-            return await asyncio.to_thread(want.decide, self.engine, query)
-        if want.shadow or want.spec is None:
+        if want.spec is None:
             return want.decide(self.engine, query)
+        if want.shadow:
+            return want.told(await self._in_shadow(want, want.spec, query))
         request.route = want.key(model)
-        ask = partial(self._ask, want.limits.max_cost_picousd)
+        most = want.limits.max_cost_picousd
+        ask = partial(self.deciding.decide, max_cost_picousd=most)
         made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
         return want.told(made)
 
-    async def _ask(
-        self,
-        max_cost_picousd: int | None,
-        query: Query,
-        spec: RouteSpec,
-        *,
-        allow: Collection[str] | None,
-        explore: bool,
-    ) -> Decision:
-        """The router's decision; one that waits does so off the event loop."""
-        decide = partial(
-            self.engine.decide,
-            query,
-            spec,
-            allow=allow,
-            max_cost_picousd=max_cost_picousd,
-            explore=explore,
-        )
-        return await asyncio.to_thread(decide) if self.engine.waits(spec.router) else decide()
+    async def _in_shadow(self, want: Wanted, spec: RouteSpec, query: Query) -> Decision:
+        limits = want.limits
+        would = None
+        with suppress(NoCandidateError):
+            would = await self.deciding.decide(
+                query,
+                spec,
+                allow=limits.allow,
+                explore=True,
+                max_cost_picousd=limits.max_cost_picousd,
+            )
+        return want.beside(self.engine, query, would)
 
     def _caller(self, request: Request) -> Caller:
         return Caller(
