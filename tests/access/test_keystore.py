@@ -100,7 +100,8 @@ def test_spending_is_summed_by_key_beyond_64_bits(store: KeyStore, where: Path |
             [(10, "a", big), (11, "a", big), (12, "b", 5), (13, "b", None), (1, "b", 7)]
         )
     ]
-    table.put(records)
+    mirrored = replace(records[0], id="m", kind="mirror", of="d0")
+    table.put([*records, mirrored])
     assert store.spent(10) == {"a": 2 * big, "b": 5}
     table.close()
 

@@ -14,7 +14,7 @@ from turnout.gateway.calling import Answer
 from turnout.gateway.request import Request
 from turnout.observe.trail import Trail
 from turnout.store.ledger import Ledger
-from turnout.store.record import Record, Status, json_line
+from turnout.store.record import Kind, Record, Status, json_line
 from turnout.types import Decision, Usage
 
 log = logging.getLogger("turnout.gateway")
@@ -47,7 +47,13 @@ class Recorder:
     observers: Sequence[Observer] = ()
 
     def begin(
-        self, request: Request, decision: Decision, reserved_picousd: int | None = None
+        self,
+        request: Request,
+        decision: Decision,
+        reserved_picousd: int | None = None,
+        *,
+        kind: Kind = "request",
+        of: str = "",
     ) -> Entry:
         """A request has been decided.
 
@@ -55,6 +61,8 @@ class Recorder:
             request: as it came.
             decision: what was decided.
             reserved_picousd: the most that it can cost, where a budget asked for it.
+            kind: what it is.
+            of: the id of the request that it is sent beside, where it is no user's own.
         """
         record = Record(
             id=decision.id,
@@ -71,12 +79,15 @@ class Recorder:
             cost_basis="none" if reserved_picousd is None else "reserved",
             session=request.session,
             decision=json_line(kept_decision(decision)).decode() if self.ledger else "",
+            kind=kind,
+            of=of,
         )
         if self.ledger is not None:
             self.ledger.begin(record)
         for observer in self.observers:
             observer.began(record)
-        return Entry(self, record, request.call.trail, decision.expected_cost_picousd)
+        trail = Trail() if kind == "mirror" else request.call.trail
+        return Entry(self, record, trail, decision.expected_cost_picousd)
 
     def end(self, record: Record) -> None:
         """A request is over: kept first, then counted."""

@@ -33,6 +33,7 @@ from turnout.settings.tree import (
     Settings,
     StoreSettings,
 )
+from turnout.settings.trials import ExperimentSettings, MirrorSettings
 
 _SECRET_KEYS = frozenset({"api_key", "headers", "redis_url", "sha256", "url"})
 
@@ -114,6 +115,8 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "teams": TeamSettings,
         "limits": LimitSettings,
         "reserve": ReserveSettings,
+        "experiments": ExperimentSettings,
+        "mirror": MirrorSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {

@@ -29,6 +29,10 @@ most that it could be (of a request under a budget that is not over, or whose pr
 (no price is known)."""
 
 
+Kind: TypeAlias = Literal["request", "mirror"]
+"""`request`: of a client; `mirror`: sent beside one, at nobody's expense but the operator's."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A row of the ledger. Money is in picodollars (1e-12 USD), times in milliseconds."""
@@ -72,6 +76,9 @@ class Record:
     session: str = ""
     decision: str = ""
     """The whole decision, as JSON."""
+    kind: Kind = "request"
+    of: str = ""
+    """The id of the request that this one was sent beside."""
 
     def to_json(self) -> bytes:
         """One line, in UTF-8."""
