@@ -22,7 +22,9 @@ from turnout.errors import (
     ForbiddenError,
     StoreError,
 )
+from turnout.settings import parse_settings
 from turnout.settings.access import GrantSettings, TeamSettings
+from turnout.settings.secrets import secrets_in
 from turnout.store.database import open_database
 
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -215,3 +217,10 @@ def test_secrets_are_looked_up_by_hash_and_compared_in_constant_time() -> None:
                 sides = [node.left, *node.comparators]
                 named = {getattr(s, "id", getattr(s, "attr", "")) for s in sides}
                 assert not named & secrets, (path.name, node.lineno)
+
+
+def test_keys_that_the_environment_brings_are_kept_out_of_what_is_written() -> None:
+    base = "providers: {up: {base_url: 'http://127.0.0.1:9/v1'}}\ncandidates: [{name: a}]\n"
+    text = f"{base}keys: [{{name: ci, key_env: CI_KEY}}]\n"
+    environ = {"CI_KEY": TOKEN}
+    assert TOKEN in secrets_in(parse_settings(text, environ), environ)
