@@ -22,6 +22,7 @@ from turnout.gateway.building import (
     build_rules,
     check_auto,
 )
+from turnout.gateway.caching import ExactCache
 from turnout.gateway.conversing import Conversing
 from turnout.gateway.deciding import Deciding
 from turnout.gateway.learning import Keeper
@@ -37,9 +38,9 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auth", "auto", "candidates", "default", "encoders", "experiments",
-    "explore", "keys", "limits", "max_body_bytes", "mirror", "providers", "reserve", "resilience",
-    "response_model", "routers", "routes", "shadow", "teams",
+    "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "encoders",
+    "experiments", "explore", "keys", "limits", "max_body_bytes", "mirror", "providers", "reserve",
+    "resilience", "response_model", "routers", "routes", "shadow", "teams",
 })  # fmt: skip
 """Settings that may change while the gateway runs; all others are read once, at its start."""
 
@@ -146,6 +147,7 @@ async def deploy(
             access=access,
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
+            cache=None if settings.cache is None else ExactCache(settings.cache),
             mirror=_mirror(settings, engine, opened, ledger, before),
         )
         if serving.mirror is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,8 @@ from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.asking import Wanted, explain, in_shadow, wanted
-from turnout.gateway.calling import Caller
+from turnout.gateway.caching import CacheKey, ExactCache, answer_kept, cache_key
+from turnout.gateway.calling import Answer, Caller
 from turnout.gateway.conversing import Conversing, Talk
 from turnout.gateway.deciding import Deciding
 from turnout.gateway.experiments import user_of
@@ -28,12 +29,13 @@ from turnout.gateway.headers import (
 )
 from turnout.gateway.mirroring import Mirror
 from turnout.gateway.models import Catalog
-from turnout.gateway.recording import Recorder
-from turnout.gateway.relay import relay_stream
+from turnout.gateway.recording import Entry, Recorder
+from turnout.gateway.relay import EVENTS, relay_stream
 from turnout.gateway.request import Request, read_request
 from turnout.gateway.routes import Route
 from turnout.names import RouteSpec, format_route
 from turnout.providers.base import Provider
+from turnout.store.record import Status
 from turnout.types import Candidate, Decision, Query
 from turnout.wire.asks import NOTHING
 from turnout.wire.body import read_body
@@ -61,6 +63,7 @@ class Serving:
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
     mirror: Mirror | None = None
+    cache: ExactCache | None = None
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
@@ -86,8 +89,13 @@ class Serving:
         call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
         explained = {**admitted.headers, **decision_headers(decision)}
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
-        caller = self._caller(request, admitted.output_tokens)
+        key = cache_key(self.cache, request, decision.model)
+        kept = None if key is None else key.find()
         entry = self.recorder.begin(request, decision, admitted.reserved_picousd)
+        if kept is not None:
+            await answer_kept(call, kept, entry, explained)
+            return
+        caller = self._caller(request, admitted.output_tokens)
         try:
             async with call.unless_gone():
                 answer = await arun(decision, caller, self.resilience.plan(talk.prefer))
@@ -104,6 +112,20 @@ class Serving:
             )
             return
         self.conversing.answered(request, talk, answer)
+        await self._answer(request, decision, answer, caller, entry, key, explained)
+
+    async def _answer(
+        self,
+        request: Request,
+        decision: Decision,
+        answer: Answer,
+        caller: Caller,
+        entry: Entry,
+        key: CacheKey | None,
+        explained: dict[str, str],
+    ) -> None:
+        """Give the client what a candidate answered."""
+        call = request.call
         if answer.candidate != decision.model:
             explained.pop("x-turnout-certificate", None)  # it covers the choice, not its spare
         headers = {
@@ -116,9 +138,13 @@ class Serving:
         }
         if request.asks.explain:
             explain(answer, decision)
-        ended = partial(entry.end, http_status=answer.status, calls=len(caller.made), answer=answer)
+        ended: Callable[[Status], None] = partial(
+            entry.end, http_status=answer.status, calls=len(caller.made), answer=answer
+        )
+        if key is not None and answer.candidate == decision.model:
+            ended = key.keeping(answer, entry, ended)
         if answer.passing is not None:
-            await relay_stream(call, answer, {**headers, "content-type": _EVENTS}, ended)
+            await relay_stream(call, answer, {**headers, "content-type": EVENTS}, ended)
         else:
             ended("ok")
             await call.answer(answer.status, headers, answer.content)
@@ -221,9 +247,6 @@ class Serving:
             output_tokens=output_tokens,
             rename=request.rename,
         )
-
-
-_EVENTS = "text/event-stream; charset=utf-8"
 
 
 async def upstream_failure(

@@ -15,6 +15,7 @@ from turnout.settings.access import (
     ReserveSettings,
     TeamSettings,
 )
+from turnout.settings.cache import CacheSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.routes import RouteSettings
@@ -117,6 +118,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "reserve": ReserveSettings,
         "experiments": ExperimentSettings,
         "mirror": MirrorSettings,
+        "cache": CacheSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {
