@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -153,26 +153,31 @@ class Engine:
         query: Query,
         spec: RouteSpec,
         *,
-        allow: Sequence[str] | None = None,
+        allow: Collection[str] | None = None,
+        max_cost_picousd: int | None = None,
         explore: bool = True,
     ) -> Decision:
         """Decide for one query. See `decide_many`."""
-        return self.decide_many([query], spec, allow=allow, explore=explore)[0]
+        return self.decide_many(
+            [query], spec, allow=allow, max_cost_picousd=max_cost_picousd, explore=explore
+        )[0]
 
     def decide_many(
         self,
         queries: Sequence[Query],
         spec: RouteSpec,
         *,
-        allow: Sequence[str] | None = None,
+        allow: Collection[str] | None = None,
+        max_cost_picousd: int | None = None,
         explore: bool = True,
     ) -> list[Decision]:
         """Decide for n queries; those with the same fit candidates are predicted together.
 
         Args:
             queries: what is asked.
-            spec: router and threshold.
+            spec: router and knob.
             allow: names of the candidates that may serve; None allows all.
+            max_cost_picousd: the most that each call may cost: see `most_cost_picousd`.
             explore: False leaves exploring out: for queries that are not free to go anywhere.
 
         Raises:
@@ -183,7 +188,16 @@ class Engine:
             raise UnknownNameError("router", spec.router, self.routers)
         if not 0.0 <= spec.threshold <= 1.0:
             raise RouteNameError("threshold", spec.threshold, "give a number from 0 to 1")
-        out = [exclusions(query, self.pool.candidates, allow=allow) for query in queries]
+        out = [
+            exclusions(
+                query,
+                self.pool.candidates,
+                allow=allow,
+                max_cost_picousd=max_cost_picousd,
+                priced=spec.usd_per_quality is not None,
+            )
+            for query in queries
+        ]
         for excluded in out:
             if len(excluded) == len(self.pool.candidates):
                 raise NoCandidateError(excluded)
@@ -196,7 +210,7 @@ class Engine:
             for i, decision in zip(at, made, strict=True):
                 decisions[i] = decision
         made = [d for d in decisions if d is not None]
-        return [with_spares(d, self.pool, self.spares) for d in made] if self.spares else made
+        return [with_spares(d, self.pool, self.spares) for d in made]
 
     def learn(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
         """Let every router that learns take in outcomes of the pool's candidates, by their names.
@@ -215,12 +229,27 @@ class Engine:
             if isinstance(router, Learns)
         }
 
-    def by_name(self, query: Query, name: str) -> Decision:
+    def by_name(
+        self,
+        query: Query,
+        name: str,
+        *,
+        allow: Collection[str] | None = None,
+        max_cost_picousd: int | None = None,
+    ) -> Decision:
         """The decision where a candidate was asked for by its name: nothing is predicted.
+
+        What it can do is between the caller and the upstream, unless the request is limited too.
 
         Raises:
             KeyError: no candidate of that name.
+            NoCandidateError: limits are given, and put it out.
         """
+        if allow is not None or max_cost_picousd is not None:
+            given = [self.pool[name]]
+            out = exclusions(query, given, allow=allow, max_cost_picousd=max_cost_picousd)
+            if out:
+                raise NoCandidateError(out)
         return named_decision(query, self.pool[name], decision_id=self._new_id())
 
     def stay(
@@ -240,7 +269,7 @@ class Engine:
         decision = staying_decision(
             query, self.pool[name], spec, reason, decision_id=self._new_id(), excluded=excluded
         )
-        return with_spares(decision, self.pool, self.spares) if self.spares else decision
+        return with_spares(decision, self.pool, self.spares)
 
     def _decide_group(
         self,
@@ -299,6 +328,7 @@ class Engine:
                     excluded=why,
                     elapsed_us=_elapsed_us(start),
                     error=error,
+                    default=self.pool.default,
                 )
                 for query, why in zip(queries, excluded, strict=True)
             ]
@@ -398,7 +428,7 @@ class Engine:
         cost = self._knobs.priced(spec.router, candidates, cost)
         policy = self.policy(spec, candidates)
         choice = policy.choose(prediction, candidates, cost)
-        return Routed(router, prediction, cost, policy.name, choice, lengths)
+        return Routed(router, prediction, cost, policy, choice, lengths)
 
     def cost_picousd(
         self,
@@ -425,10 +455,8 @@ class Engine:
             samples = routed.router.samples(
                 query, fit, routed.prediction.quality[i], explore.child_rng(), DRAWS
             )
-        index, propensity = explore.choose(
-            int(routed.choice.index[i]), routed.cost_picousd[i], samples
-        )
-        return Explored(index, propensity, explore.share)
+        drawn = explore.draw(int(routed.choice.index[i]), routed.cost_picousd[i], samples)
+        return Explored(drawn, explore.share)
 
     def _default(self, candidates: Sequence[Candidate]) -> Candidate:
         """Who serves where a router fails: the pool's default if it fits, else the strongest."""

@@ -7,26 +7,30 @@ gone to the client, so that a failure can be answered by another attempt.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from turnout.errors import ReplyError, UpstreamError
-from turnout.execution.attempts import Try
+from turnout.execution.attempts import Target, Try
 from turnout.gateway.asgi import json_bytes
-from turnout.gateway.passing import Passing, Translated, Untouched
+from turnout.gateway.passing import Passing, Renamed, Translated, Untouched
 from turnout.gateway.relay import is_stream, whole_body
+from turnout.observe.trail import Attempted, Trail
 from turnout.providers.base import Provider, Reply
 from turnout.types import Candidate, Pool, Usage
 from turnout.wire.arms import arm_fields
 from turnout.wire.body import Body
 from turnout.wire.dialects import PATHS, Dialect
+from turnout.wire.renaming import renamed_reply
 from turnout.wire.streams.translator import StreamTranslator
 from turnout.wire.streams.watch import ask_for_usage
 from turnout.wire.translate.replies import Client, translate_reply
 from turnout.wire.translate.requests import translate_request
 from turnout.wire.translate.target import Target as Rules
-from turnout.wire.usage import read_usage_of_reply
+from turnout.wire.usage import estimate_output_tokens, read_usage_of_reply
+
+T = TypeVar("T")
 
 HELD_BYTES = 1 << 20
 """Most that is held back of a stream before its content begins; then it is passed on all the same."""
@@ -49,13 +53,24 @@ class Answer:
     reply: Reply | None = None
     """Of a stream: the rest of it."""
     passing: Passing | None = None
+    asked: str = ""
+    """The model that the upstream was asked for, by its own name."""
     usage: Usage | None = None
-    """Of a whole answer."""
+    """Of a whole answer, as the three below are."""
+    problems: tuple[str, ...] = ()
+    """Counts that were not believed, by name."""
     model: str | None = None
     """The model that the upstream names."""
+    service: str = ""
+    """The service tier that it says it served the call in."""
     first_byte_s: float = 0.0
     events: int = 0
-    """Events of a stream that have passed: about its output tokens, where it does not count them."""
+    """About its output tokens, where it does not count them: events of a stream that have passed."""
+
+    @property
+    def named(self) -> str:
+        """The model that the upstream names so far; empty where it does not."""
+        return (self.model if self.passing is None else self.passing.model) or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +86,9 @@ class Caller:
     body: Body
     headers: Mapping[str, str]
     input_tokens: int
+    trail: Trail
+    rename: str | None = None
+    """The model that the reply is to name; None: whatever the upstream names."""
     made: list[str] = field(default_factory=list)
     """Candidates that were called, in order."""
 
@@ -85,20 +103,39 @@ class Caller:
         provider = self.providers[target.provider]
         sent = self._request(candidate, target.model, provider)
         self.made.append(candidate.name)
-        start = time.monotonic()
-        reply = await provider.post(
-            PATHS[provider.dialect],
-            sent.body,
+        headers = self.headers if provider.dialect == self.dialect else {}
+        if self.trail.trace is None:
+            return await self._attempt(candidate, target, sent, headers)
+        attempted = Attempted(
             candidate=candidate.name,
-            headers=self.headers if provider.dialect == self.dialect else {},
-            stream=self.body.fields.get("stream") is True,
+            model=target.model,
+            provider=target.provider,
+            dialect=provider.dialect,
+            fields=self.body.fields,
+        )
+        with self.trail.traced(attempted) as more:
+            return await self._attempt(candidate, target, sent, {**headers, **more})
+
+    async def _attempt(
+        self, candidate: Candidate, target: Target, sent: _Sent, headers: Mapping[str, str]
+    ) -> Answer:
+        provider = self.providers[target.provider]
+        start = time.monotonic()
+        reply = await self._timed(
+            provider.post(
+                PATHS[provider.dialect],
+                sent.body,
+                candidate=candidate.name,
+                headers=headers,
+                stream=self.body.fields.get("stream") is True,
+            )
         )
         if reply.status >= 400:
             raise UpstreamError(
                 f"{candidate.name} answered with status {reply.status}",
                 candidate=candidate.name,
                 status=reply.status,
-                body=await whole_body(reply, candidate.name),
+                body=await self._timed(whole_body(reply, candidate.name)),
                 headers=reply.headers,
                 dialect=provider.dialect,
             )
@@ -109,6 +146,7 @@ class Caller:
             status=reply.status,
             headers=reply.headers,
             notes=sent.notes,
+            asked=target.model,
         )
         if is_stream(reply):
             await self._begin(answer, reply, provider.dialect, sent)
@@ -116,6 +154,14 @@ class Caller:
             await self._whole(answer, reply, provider.dialect)
         answer.first_byte_s = time.monotonic() - start
         return answer
+
+    async def _timed(self, work: Awaitable[T]) -> T:
+        """What the upstream gives, its time noted apart from what is done here."""
+        since = time.perf_counter()
+        try:
+            return await work
+        finally:
+            self.trail.upstream_s += time.perf_counter() - since
 
     def _request(self, candidate: Candidate, model: str, provider: Provider) -> _Sent:
         """The bytes to send: the client's own with few fields set, or a translation."""
@@ -144,24 +190,30 @@ class Caller:
         )
 
     async def _whole(self, answer: Answer, reply: Reply, dialect: Dialect) -> None:
-        content = await whole_body(reply, answer.candidate)
+        content = await self._timed(whole_body(reply, answer.candidate))
         if reply.headers.get("content-type", "").startswith("text/html"):
             message = f"the provider of {answer.candidate} answered with a web page"
             raise UpstreamError(message, candidate=answer.candidate)
         if dialect == self.dialect:
             if "content-encoding" not in reply.headers:
-                reading, answer.model = read_usage_of_reply(dialect, content)
-                answer.usage = reading.usage
-            answer.content = content
+                found = read_usage_of_reply(dialect, content)
+                answer.usage, answer.problems = found.reading.usage, found.reading.problems
+                answer.model, answer.service = found.model, found.service
+                answer.events = found.output_estimate
+            plain = self.rename is None or "content-encoding" in reply.headers
+            answer.content = content if plain else renamed_reply(content, str(self.rename))
             return
         try:
             translated = translate_reply(content, dialect, self._client(include_usage=True))
         except ReplyError as error:
             raise UpstreamError(str(error), candidate=answer.candidate) from error
-        answer.content = json_bytes(translated.body)
+        body = translated.body if self.rename is None else {**translated.body, "model": self.rename}
+        answer.content = json_bytes(body)
         answer.headers = {"content-type": "application/json"}
         answer.notes += translated.dropped
-        answer.usage, answer.model = translated.usage, translated.model
+        answer.usage, answer.problems = translated.usage, translated.usage_problems
+        answer.model, answer.service = translated.model, translated.service
+        answer.events = 0 if answer.usage else estimate_output_tokens(translated.body)
 
     async def _begin(self, answer: Answer, reply: Reply, dialect: Dialect, sent: _Sent) -> None:
         """Hold a stream back until its content begins, or it is over."""
@@ -171,12 +223,14 @@ class Caller:
         else:
             client = self._client(include_usage=not sent.hide_usage)
             passing = Translated(StreamTranslator(dialect, client), self.dialect)
+        if self.rename is not None:
+            passing = Renamed(passing, self.dialect, self.rename)
         answer.reply, answer.passing = reply, passing
         held: list[bytes] = []
         size = 0
         try:
             while not passing.answered and not passing.ended and size <= HELD_BYTES:
-                chunk = await reply.chunk()
+                chunk = await self._timed(reply.chunk())
                 if chunk is None:
                     answer.reply = None
                     held.append(passing.end(answer.candidate))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from turnout.explaining import plain_reason
 from turnout.ids import id_maker
 from turnout.types import PICO, Decision
 
@@ -57,18 +58,23 @@ def decision_headers(decision: Decision) -> dict[str, str]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def answer_headers(called: Sequence[str], notes: Sequence[str] = ()) -> dict[str, str]:
+def answer_headers(
+    called: Sequence[str], notes: Sequence[str] = (), other_model: str = ""
+) -> dict[str, str]:
     """What became of a decision: who answered, after how many calls, what a translation left out.
 
     Args:
         called: candidates, in order.
         notes: names and rules, never values.
+        other_model: the one that the upstream names, where it is not the one it was asked for.
     """
     found = {}
     if called:
         found["x-turnout-model"] = header_safe(called[-1])
     if len(called) > 1:
         found["x-turnout-calls"] = str(len(called))
+    if other_model:
+        found["x-turnout-upstream-model"] = header_safe(other_model)
     if notes:
         found["x-turnout-translation"] = header_safe("; ".join(notes))
     return found
@@ -92,10 +98,3 @@ def header_safe(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text.strip()
     return "".join(c if " " <= c <= "~" else "?" if c > "~" else " " for c in text).strip()
-
-
-def plain_reason(decision: Decision) -> str:
-    """The reason; of a failure without the router's own words, which may quote the prompt."""
-    if decision.fallback:
-        return f"router {decision.router} failed, {decision.model} serves by default"
-    return decision.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
+from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
     AUTO,
     MAX_BODY_BYTES,
@@ -10,6 +11,8 @@ from turnout.settings.tree import (
     CandidateSettings,
     EncoderSettings,
     LearnSettings,
+    OtherRates,
+    PriceSettings,
     ProviderSettings,
     RouterSettings,
     Settings,
@@ -23,7 +26,10 @@ __all__ = [
     "CandidateSettings",
     "EncoderSettings",
     "LearnSettings",
+    "OtherRates",
+    "PriceSettings",
     "ProviderSettings",
+    "RouteSettings",
     "RouterSettings",
     "Settings",
     "StoreSettings",

@@ -7,17 +7,21 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.listening import Listen
+from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
+from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
     MINIMAL,
     CandidateSettings,
     EncoderSettings,
     ExploreSettings,
     LearnSettings,
-    Listen,
+    OtherRates,
     PriceSettings,
     ProviderSettings,
     ReplicaSettings,
     ResilienceSettings,
+    ServicePriceSettings,
     Settings,
     StoreSettings,
 )
@@ -92,8 +96,18 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "store": StoreSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
+        "log": LogSettings,
+        "metrics": MetricsSettings,
+        "otel": OtelSettings,
+        "routes": RouteSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
-    nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}
+    nested: dict[str, type[BaseModel]] = {
+        "price": PriceSettings,
+        "replicas": ReplicaSettings,
+        "listen": Listen,
+        "above": OtherRates,
+        "services": ServicePriceSettings,
+    }
     deepest = next((nested[str(p)] for p in reversed(parent) if str(p) in nested), tree)
     return list(deepest.model_fields)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
 from turnout.settings.problems import Hidden
 from turnout.settings.tree import (
     AUTO,
@@ -19,6 +20,7 @@ from turnout.settings.tree import (
     StoreSettings,
 )
 
+_ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,199}\Z", re.ASCII)
 _POSTGRES = re.compile(r"postgres(ql)?://\S+\Z", re.IGNORECASE)
 _ROUTER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z", re.ASCII)
 
@@ -51,6 +53,9 @@ def check_names(settings: Settings) -> None:
         _check_provider(f"{field}.provider", candidate.provider, settings)
         for j, replica in enumerate(candidate.replicas):
             _check_provider(f"{field}.replicas[{j}].provider", replica.provider, settings)
+    _check_hosts(settings)
+    if settings.dashboard and settings.store is None:
+        raise SettingsError("dashboard", True, "give a store: the dashboard shows its records")
     if settings.default not in names:
         remedy = (
             f"name one of the candidates: {', '.join(names)}.{suggest(settings.default, names)}"
@@ -59,7 +64,18 @@ def check_names(settings: Settings) -> None:
     for name in settings.routers:
         if not _ROUTER_NAME.match(name):
             raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
+    for name in settings.routes:
+        _check_route_name(name, names)
     check_encoder_names(settings.encoders)
+
+
+def _check_route_name(name: str, candidates: Sequence[str]) -> None:
+    field = f"routes.{name}"
+    if not _ROUTE_NAME.match(name) or name == AUTO or name.startswith("router-"):
+        remedy = "use letters, digits, . : / - and _, and neither auto nor a name in router-"
+        raise SettingsError(field, name, remedy)
+    if name in candidates:
+        raise SettingsError(field, name, "a candidate has this name; choose another")
 
 
 def check_encoder_names(names: Iterable[str]) -> None:
@@ -72,6 +88,18 @@ def check_encoder_names(names: Iterable[str]) -> None:
         if not _ROUTER_NAME.match(name) or re.match(r"(static|hashing)-\d+\Z", name):
             remedy = "use letters, digits, - and _, and none of the names of built-in encoders"
             raise SettingsError(f"encoders.{name}", name, remedy)
+
+
+def _check_hosts(settings: Settings) -> None:
+    remedy = f"{REMEDY}; where a model is really served there, set allow_link_local"
+    for name, provider in settings.providers.items():
+        if not provider.allow_link_local:
+            _check_host(f"providers.{name}", provider.base_url, remedy)
+
+
+def _check_host(field: str, base_url: str, remedy: str = REMEDY) -> None:
+    if is_metadata_host(host := host_of(base_url)):
+        raise SettingsError(f"{field}.base_url", host, remedy)
 
 
 def _check_provider(field: str, name: str | None, settings: Settings) -> None:
@@ -107,6 +135,8 @@ def resolved_encoders(
     encoders: Mapping[str, EncoderSettings], environ: Mapping[str, str], folder: Path
 ) -> dict[str, EncoderSettings]:
     """Encoders with their keys read, and relative paths started at the file's folder."""
+    for name, encoder in encoders.items():
+        _check_host(f"encoders.{name}", encoder.base_url or "")
     return {
         name: encoder.model_copy(
             update={
