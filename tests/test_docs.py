@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,8 @@ store: {path: turnout.db}
 """
 ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
 TESTED = (
-    "audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|replay|routerarena|demo"
+    "audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|reconcile|replay|store|"
+    "routerarena|demo"
 )
 PYTHON_ELSEWHERE = {"controller.md"}
 
@@ -133,10 +135,13 @@ def _store(home: Path) -> None:
     engine = build_engine(load_settings(home / "turnout.yaml"))
     made = engine.decide(read_query(body), engine.parse("router-rules-0.5"))
     kept = json_line(kept_decision(replace(made, id="dec_5f2d91c07b3a44e8"))).decode()
-    record = Record(id="dec_5f2d91c07b3a44e8", at_ms=NOW, status="ok", decision=kept)
+    record = Record(id="dec_5f2d91c07b3a44e8", at_ms=int(NOW) * 1000, status="ok", decision=kept)
     table = RecordTable(open_database(home / "turnout.db"))
-    table.put([record])
+    table.put([record, replace(record, id="dec_2", upstream_model="gpt-4.1", output_tokens=50)])
     table.close()
+    day = datetime.fromtimestamp(NOW, tz=UTC).date()
+    bill = f"date,model,input_tokens,output_tokens\n{day},gpt-4.1-2025-04-14,0,50\n"
+    (home / "usage.csv").write_text(bill, encoding="utf-8")
 
 
 def _logs(home: Path) -> None:

@@ -168,12 +168,15 @@ class MissingExtraError(TurnoutError, ImportError):
 
 
 class StoreError(TurnoutError):
-    """The database of records cannot be opened, read or written."""
+    """The database of records cannot be opened, read or written.
+
+    `away`: it cannot be reached now, and may be well again later.
+    """
 
     code = "store_failed"
 
-    def __init__(self, where: str, why: object, remedy: str) -> None:
-        self.where = where
+    def __init__(self, where: str, why: object, remedy: str, *, away: bool = False) -> None:
+        self.where, self.away = where, away
         super().__init__(f"store {where}: {why}; {remedy}")
 
 
