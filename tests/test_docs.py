@@ -25,7 +25,7 @@ from turnout.evaluation.replay_folder import predict_benchmark, save
 from turnout.explaining import kept_decision
 from turnout.gateway.building import build_engine
 from turnout.review import Asked, review
-from turnout.settings import MINIMAL, load_settings
+from turnout.settings import load_settings
 from turnout.store.database import open_database
 from turnout.store.record import Record, json_line
 from turnout.store.records import RecordTable
@@ -43,7 +43,7 @@ store: {path: turnout.db}
 ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
 TESTED = (
     "audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|reconcile|replay|store|"
-    "routerarena|demo"
+    "routerarena|demo|trials"
 )
 PYTHON_ELSEWHERE = {"controller.md"}
 
@@ -103,7 +103,6 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for name, column in (("gpt-4", "large"), ("mixtral", "small"))
             }
             file.write(json.dumps({"prompt": prompt, "models": good}) + "\n")
-    (home / "turnout.yaml").write_text(MINIMAL, encoding="utf-8")
     (home / "prompts.txt").write_text("\n".join(rng_free[:200]), encoding="utf-8")
     kept = predict_benchmark(
         open_router("blend"), open_benchmark("outcomes", home / "outcomes.jsonl")
@@ -168,6 +167,7 @@ def test_pages_have_commands() -> None:
 
 def test_the_commands_of_the_pages_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
+    monkeypatch.setenv("OPENAI_API_KEY", "none-is-used")
     runner = CliRunner()
     for page in PAGES:
         for arguments in commands(page):

@@ -29,6 +29,7 @@ _COMMANDS = {
     "routes": "Fit or import a file of routes by example.",
     "serve": "Serve an OpenAI-compatible gateway.",
     "store": "Check, repair or migrate the store that a gateway keeps its records in.",
+    "trials": "Compare the arms of experiments; what shadow routes would have saved.",
     "train": "Fit a router on your own outcomes.",
 }
 

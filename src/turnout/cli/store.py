@@ -10,10 +10,17 @@ import click
 
 from turnout.cli.stores import journal_folder, open_store_of, store_options, store_place
 from turnout.errors import InputError
-from turnout.store.database import migrate
+from turnout.store import feedback, records
+from turnout.store.database import Database, migrate
 from turnout.store.ledger import waiting
-from turnout.store.records import SCHEMA
 from turnout.store.repairing import repair as repair_file
+
+SCHEMAS = (records.SCHEMA, feedback.SCHEMA)
+"""All that a store holds."""
+
+
+def _migrate(database: Database) -> int:
+    return sum(migrate(database, schema) for schema in SCHEMAS)
 
 
 @click.group()
@@ -31,8 +38,8 @@ def check(config: Path | None, store: str | None, as_json: bool) -> None:
     """
     database = open_store_of(config, store, check=True)
     try:
-        migrate(database, SCHEMA)
-        [(records, unknown, first, last)] = database.run(
+        _migrate(database)
+        [(count, unknown, first, last)] = database.run(
             "SELECT COUNT(*), COUNT(CASE WHEN status = 'unknown' THEN 1 END), MIN(at_ms), MAX(at_ms) "
             "FROM records"
         )
@@ -42,7 +49,7 @@ def check(config: Path | None, store: str | None, as_json: bool) -> None:
     files, size = (0, 0) if folder is None else waiting(folder)
     found = {
         "store": database.name,
-        "records": records,
+        "records": count,
         "unknown": unknown,
         "first_at_ms": first,
         "last_at_ms": last,
@@ -52,7 +59,7 @@ def check(config: Path | None, store: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    click.echo(f"{database.name}: well; {records} records, {unknown} of unknown outcome")
+    click.echo(f"{database.name}: well; {count} records, {unknown} of unknown outcome")
     if files:
         click.echo(f"  {size} bytes in {files} files of the journal wait to be folded in")
 
@@ -63,7 +70,7 @@ def migrate_tables(config: Path | None, store: str | None) -> None:
     """Bring the tables up to date; a gateway does it as well when it starts."""
     database = open_store_of(config, store)
     try:
-        done = migrate(database, SCHEMA)
+        done = _migrate(database)
     finally:
         database.close()
     click.echo(f"{database.name}: {done} migrations were run" if done else "nothing to do")

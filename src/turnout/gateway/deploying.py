@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -21,7 +22,9 @@ from turnout.gateway.building import (
     check_auto,
 )
 from turnout.gateway.conversing import Conversing
+from turnout.gateway.deciding import Deciding
 from turnout.gateway.learning import Keeper
+from turnout.gateway.mirroring import Mirror
 from turnout.gateway.recording import Observer, Recorder
 from turnout.gateway.serving import Serving
 from turnout.providers.base import Provider
@@ -33,8 +36,9 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auto", "candidates", "default", "encoders", "explore", "max_body_bytes",
-    "providers", "resilience", "response_model", "routers", "routes",
+    "allow_passthrough", "auto", "candidates", "default", "encoders", "experiments", "explore",
+    "max_body_bytes", "mirror", "providers", "resilience", "response_model", "routers", "routes",
+    "shadow",
 })  # fmt: skip
 """Settings that may change while the gateway runs; all others are read once, at its start."""
 
@@ -128,13 +132,17 @@ async def deploy(
             providers=opened,
             catalog=build_catalog(settings, engine),
             resilience=resilience,
+            deciding=Deciding(engine=engine),
             conversing=conversing,
             recorder=Recorder(
                 ledger=ledger, books=Books(engine.pool), observers=(conversing, *observers)
             ),
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
+            mirror=_mirror(settings, engine, opened, ledger, before),
         )
+        if serving.mirror is not None:
+            stack.push_async_callback(serving.mirror.close)
         if settings.learn is not None:
             keeper = Keeper(engine, settings.learn, settings.routers)
             await stack.enter_async_context(keeper.running())
@@ -142,6 +150,30 @@ async def deploy(
         await stack.aclose()
         raise
     return Deployment(settings, serving, _problem(engine), stack)
+
+
+def _mirror(
+    settings: Settings,
+    engine: Engine,
+    providers: Mapping[str, Provider],
+    ledger: Ledger | None,
+    before: Deployment | None,
+) -> Mirror | None:
+    if settings.mirror is None:
+        return None
+    mirror = Mirror(
+        settings.mirror,
+        engine=engine,
+        providers=providers,
+        rules=build_rules(settings),
+        resilience=build_resilience(settings, engine),
+        ledger=ledger,
+        rng=random.Random(),  # noqa: S311 - draws requests, no secret
+    )
+    old = None if before is None else before.serving.mirror
+    if old is not None:
+        mirror.take_over(old)
+    return mirror
 
 
 def check_change(old: Settings, new: Settings) -> None:
