@@ -129,16 +129,17 @@ class Ledger:
             self._fold(path, self._journal.folded)
 
     def _run(self) -> None:
-        wait, told = self._every_s, 0
+        wait, told, tried = self._every_s, 0, False
         while True:
             self._now.wait(wait)
             stopping = self._stop.is_set()
             if self.dropped > told:
                 told = self.dropped
                 log.error("%d lines of records were dropped: the disk or the journal is full", told)
+            well = False
             try:
                 self.fold()
-                wait = self._every_s
+                well, wait = True, self._every_s
             except (StoreError, OSError) as error:
                 self.failures += 1
                 wait = min(2.0 * wait, LONGEST_WAIT_S)
@@ -147,8 +148,10 @@ class Ledger:
                 self.failures += 1
                 wait = LONGEST_WAIT_S
                 log.exception("records wait in %s", self._own)
-            if stopping:
+            # A connection that was lost meanwhile is made again by a second try.
+            if stopping and (well or tried):
                 return
+            tried = stopping
 
     def _adopt(self) -> None:
         """Fold in what processes that have died left behind: what they did not end is unknown."""
