@@ -42,7 +42,7 @@ store: {path: turnout.db}
 """
 ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
 TESTED = (
-    "audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|reconcile|replay|store|"
+    "keys|audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|reconcile|replay|store|"
     "routerarena|demo|trials"
 )
 PYTHON_ELSEWHERE = {"controller.md"}

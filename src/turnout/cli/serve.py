@@ -55,6 +55,7 @@ def serve(
     # The server and the routers are imported once the settings are known to be sound.
     import uvicorn
 
+    from turnout.gateway.accessing import asks_for_keys
     from turnout.gateway.app import create_app
     from turnout.gateway.building import build_catalog, build_engine
 
@@ -63,7 +64,8 @@ def serve(
     app = create_app(settings, engine=engine)
     with bound(settings.listen.host, settings.listen.port) as listener:
         click.echo(_banner(settings, listener, catalog.names()))
-        _warn(settings.listen.host)
+        if not asks_for_keys(settings):
+            _warn(settings.listen.host)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -140,7 +142,7 @@ def _warn(host: str) -> None:
     if not is_loopback(host):
         click.echo(
             f"warning: {host} is not a loopback address: whoever reaches it can spend the keys "
-            "of your providers",
+            "of your providers; `turnout keys create` closes it",
             err=True,
         )
 

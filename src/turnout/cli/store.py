@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from turnout.access import keystore
 from turnout.cli.stores import journal_folder, open_store_of, store_options, store_place
 from turnout.errors import InputError
 from turnout.store import feedback, records
@@ -15,7 +16,7 @@ from turnout.store.database import Database, migrate
 from turnout.store.ledger import waiting
 from turnout.store.repairing import repair as repair_file
 
-SCHEMAS = (records.SCHEMA, feedback.SCHEMA)
+SCHEMAS = (records.SCHEMA, feedback.SCHEMA, keystore.SCHEMA)
 """All that a store holds."""
 
 

@@ -13,7 +13,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
@@ -37,7 +37,9 @@ _FIXED = 0.6
 """Share of a batch's time that a larger one has too: of 2, 4 and 8 together by the benchmark 0.6 to 0.7,
 so that this errs on the side of short slices."""
 
-_Key: TypeAlias = tuple[RouteSpec, frozenset[str] | None, int | None, bool]
+_Key: TypeAlias = tuple[
+    RouteSpec, frozenset[str] | None, int | None, bool, tuple[tuple[str, str], ...]
+]
 
 
 @dataclass(slots=True)
@@ -92,6 +94,7 @@ class Deciding:
         allow: Collection[str] | None,
         explore: bool,
         max_cost_picousd: int | None = None,
+        barred: Mapping[str, str] | None = None,
     ) -> Decision:
         """The decision for one query; see `Engine.decide_many`.
 
@@ -108,11 +111,13 @@ class Deciding:
                 allow=allow,
                 explore=explore,
                 max_cost_picousd=max_cost_picousd,
+                barred=barred,
             )
             return await asyncio.to_thread(work)
         loop = asyncio.get_running_loop()
         names = None if allow is None else frozenset(allow)
-        key = (spec, names, max_cost_picousd, explore)
+        out = tuple(barred.items()) if barred else ()
+        key = (spec, names, max_cost_picousd, explore, out)
         asked = _Asked(query, loop.create_future())
         if not self._waiting:
             loop.call_soon(self._slice, loop)
@@ -149,7 +154,7 @@ class Deciding:
         return some
 
     def _decide(self, key: _Key, some: list[_Asked]) -> None:
-        spec, allow, most, explore = key
+        spec, allow, most, explore, barred = key
         start = self.clock()
         try:
             made = self.engine.decide_many(
@@ -157,6 +162,7 @@ class Deciding:
                 spec,
                 allow=allow,
                 max_cost_picousd=most,
+                barred=dict(barred),
                 explore=explore,
                 apart=True,
             )
