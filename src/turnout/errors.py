@@ -14,6 +14,8 @@
     ├── NotCertifiedError              no operating point is shown to keep a promise
     ├── NoCandidateError               constraints leave no candidate for this request
     ├── UnavailableError               every target that could serve is failing
+    ├── OverloadedError                this gateway has as many requests as it takes
+    ├── DeadlineError                  an answer did not begin within the time that its client gave
     ├── MissingExtraError (ImportError) an optional dependency is not installed
     ├── StoreError                     the database of records failed; records wait in their journal
     ├── RouterError                    a router could not predict; the default candidate serves
@@ -155,6 +157,28 @@ class UnavailableError(TurnoutError):
             f"{', '.join(self.candidates)}: every upstream that could serve this request is failing; "
             f"try again in {max(1, round(retry_after_s))} s"
         )
+
+
+class OverloadedError(TurnoutError):
+    """This gateway serves as many requests as it takes, and has no room for one more to wait."""
+
+    code = "overloaded"
+
+    def __init__(self, *, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            f"the gateway is at its limit; try again in {max(1, round(retry_after_s))} s"
+        )
+
+
+class DeadlineError(TurnoutError):
+    """An answer did not begin within the time that its client gave."""
+
+    code = "deadline_exceeded"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"no answer began within the {seconds:g} s that the request allows")
 
 
 class MissingExtraError(TurnoutError, ImportError):

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-from gateway_fakes import LengthRouter, serving
+from gateway_fakes import LengthRouter, running
 
 from scripted import Scripted, ok
 from turnout.engine import Engine
 from turnout.gateway.app import Gateway, create_app
 from turnout.gateway.building import build_pool
+from turnout.gateway.protocol import Guard
+from turnout.gateway.server import GatewayServer
 from turnout.settings import Settings, parse_settings
+from turnout.settings.limits import LimitSettings
 
 ASK: Any = [{"role": "user", "content": "Hello"}]
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -94,6 +97,12 @@ class Site:
     two: Upstream
     loop: asyncio.AbstractEventLoop
     """The gateway's."""
+    server: GatewayServer
+
+    @property
+    def guard(self) -> Guard:
+        """What its connections share."""
+        return self.server.guard
 
     def ask(
         self, model: str = "cheap", *, headers: dict[str, str] | None = None, **body: Any
@@ -121,13 +130,15 @@ def engine_of(settings: Settings) -> Engine:
 @contextmanager
 def site(
     *scripts: list[bytes],
+    first: Upstream | None = None,
     two: Upstream | None = None,
     usual: list[bytes] | None = None,
     one_url: str | None = None,
+    limits: LimitSettings | None = None,
     **parts: Any,
 ) -> Iterator[Site]:
     """A gateway over two upstreams, of which the first plays the scripts."""
-    first, second = Upstream(*scripts, usual=usual), two or Upstream()
+    first, second = first or Upstream(*scripts, usual=usual), two or Upstream()
     with in_thread(first), in_thread(second):
         settings = settings_of(one_url or first.url, second.url, **parts)
         app = create_app(settings, engine=engine_of(settings))
@@ -138,8 +149,9 @@ def site(
             del loops[1:]
             await app(scope, receive, send)
 
-        with serving(looped) as url:
-            yield Site(url, app, first, second, loops[0])
+        server = GatewayServer(looped, limits or LimitSettings(drain_s=1, notice_s=0))
+        with running(server) as url:
+            yield Site(url, app, first, second, loops[0], server)
 
 
 def until(true: Callable[[], Any], seconds: float = 10.0) -> None:

@@ -6,7 +6,6 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -14,9 +13,7 @@ import click
 from turnout.artifacts.folder import read_artifact
 from turnout.errors import SettingsError
 from turnout.settings import MINIMAL, RouterSettings, Settings, load_settings
-
-DRAIN_S = 30
-"""Seconds that running answers may still take after a signal."""
+from turnout.settings.loops import check_loops
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -37,24 +34,35 @@ _LEVELS = ("debug", "info", "warning", "error")
 )
 @click.option("--host", help="Listen here instead of the settings' host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="And on this port; 0 picks a free one.")
+@click.option("--watch", is_flag=True, help="Take the settings file again whenever it changes.")
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
 def serve(
     config: Path | None,
     artifacts: tuple[Path, ...],
     host: str | None,
     port: int | None,
+    watch: bool,
     log_level: str,
 ) -> None:
-    """Serve an OpenAI-compatible gateway."""
-    settings = _with_listen(load_settings(_chosen(config)), host, port)
-    settings = _with_artifacts(settings, artifacts)
+    """Serve an OpenAI-compatible gateway.
+
+    SIGHUP takes the settings file again; SIGTERM lets running answers end.
+    """
+    path = _chosen(config)
+
+    def read() -> Settings:
+        given = _with_listen(load_settings(path), host, port)
+        check_loops(given)
+        return _with_artifacts(given, artifacts)
+
+    settings = read()
     _log_to_stderr(log_level)
     # The server and the routers are imported once the settings are known to be sound.
-    import uvicorn
-
+    from turnout.cli.reloading import Reloader
     from turnout.gateway.app import create_app
     from turnout.gateway.building import auto_route, build_engine
     from turnout.gateway.models import Catalog
+    from turnout.gateway.server import GatewayServer, raise_file_limit
 
     engine = build_engine(settings)
     catalog = Catalog(engine, auto_route(settings, engine), settings.allow_passthrough)
@@ -62,18 +70,15 @@ def serve(
     with bound(settings.listen.host, settings.listen.port) as listener:
         click.echo(_banner(settings, listener, catalog.names()))
         _warn(settings.listen.host)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                log_level=log_level,
-                access_log=False,
-                timeout_graceful_shutdown=DRAIN_S,
-            )
+        raise_file_limit()
+        server = GatewayServer(
+            app,
+            settings.limits,
+            drain=app.drain,
+            reloads=Reloader(app, read, path),
+            watch=watch,
         )
-        # After an orderly end, uvicorn raises the signal that asked for it once more.
-        with suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 def _chosen(config: Path | None) -> Path:
@@ -120,7 +125,7 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(2048)
+        listener.listen()
     except OSError as error:
         listener.close()
         remedy = f"choose another address: {error.strerror or error}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +13,8 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from turnout.engine import Engine
-from turnout.errors import RequestError, TurnoutError, UnavailableError
+from turnout.errors import OverloadedError, RequestError, TurnoutError, UnavailableError
+from turnout.gateway.admission import Admission, patience_s
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
 from turnout.gateway.deploying import Deployment, check_change, deploy
@@ -49,6 +51,7 @@ class Gateway:
         self.reload_problem: str | None = None
         """Why the last settings that were given were not taken."""
         self.reloads = 0
+        self.admission = Admission(settings.limits, time.monotonic)
         self._deploy: Deploy | None = None
         self._turn = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -105,10 +108,15 @@ class Gateway:
             check_change(old.settings, settings)
             self.live = await self._deploy(settings, engine=engine, before=old)
             self.settings = settings
+            self.admission.limits = settings.limits
             self.reloads += 1
             task = asyncio.create_task(old.retire())
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
+
+    def drain(self) -> None:
+        """Say no longer that it is ready: its end is near. Requests are served all the same."""
+        self.problem = "draining"
 
     def opened(self) -> Serving:
         """What serves, when the lifespan is running."""
@@ -145,7 +153,12 @@ class Gateway:
     async def _serve(self, call: Call) -> None:
         """Answer a request, whatever happens: this is the process edge."""
         try:
-            await self._endpoint(call)(call)
+            endpoint = self._endpoint(call)
+            if call.method == "POST":
+                async with self.admission.place(patience_s(call.headers)):
+                    await endpoint(call)
+            else:
+                await endpoint(call)
         except ClientLeftError:
             log.info("client left before the answer; upstream cut off")
         except HttpError as error:
@@ -258,12 +271,14 @@ async def _refuse(call: Call, error: HttpError) -> None:
 async def _fail(call: Call, error: TurnoutError) -> None:
     status = error_status(error)
     code = str(error_body(error)["error"]["code"])
-    if status >= 500:
+    if isinstance(error, OverloadedError):
+        pass  # `Admission` says so once in a while
+    elif status >= 500:
         log.error("request failed: %s", error)
     else:
         log.info("request refused: %s (%s)", code, status)
     headers = refusal_headers(code)
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | OverloadedError):
         headers["retry-after"] = str(max(1, round(error.retry_after_s)))
     request_id = call.own_id()["x-request-id"]
     body = error_body(error, dialect=call.dialect, request_id=request_id)

@@ -32,8 +32,8 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auto", "candidates", "default", "encoders", "explore", "max_body_bytes",
-    "providers", "resilience", "routers",
+    "allow_passthrough", "auto", "candidates", "default", "encoders", "explore", "limits",
+    "max_body_bytes", "providers", "resilience", "routers",
 })  # fmt: skip
 """Settings that may change while the gateway runs; all others are read once, at its start."""
 

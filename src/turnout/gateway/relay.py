@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -69,6 +70,9 @@ async def relay_stream(
     except ClientLeftError:
         ended("left")
         log.info("client left during the stream of %s; upstream cut off", answer.candidate)
+    except asyncio.CancelledError:
+        ended("partial")  # this process ends, and its time for running answers is over
+        raise
     finally:
         if answer.reply is not None:
             answer.reply.close()

@@ -12,6 +12,7 @@ from turnout.engine import Engine
 from turnout.errors import TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
+from turnout.gateway.admission import deadline_s
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.calling import Caller
 from turnout.gateway.headers import (
@@ -57,7 +58,7 @@ class Serving:
         caller = self._caller(request)
         entry = self.recorder.begin(request, decision)
         try:
-            async with call.unless_gone():
+            async with call.unless_gone(deadline_s(call.headers)):
                 answer = await arun(decision, caller, self.resilience.plan())
         except ClientLeftError:
             entry.end("left", http_status=0, calls=len(caller.made))

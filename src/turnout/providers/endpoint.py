@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from turnout.errors import UpstreamError, UpstreamTimeoutError
+from turnout.errors import OverloadedError, UpstreamError, UpstreamTimeoutError
 from turnout.providers.http.connection import Waits
-from turnout.providers.http.errors import ConnectError, HttpError, SilentError, TlsError
+from turnout.providers.http.errors import (
+    ConnectError,
+    ExhaustedError,
+    HttpError,
+    SilentError,
+    TlsError,
+)
 from turnout.providers.http.pool import Exchange, Origin
 from turnout.wire.dialects import Dialect
+
+log = logging.getLogger("turnout.providers")
 
 ANTHROPIC_VERSION = "2023-06-01"
 """What Anthropic's API is asked for where the client does not name a version."""
@@ -133,6 +142,9 @@ def _as_upstream_errors(provider: str, candidate: str) -> Iterator[None]:
             candidate=candidate,
             phase=error.phase,
         ) from error
+    except ExhaustedError as error:
+        log.error("%s; raise `ulimit -n`, or lower limits.max_connections", error)
+        raise OverloadedError(retry_after_s=1.0) from error  # it says nothing of the upstream
     except HttpError as error:
         what = "could not be reached" if isinstance(error, ConnectError) else "broke off"
         if isinstance(error, TlsError):

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.limits import LimitSettings
 from turnout.settings.tree import (
     MINIMAL,
     CandidateSettings,
@@ -90,6 +91,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "explore": ExploreSettings,
         "resilience": ResilienceSettings,
         "store": StoreSettings,
+        "limits": LimitSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
     }

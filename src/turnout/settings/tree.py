@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from turnout.settings.limits import LimitSettings
 from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -238,6 +239,8 @@ class Settings(Tree):
     store: StoreSettings | None = None
     """None keeps no records."""
     resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
+    limits: Annotated[LimitSettings, _NoneIsEmpty] = LimitSettings()
+    """What this process takes at a time, and how long it waits for its clients."""
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)

@@ -13,8 +13,10 @@ from typing import Any
 
 from turnout.errors import (
     BodyTooLargeError,
+    DeadlineError,
     InputError,
     NoCandidateError,
+    OverloadedError,
     ReplyError,
     SettingsError,
     TurnoutError,
@@ -56,8 +58,10 @@ def error_status(error: TurnoutError) -> int:
     if isinstance(error, UpstreamError):
         unreachable = 504 if isinstance(error, UpstreamTimeoutError) else 502
         return error.status or unreachable
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | OverloadedError):
         return 503
+    if isinstance(error, DeadlineError):
+        return 504
     if isinstance(error, ReplyError):
         return 502
     if isinstance(error, BodyTooLargeError):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import urlsplit
 
 from turnout.errors import InputError
 from turnout.providers.http.connection import Connection, Waits
-from turnout.providers.http.errors import ConnectError, SilentError, TlsError
+from turnout.providers.http.errors import ConnectError, ExhaustedError, SilentError, TlsError
 
 KEPT_S = 30.0
 """An idle connection older than this is not used again: upstreams close theirs after some 60 s."""
@@ -95,6 +96,8 @@ class Origin:
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise TlsError(type(error).__name__) from error
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise ExhaustedError("no file descriptor is left") from error
             raise ConnectError(type(error).__name__) from error
         return connection
 
