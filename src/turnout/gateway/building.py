@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
-from functools import partial
 
 from turnout.artifacts.certificates import certificates_of, open_watches
 from turnout.artifacts.opening import open_router
@@ -23,9 +22,10 @@ from turnout.providers.base import Provider
 from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
 from turnout.routers.base import Router
-from turnout.settings import CandidateSettings, ProviderSettings, Settings
+from turnout.settings import CandidateSettings, ProviderSettings, Settings, StoreSettings
+from turnout.store.database import Database, open_database
 from turnout.store.ledger import Ledger
-from turnout.store.sqlite import SqliteRecords
+from turnout.store.records import RecordTable
 from turnout.types import Candidate, Pool, Price
 from turnout.wire.translate.target import Target as Rules
 
@@ -154,8 +154,23 @@ def build_ledger(settings: Settings) -> Ledger | None:
     given = settings.store
     if given is None:
         return None
-    journal = given.path.with_name(f"{given.path.name}.journal")
-    return Ledger(journal, partial(SqliteRecords, given.path), sync=given.sync)
+    return Ledger(
+        given.journal_folder,
+        lambda: RecordTable(open_store(given)),
+        most_bytes=given.journal_bytes,
+        sync=given.sync,
+    )
+
+
+def open_store(given: StoreSettings) -> Database:
+    """A connection of its own to the database that the settings name.
+
+    Raises:
+        StoreError: it cannot be opened.
+        MissingExtraError: it needs psycopg.
+    """
+    url = None if given.url is None else given.url.get_secret_value()
+    return open_database(url or given.path or "")
 
 
 def build_rules(settings: Settings) -> dict[str, Rules]:

@@ -19,6 +19,7 @@ from turnout.gateway.building import (
     build_rules,
     check_auto,
 )
+from turnout.gateway.conversing import Conversing
 from turnout.gateway.learning import Keeper
 from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Observer, Recorder
@@ -115,12 +116,20 @@ async def deploy(
         resilience = build_resilience(settings, engine)
         if before is not None:
             _take_over_health(resilience, before, settings)
+        conversing = Conversing(
+            engine=engine,
+            resilience=resilience,
+            providers=opened,
+            settings=settings.conversations,
+            before=None if before is None else before.serving.conversing.table,
+        )
         serving = Serving(
             engine=engine,
             providers=opened,
             catalog=Catalog(engine, auto_route(settings, engine), settings.allow_passthrough),
             resilience=resilience,
-            recorder=Recorder(ledger=ledger, pool=engine.pool, observers=observers),
+            conversing=conversing,
+            recorder=Recorder(ledger=ledger, pool=engine.pool, observers=(conversing, *observers)),
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
         )

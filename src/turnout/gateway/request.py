@@ -32,6 +32,8 @@ class Request:
     query: Query
     model: str
     """What `model` says: a route, or a candidate's name."""
+    session: str = ""
+    """The id of its conversation."""
 
     @property
     def stream(self) -> bool:

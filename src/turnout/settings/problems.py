@@ -23,7 +23,7 @@ from turnout.settings.tree import (
     StoreSettings,
 )
 
-_SECRET_KEYS = frozenset({"api_key", "headers"})
+_SECRET_KEYS = frozenset({"api_key", "headers", "url"})
 
 
 class Hidden:

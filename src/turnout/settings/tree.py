@@ -166,13 +166,55 @@ class ResilienceSettings(Tree):
     """How long it is out at first, before one request may probe it."""
 
 
-class StoreSettings(Tree):
-    """Where records of requests are kept: no prompt, no answer."""
+class ConversationSettings(Tree):
+    """Which model serves the later requests of a conversation."""
 
-    path: Path
-    """An SQLite file; its journal is the folder of the same name with `.journal`."""
+    sticky: bool = True
+    """A conversation keeps its model, but where changing it pays or the router finds it too weak."""
+    idle_s: float = Field(default=300.0, gt=0, le=86_400)
+    """How long a prompt cache lives after its last use; a conversation that was silent for longer may
+    change its model."""
+    errors: int = Field(default=4, ge=0)
+    """Failures of tools in a row after which a stronger model takes over; 0: never."""
+    keep_s: float = Field(default=3600.0, gt=0)
+    """How long a conversation is remembered after its latest request."""
+    most: int = Field(default=10_000, ge=1)
+    """Conversations that are remembered, the latest ones."""
+
+
+class StoreSettings(Tree):
+    """Where records of requests are kept: no prompt, no answer.
+
+    In SQLite by a path, or in PostgreSQL by a URL, which may hold a password and is given in one of
+    three ways.
+    """
+
+    path: Path | None = None
+    url: SecretStr | None = None
+    url_env: str | None = None
+    url_file: Path | None = None
+    journal: Path | None = None
+    """The folder in which records wait for the database, on a disk of this machine; none: that of the
+    same name as `path` with `.journal`, or `turnout.journal`."""
+    journal_bytes: int = Field(default=1 << 30, ge=1 << 20)
+    """Most that waits in it; what comes beyond is dropped and counted."""
     sync: bool = False
     """Ask the disk to keep each record before its client sees the end of the answer."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        given = [self.path, self.url, self.url_env, self.url_file]
+        if sum(place is not None for place in given) != 1:
+            raise ValueError("give one of path (SQLite), url, url_env and url_file (PostgreSQL)")
+        return self
+
+    @property
+    def journal_folder(self) -> Path:
+        """Where the journal is."""
+        if self.journal is not None:
+            return self.journal
+        path = self.path or Path("turnout")
+        return path.with_name(f"{path.name}.journal")
 
 
 class RouterSettings(BaseModel):
@@ -241,6 +283,7 @@ class Settings(Tree):
     resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
     limits: Annotated[LimitSettings, _NoneIsEmpty] = LimitSettings()
     """What this process takes at a time, and how long it waits for its clients."""
+    conversations: Annotated[ConversationSettings, _NoneIsEmpty] = ConversationSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)

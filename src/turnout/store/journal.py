@@ -25,6 +25,8 @@ from turnout.store.record import Record, read_record
 
 SEGMENT_BYTES = 4 << 20
 """Size of a file while it is written; what is left of it is cut off when the next one is begun."""
+MOST_BYTES = 1 << 30
+"""Of all files that wait, unless told otherwise."""
 _BEGUN, _OVER = b"b", b"o"
 _SUFFIX = ".journal"
 
@@ -38,7 +40,7 @@ class Journal:
         sync: ask the disk to keep each end of a request before its client sees it.
     """
 
-    def __init__(self, folder: Path, *, most_bytes: int = 1 << 30, sync: bool = False) -> None:
+    def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES, sync: bool = False) -> None:
         self._folder, self._most, self._sync = folder, most_bytes, sync
         self._lock = threading.Lock()
         self._file: int | None = None
@@ -64,11 +66,11 @@ class Journal:
 
     def begin(self, record: Record) -> None:
         """A request has begun; `record` is what is known of it, with status `unknown`."""
-        self._write(b"%b%b\n" % (_BEGUN, record.to_json().encode()), sync=False)
+        self._write(b"%b%b\n" % (_BEGUN, record.to_json()), sync=False)
 
     def end(self, record: Record) -> None:
         """A request is over."""
-        self._write(b"%b%b\n" % (_OVER, record.to_json().encode()), sync=self._sync)
+        self._write(b"%b%b\n" % (_OVER, record.to_json()), sync=self._sync)
 
     def rotate(self) -> list[Path]:
         """Close the file under way, if it holds anything; all closed files, oldest first.
@@ -166,7 +168,7 @@ def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[tuple[bo
         if line.startswith(_BEGUN) and _id_part(line) in over:
             continue
         try:
-            record = read_record(line[1:].decode("utf-8", "replace"))
+            record = read_record(line[1:])
         except DataError:
             on_bad(number)
             continue
