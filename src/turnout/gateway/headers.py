@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 
+from turnout.ids import id_maker
 from turnout.types import PICO, Decision
 
 REASON_CAP = 300
@@ -31,9 +31,8 @@ def to_client(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def new_request_id() -> str:
-    """An id for a reply to which no upstream gave one."""
-    return f"req_{secrets.token_hex(12)}"
+new_request_id = id_maker("req_", 12)
+"""An id for a reply to which no upstream gave one."""
 
 
 def decision_headers(decision: Decision) -> dict[str, str]:
