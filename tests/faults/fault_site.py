@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -22,6 +23,9 @@ from turnout.gateway.protocol import Guard
 from turnout.gateway.server import GatewayServer
 from turnout.settings import Settings, parse_settings
 from turnout.settings.limits import LimitSettings
+from turnout.store.database import open_database
+from turnout.store.record import Record
+from turnout.store.records import RecordTable
 
 ASK: Any = [{"role": "user", "content": "Hello"}]
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -160,3 +164,11 @@ def until(true: Callable[[], Any], seconds: float = 10.0) -> None:
     while not true():
         assert time.monotonic() < end, f"it did not happen within {seconds} s"
         time.sleep(0.005)
+
+
+def kept(file: Path) -> list[Record]:
+    """The records of a gateway that has stopped, oldest first."""
+    records = RecordTable(open_database(file))
+    found = list(reversed(records.latest(10_000)))
+    records.close()
+    return found

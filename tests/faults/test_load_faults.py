@@ -16,13 +16,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from fault_site import ASK, GOOD, Upstream, in_thread, site, until
+from fault_site import ASK, GOOD, Upstream, in_thread, kept, site, until
 
 from scripted import PAUSE, WAIT
 from turnout.errors import OverloadedError
 from turnout.gateway.admission import Admission, patience_s
 from turnout.settings.limits import LimitSettings
-from turnout.store.sqlite import SqliteRecords
 
 FEW = "limits: {{max_in_flight: {flight}, max_queue: {queue}, queue_timeout_s: {timeout}}}\n"
 
@@ -238,9 +237,7 @@ def test_row_37_a_signal_lets_two_hundred_streams_end(tmp_path: Path) -> None:
         streams = asyncio.run(run(url, gateway))
         assert gateway.wait(40) == 0
     assert all(stream.endswith(b"data: [DONE]\n\n") for stream in streams)
-    records = SqliteRecords(tmp_path / "turnout.db")
-    assert [r.status for r in records.latest(500)] == ["ok"] * 200
-    records.close()
+    assert [r.status for r in kept(tmp_path / "turnout.db")] == ["ok"] * 200
 
 
 def test_row_37_what_does_not_end_in_time_is_cut_off_and_booked(tmp_path: Path) -> None:
@@ -262,9 +259,7 @@ def test_row_37_what_does_not_end_in_time_is_cut_off_and_booked(tmp_path: Path) 
         assert next(pieces)
         gateway.send_signal(signal.SIGTERM)
         assert gateway.wait(20) == 0
-    records = SqliteRecords(tmp_path / "turnout.db")
-    assert [r.status for r in records.latest(5)] == ["partial"]
-    records.close()
+    assert [r.status for r in kept(tmp_path / "turnout.db")] == ["partial"]
 
 
 def test_row_42_a_signal_takes_the_file_again(tmp_path: Path) -> None:
