@@ -70,8 +70,11 @@ def in_thread(upstream: Scripted) -> Iterator[None]:
         async with upstream:
             ready.set()
             await over.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
             task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.sleep(0.01)  # transports close in the turns after
 
     async def main() -> None:
         nonlocal over
