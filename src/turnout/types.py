@@ -374,6 +374,10 @@ class Decision:
     the choice was certain."""
     notes: tuple[str, ...] = ()
     elapsed_us: int = 0
+    route: str | None = None
+    """The configured route that was asked for, by its name."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """What the request asked of routing beside its model: knobs, lists, limits."""
 
     @property
     def model(self) -> str:
@@ -410,6 +414,8 @@ class Decision:
             "propensity": self.propensity,
             "notes": list(self.notes),
             "elapsed_us": self.elapsed_us,
+            "route": self.route,
+            "asked": dict(self.asked),
         }
 
 

@@ -60,12 +60,11 @@ def serve(
     # The server and the routers are imported once the settings are known to be sound.
     from turnout.cli.reloading import Reloader
     from turnout.gateway.app import create_app
-    from turnout.gateway.building import auto_route, build_engine
-    from turnout.gateway.models import Catalog
+    from turnout.gateway.building import build_catalog, build_engine
     from turnout.gateway.server import GatewayServer, raise_file_limit
 
     engine = build_engine(settings)
-    catalog = Catalog(engine, auto_route(settings, engine), settings.allow_passthrough)
+    catalog = build_catalog(settings, engine)
     app = create_app(settings, engine=engine)
     with bound(settings.listen.host, settings.listen.port) as listener:
         click.echo(_banner(settings, listener, catalog.names()))

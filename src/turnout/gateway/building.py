@@ -15,6 +15,8 @@ from turnout.execution.attempts import Target
 from turnout.execution.health import BreakerRules
 from turnout.execution.resilience import Resilience, RetryRules
 from turnout.gateway.learning import kept_artifact
+from turnout.gateway.models import Catalog
+from turnout.gateway.routes import HALF, build_routes, default_router
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
@@ -103,6 +105,21 @@ def _own_route(settings: Settings, field: str, route: str) -> RouteSpec:
         raise SettingsError(field, route, str(error)) from error
 
 
+def build_catalog(settings: Settings, engine: Engine) -> Catalog:
+    """What `model` may say.
+
+    Raises:
+        SettingsError: a route of the settings that cannot be.
+    """
+    return Catalog(
+        engine,
+        auto_route(settings, engine),
+        settings.allow_passthrough,
+        routes=build_routes(settings, engine),
+        as_requested=settings.response_model == "requested",
+    )
+
+
 def auto_route(settings: Settings, engine: Engine) -> str:
     """The route that model `auto` means.
 
@@ -113,17 +130,16 @@ def auto_route(settings: Settings, engine: Engine) -> str:
     certified = engine.certified_route()
     if certified is not None:
         return format_route(certified)
-    router = "blend" if "blend" in engine.routers else next(iter(engine.routers))
-    return format_route(engine.route_for_share(router, 0.5))
+    return format_route(engine.route_for_share(default_router(engine), HALF))
 
 
 def check_auto(settings: Settings) -> None:
-    """Raise where `auto` is given and does not name a route over the configured routers.
+    """Raise where `auto` is given and names neither a configured route nor one over the routers.
 
     Raises:
         SettingsError: names the value and the way out.
     """
-    if settings.auto:
+    if settings.auto and settings.auto not in settings.routes:
         _own_route(settings, "auto", settings.auto)
 
 

@@ -14,13 +14,14 @@ from typing import Any
 from turnout.errors import ReplyError, UpstreamError
 from turnout.execution.attempts import Try
 from turnout.gateway.asgi import json_bytes
-from turnout.gateway.passing import Passing, Translated, Untouched
+from turnout.gateway.passing import Passing, Renamed, Translated, Untouched
 from turnout.gateway.relay import is_stream, whole_body
 from turnout.providers.base import Provider, Reply
 from turnout.types import Candidate, Pool, Usage
 from turnout.wire.arms import arm_fields
 from turnout.wire.body import Body
 from turnout.wire.dialects import PATHS, Dialect
+from turnout.wire.renaming import renamed_reply
 from turnout.wire.streams.translator import StreamTranslator
 from turnout.wire.streams.watch import ask_for_usage
 from turnout.wire.translate.replies import Client, translate_reply
@@ -71,6 +72,8 @@ class Caller:
     body: Body
     headers: Mapping[str, str]
     input_tokens: int
+    rename: str | None = None
+    """The model that the reply is to name; None: whatever the upstream names."""
     made: list[str] = field(default_factory=list)
     """Candidates that were called, in order."""
 
@@ -152,13 +155,15 @@ class Caller:
             if "content-encoding" not in reply.headers:
                 reading, answer.model = read_usage_of_reply(dialect, content)
                 answer.usage = reading.usage
-            answer.content = content
+            plain = self.rename is None or "content-encoding" in reply.headers
+            answer.content = content if plain else renamed_reply(content, str(self.rename))
             return
         try:
             translated = translate_reply(content, dialect, self._client(include_usage=True))
         except ReplyError as error:
             raise UpstreamError(str(error), candidate=answer.candidate) from error
-        answer.content = json_bytes(translated.body)
+        body = translated.body if self.rename is None else {**translated.body, "model": self.rename}
+        answer.content = json_bytes(body)
         answer.headers = {"content-type": "application/json"}
         answer.notes += translated.dropped
         answer.usage, answer.model = translated.usage, translated.model
@@ -171,6 +176,8 @@ class Caller:
         else:
             client = self._client(include_usage=not sent.hide_usage)
             passing = Translated(StreamTranslator(dialect, client), self.dialect)
+        if self.rename is not None:
+            passing = Renamed(passing, self.dialect, self.rename)
         answer.reply, answer.passing = reply, passing
         held: list[bytes] = []
         size = 0

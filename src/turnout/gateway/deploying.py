@@ -12,7 +12,7 @@ from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.resilience import Resilience
 from turnout.gateway.building import (
-    auto_route,
+    build_catalog,
     build_engine,
     build_providers,
     build_resilience,
@@ -21,7 +21,6 @@ from turnout.gateway.building import (
 )
 from turnout.gateway.conversing import Conversing
 from turnout.gateway.learning import Keeper
-from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Observer, Recorder
 from turnout.gateway.serving import Serving
 from turnout.providers.base import Provider
@@ -34,7 +33,7 @@ log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
     "allow_passthrough", "auto", "candidates", "default", "encoders", "explore", "limits",
-    "max_body_bytes", "providers", "resilience", "routers",
+    "max_body_bytes", "providers", "resilience", "response_model", "routers", "routes",
 })  # fmt: skip
 """Settings that may change while the gateway runs; all others are read once, at its start."""
 
@@ -126,7 +125,7 @@ async def deploy(
         serving = Serving(
             engine=engine,
             providers=opened,
-            catalog=Catalog(engine, auto_route(settings, engine), settings.allow_passthrough),
+            catalog=build_catalog(settings, engine),
             resilience=resilience,
             conversing=conversing,
             recorder=Recorder(ledger=ledger, pool=engine.pool, observers=(conversing, *observers)),

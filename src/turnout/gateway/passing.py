@@ -12,6 +12,7 @@ from turnout.types import Usage
 from turnout.wire import sse
 from turnout.wire.dialects import Dialect
 from turnout.wire.errors import error_body, read_fault, status_of_type, write_fault
+from turnout.wire.renaming import renamed_lines
 from turnout.wire.streams.translator import StreamTranslator
 from turnout.wire.streams.watch import StreamWatch
 
@@ -175,3 +176,52 @@ class Translated:
         """See `Passing`."""
         late = isinstance(error, UpstreamTimeoutError)
         return self._translator.fail(str(error), 504 if late else 502)
+
+
+class Renamed:
+    """A stream that names the model its client asked for. See `Passing`.
+
+    Args:
+        inner: gives whole lines of the client's dialect.
+        dialect: the client's.
+        model: the name to give.
+    """
+
+    def __init__(self, inner: Passing, dialect: Dialect, model: str) -> None:
+        self._inner, self._dialect, self._name = inner, dialect, model
+
+    @property
+    def answered(self) -> bool:
+        """See `Passing`."""
+        return self._inner.answered
+
+    @property
+    def usage(self) -> Usage | None:
+        """See `Passing`."""
+        return self._inner.usage
+
+    @property
+    def model(self) -> str | None:
+        """The upstream's own."""
+        return self._inner.model
+
+    @property
+    def ended(self) -> bool:
+        """See `Passing`."""
+        return self._inner.ended
+
+    def failure(self, seen: bytes) -> tuple[int, bytes] | None:
+        """See `Passing`."""
+        return self._inner.failure(seen)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See `Passing`."""
+        return renamed_lines(self._inner.feed(chunk), self._dialect, self._name)
+
+    def end(self, candidate: str) -> bytes:
+        """See `Passing`."""
+        return renamed_lines(self._inner.end(candidate), self._dialect, self._name)
+
+    def fail(self, error: UpstreamError) -> bytes:
+        """See `Passing`."""
+        return self._inner.fail(error)

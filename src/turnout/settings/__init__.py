@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
+from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
     AUTO,
     MAX_BODY_BYTES,
@@ -24,6 +25,7 @@ __all__ = [
     "EncoderSettings",
     "LearnSettings",
     "ProviderSettings",
+    "RouteSettings",
     "RouterSettings",
     "Settings",
     "StoreSettings",

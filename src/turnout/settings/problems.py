@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
 from turnout.settings.limits import LimitSettings
+from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
     MINIMAL,
     CandidateSettings,
@@ -94,6 +95,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "limits": LimitSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
+        "routes": RouteSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}

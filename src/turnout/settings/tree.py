@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from turnout.settings.base import NoneIsEmpty, Tree
 from turnout.settings.limits import LimitSettings
+from turnout.settings.routes import ResponseModel, RouteSettings
 from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -26,12 +28,6 @@ candidates:            # strongest first
 """The shortest file that serves; shown where none was given."""
 
 _URL = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$"
-
-
-class Tree(BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Listen(Tree):
@@ -254,14 +250,13 @@ class LearnSettings(Tree):
     """Between two writes, where something was learned; and once more when the gateway ends."""
 
 
-_NoneIsEmpty = BeforeValidator(lambda value: {} if value is None else value)
-_Router = Annotated[RouterSettings, _NoneIsEmpty]
+_Router = Annotated[RouterSettings, NoneIsEmpty]
 
 
 class Settings(Tree):
     """Everything that a gateway is told."""
 
-    listen: Annotated[Listen, _NoneIsEmpty] = Listen()
+    listen: Annotated[Listen, NoneIsEmpty] = Listen()
     providers: dict[str, ProviderSettings] = Field(min_length=1)
     candidates: tuple[CandidateSettings, ...] = Field(min_length=1)
     default: str = ""
@@ -269,21 +264,25 @@ class Settings(Tree):
     routers: dict[str, _Router] = Field(
         default_factory=lambda: {"mf": RouterSettings(), "blend": RouterSettings()}, min_length=1
     )
-    learn: Annotated[LearnSettings, _NoneIsEmpty] | None = None
+    learn: Annotated[LearnSettings, NoneIsEmpty] | None = None
     """None takes no outcomes."""
-    encoders: Annotated[dict[str, EncoderSettings], _NoneIsEmpty] = Field(default_factory=dict)
+    encoders: Annotated[dict[str, EncoderSettings], NoneIsEmpty] = Field(default_factory=dict)
     """By the name that a router's `encoder` option says."""
     auto: str = ""
-    """The route that model `auto` means; where none is named, that of the last certificate, else
-    `blend` (or the first router) at about half of the calls to the strong model."""
+    """The route that model `auto` means, one of `routes` or written out; where none is named, that of
+    the last certificate, else `blend` (or the first router) at about half of the calls to the strong
+    model."""
+    routes: Annotated[dict[str, RouteSettings], NoneIsEmpty] = Field(default_factory=dict)
+    """By the names that `model` may say."""
+    response_model: ResponseModel = "actual"
     explore: ExploreSettings | None = None
     """None never explores."""
     store: StoreSettings | None = None
     """None keeps no records."""
-    resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
-    limits: Annotated[LimitSettings, _NoneIsEmpty] = LimitSettings()
+    resilience: Annotated[ResilienceSettings, NoneIsEmpty] = ResilienceSettings()
+    limits: Annotated[LimitSettings, NoneIsEmpty] = LimitSettings()
     """What this process takes at a time, and how long it waits for its clients."""
-    conversations: Annotated[ConversationSettings, _NoneIsEmpty] = ConversationSettings()
+    conversations: Annotated[ConversationSettings, NoneIsEmpty] = ConversationSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
