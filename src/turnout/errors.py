@@ -15,6 +15,7 @@
     ├── NoCandidateError               constraints leave no candidate for this request
     ├── UnavailableError               every target that could serve is failing
     ├── OverloadedError                this gateway has as many requests as it takes
+    ├── LoopError                      a request that came by here before
     ├── DeadlineError                  an answer did not begin within the time that its client gave
     ├── MissingExtraError (ImportError) an optional dependency is not installed
     ├── StoreError                     the database of records failed; records wait in their journal
@@ -179,6 +180,18 @@ class DeadlineError(TurnoutError):
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         super().__init__(f"no answer began within the {seconds:g} s that the request allows")
+
+
+class LoopError(TurnoutError):
+    """A request that this gateway has sent on before, or that has passed too many gateways."""
+
+    code = "loop_detected"
+
+    def __init__(self, hops: int) -> None:
+        super().__init__(
+            f"this request has passed {hops} gateways and came round: a provider's base_url leads "
+            "back here"
+        )
 
 
 class MissingExtraError(TurnoutError, ImportError):

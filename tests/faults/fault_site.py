@@ -22,7 +22,7 @@ from turnout.gateway.building import build_pool
 from turnout.gateway.protocol import Guard
 from turnout.gateway.server import GatewayServer
 from turnout.settings import Settings, parse_settings
-from turnout.settings.limits import LimitSettings
+from turnout.settings.server import ServerSettings
 from turnout.store.database import open_database
 from turnout.store.record import Record
 from turnout.store.records import RecordTable
@@ -105,6 +105,8 @@ class Site:
     loop: asyncio.AbstractEventLoop
     """The gateway's."""
     server: GatewayServer
+    http: httpx2.Client
+    """A client of it, with as many connections as it needs."""
 
     @property
     def guard(self) -> Guard:
@@ -114,10 +116,9 @@ class Site:
     def ask(
         self, model: str = "cheap", *, headers: dict[str, str] | None = None, **body: Any
     ) -> httpx2.Response:
-        """One chat request on a connection of its own."""
-        with httpx2.Client(timeout=20) as http:
-            sent = {"model": model, "messages": ASK, **body}
-            return http.post(f"{self.url}/v1/chat/completions", json=sent, headers=headers)
+        """One chat request."""
+        sent = {"model": model, "messages": ASK, **body}
+        return self.http.post("/v1/chat/completions", json=sent, headers=headers)
 
 
 def settings_of(
@@ -141,7 +142,7 @@ def site(
     two: Upstream | None = None,
     usual: list[bytes] | None = None,
     one_url: str | None = None,
-    limits: LimitSettings | None = None,
+    limits: ServerSettings | None = None,
     **parts: Any,
 ) -> Iterator[Site]:
     """A gateway over two upstreams, of which the first plays the scripts."""
@@ -156,9 +157,9 @@ def site(
             del loops[1:]
             await app(scope, receive, send)
 
-        server = GatewayServer(looped, limits or LimitSettings(drain_s=1, notice_s=0))
-        with running(server) as url:
-            yield Site(url, app, first, second, loops[0], server)
+        server = GatewayServer(looped, limits or ServerSettings(drain_s=1, notice_s=0))
+        with running(server) as url, httpx2.Client(base_url=url, timeout=20) as http:
+            yield Site(url, app, first, second, loops[0], server, http)
 
 
 def until(true: Callable[[], Any], seconds: float = 10.0) -> None:

@@ -12,9 +12,9 @@ import pytest
 from fault_site import ANSWER, ASK, Site, site, until
 
 from scripted import PAUSE
-from turnout.settings.limits import LimitSettings
+from turnout.settings.server import ServerSettings
 
-QUICK = LimitSettings(
+QUICK = ServerSettings(
     header_timeout_s=1, body_timeout_s=1.5, write_timeout_s=1, drain_s=1, notice_s=0
 )
 BODY = json.dumps({"model": "cheap", "messages": ASK}).encode()
@@ -100,7 +100,7 @@ def test_row_32_slow_clients_are_closed(quick: Site, what: str) -> None:
 
 
 def test_row_32_two_thousand_slow_clients_stop_nobody() -> None:
-    patient = LimitSettings(drain_s=1, notice_s=0, max_connections=5000)
+    patient = ServerSettings(drain_s=1, notice_s=0, max_connections=5000)
     with site(limits=patient) as here:
         count = 2000 if _may_open(4500) else 200
         slow = [connect(here) for _ in range(count)]
@@ -202,7 +202,7 @@ def test_row_33_a_body_over_the_limit_is_refused_before_it_is_read(way: str) -> 
 
 
 def test_a_client_that_sends_all_in_spite_of_a_413_may_ask_again_on_its_connection() -> None:
-    limits = LimitSettings(drain_s=1, notice_s=0)
+    limits = ServerSettings(drain_s=1, notice_s=0)
     with (
         site(limits=limits, rest="max_body_bytes: 100000\n") as here,
         closing(connect(here)) as client,
@@ -218,7 +218,7 @@ def test_a_client_that_sends_all_in_spite_of_a_413_may_ask_again_on_its_connecti
 
 
 def test_connections_beyond_the_limit_are_refused_with_a_503() -> None:
-    few = LimitSettings(max_connections=4, drain_s=1, notice_s=0)
+    few = ServerSettings(max_connections=4, drain_s=1, notice_s=0)
     with site(limits=few) as here:
         held = [connect(here) for _ in range(4)]
         until(lambda: here.server.server_state.connections.__len__() == 4)

@@ -21,9 +21,9 @@ from fault_site import ASK, GOOD, Upstream, in_thread, kept, site, until
 from scripted import PAUSE, WAIT
 from turnout.errors import OverloadedError
 from turnout.gateway.admission import Admission, patience_s
-from turnout.settings.limits import LimitSettings
+from turnout.settings.server import ServerSettings
 
-FEW = "limits: {{max_in_flight: {flight}, max_queue: {queue}, queue_timeout_s: {timeout}}}\n"
+FEW = "server: {{max_in_flight: {flight}, max_queue: {queue}, queue_timeout_s: {timeout}}}\n"
 
 
 class Slow(Upstream):
@@ -109,7 +109,7 @@ class Clock:
 def test_row_36_a_turn_that_would_come_too_late_is_refused_at_once() -> None:
     async def run() -> None:
         clock = Clock()
-        limits = LimitSettings(max_in_flight=2, max_queue=100, queue_timeout_s=2)
+        limits = ServerSettings(max_in_flight=2, max_queue=100, queue_timeout_s=2)
         admission = Admission(limits, clock)
         for _ in range(2):
             await admission.take(None)
@@ -133,7 +133,7 @@ def test_row_36_a_turn_that_would_come_too_late_is_refused_at_once() -> None:
 
 def test_a_place_is_not_lost_when_its_request_leaves_at_that_moment() -> None:
     async def run() -> None:
-        admission = Admission(LimitSettings(max_in_flight=1), time.monotonic)
+        admission = Admission(ServerSettings(max_in_flight=1), time.monotonic)
         await admission.take(None)
         waiting = asyncio.ensure_future(admission.take(None))
         await asyncio.sleep(0)
@@ -232,7 +232,7 @@ def test_row_37_a_signal_lets_two_hundred_streams_end(tmp_path: Path) -> None:
             upstream.release()
             return await asyncio.gather(*tasks)
 
-    rest = "limits: {notice_s: 10}"  # until the test has seen what it looks for
+    rest = "server: {notice_s: 10}"  # until the test has seen what it looks for
     with in_thread(upstream), process(tmp_path, upstream.url, rest=rest) as (gateway, url, _):
         streams = asyncio.run(run(url, gateway))
         assert gateway.wait(40) == 0
@@ -244,7 +244,7 @@ def test_row_37_what_does_not_end_in_time_is_cut_off_and_booked(tmp_path: Path) 
     event = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
     upstream = Upstream(usual=[head, event, WAIT])
-    rest = "limits: {drain_s: 1, notice_s: 0}"
+    rest = "server: {drain_s: 1, notice_s: 0}"
     with (
         in_thread(upstream),
         process(tmp_path, upstream.url, rest=rest) as (gateway, url, _),

@@ -19,7 +19,7 @@ from turnout.gateway.building import build_pool
 from turnout.gateway.server import GatewayServer
 from turnout.providers.fake import FakeUpstream, create_fake_app
 from turnout.settings import Settings, parse_settings
-from turnout.settings.limits import LimitSettings
+from turnout.settings.server import ServerSettings
 from turnout.types import Candidate, Prediction, Query
 
 PROVIDER_KEY = "provider-key-canary"
@@ -115,9 +115,9 @@ def make_engine(settings: Settings) -> Engine:
 
 
 @contextmanager
-def serving(app: Any, limits: LimitSettings | None = None) -> Iterator[str]:
+def serving(app: Any, limits: ServerSettings | None = None) -> Iterator[str]:
     """Serve an ASGI app on a free loopback port; gives its URL."""
-    with running(GatewayServer(app, limits or LimitSettings(drain_s=1, notice_s=0))) as url:
+    with running(GatewayServer(app, limits or ServerSettings(drain_s=1, notice_s=0))) as url:
         yield url
 
 

@@ -28,6 +28,7 @@ CASES: list[tuple[errors.TurnoutError, int, str, str | None, str]] = [
     (errors.NoCandidateError({"a": "b"}), 400, "no_candidate", None, "request"),
     (errors.UnavailableError(["a"], retry_after_s=1), 503, "upstream_unavailable", None, "server"),
     (errors.OverloadedError(retry_after_s=1), 503, "overloaded", None, "server"),
+    (errors.LoopError(2), 508, "loop_detected", None, "server"),
     (errors.DeadlineError(1.5), 504, "deadline_exceeded", None, "server"),
     (errors.NotCertifiedError("x"), 500, "not_certified", None, "server"),
     (errors.CapReachedError("cap_usd", 1, "x"), 400, "cap_reached", "cap_usd", "request"),

@@ -45,7 +45,7 @@ class Reloader:
             self._app.reload_problem = Path(place).name or self._path.name
             return
         self._app.reload_problem = None
-        server.take_limits(settings.limits)
+        server.take_limits(settings.server)
         log.info("settings of %s taken", self._path)
 
     async def watching(self, ask: Callable[[], None]) -> None:

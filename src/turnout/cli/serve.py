@@ -72,7 +72,7 @@ def serve(
         raise_file_limit()
         server = GatewayServer(
             app,
-            settings.limits,
+            settings.server,
             drain=app.drain,
             reloads=Reloader(app, read, path),
             watch=watch,

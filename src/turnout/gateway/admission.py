@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from turnout.errors import OverloadedError
-from turnout.settings.limits import LimitSettings
+from turnout.settings.server import ServerSettings
 
 log = logging.getLogger("turnout.gateway")
 
@@ -31,11 +31,11 @@ class Admission:
     how long requests take and how many are before it (Little's law).
 
     Args:
-        limits: see `LimitSettings`; may be replaced at any time.
+        limits: see `ServerSettings`; may be replaced at any time.
         clock: monotonic seconds.
     """
 
-    def __init__(self, limits: LimitSettings, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: ServerSettings, clock: Callable[[], float]) -> None:
         self.limits, self._clock = limits, clock
         self._queue: deque[tuple[asyncio.Future[None], float]] = deque()
         self.in_flight = 0

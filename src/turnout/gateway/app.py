@@ -19,6 +19,7 @@ from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
 from turnout.gateway.deploying import Deployment, check_change, deploy
 from turnout.gateway.headers import refusal_headers
+from turnout.gateway.hops import Hops
 from turnout.gateway.learning import read_reported
 from turnout.gateway.serving import Serving
 from turnout.providers.base import Provider
@@ -51,7 +52,8 @@ class Gateway:
         self.reload_problem: str | None = None
         """Why the last settings that were given were not taken."""
         self.reloads = 0
-        self.admission = Admission(settings.limits, time.monotonic)
+        self.hops = Hops()
+        self.admission = Admission(settings.server, time.monotonic)
         self._deploy: Deploy | None = None
         self._turn = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -76,7 +78,7 @@ class Gateway:
             ledger = build_ledger(self.settings)
             if ledger is not None:
                 await asyncio.to_thread(stack.enter_context, ledger)
-            self._deploy = partial(deploy, ledger=ledger)
+            self._deploy = partial(deploy, ledger=ledger, hops=self.hops)
             self.live = await self._deploy(
                 self.settings, engine=self._engine, providers=self._providers
             )
@@ -108,7 +110,7 @@ class Gateway:
             check_change(old.settings, settings)
             self.live = await self._deploy(settings, engine=engine, before=old)
             self.settings = settings
-            self.admission.limits = settings.limits
+            self.admission.limits = settings.server
             self.reloads += 1
             task = asyncio.create_task(old.retire())
             self._retiring.add(task)

@@ -71,6 +71,8 @@ class Caller:
     """The client's."""
     body: Body
     headers: Mapping[str, str]
+    hop: Mapping[str, str]
+    """The header by which a request that goes round is known; every upstream gets it."""
     input_tokens: int
     rename: str | None = None
     """The model that the reply is to name; None: whatever the upstream names."""
@@ -93,7 +95,7 @@ class Caller:
             PATHS[provider.dialect],
             sent.body,
             candidate=candidate.name,
-            headers=self.headers if provider.dialect == self.dialect else {},
+            headers={**(self.headers if provider.dialect == self.dialect else {}), **self.hop},
             stream=self.body.fields.get("stream") is True,
         )
         if reply.status >= 400:
@@ -153,6 +155,7 @@ class Caller:
             raise UpstreamError(message, candidate=answer.candidate)
         if dialect == self.dialect:
             if "content-encoding" not in reply.headers:
+                _check_json(content, answer.candidate)
                 reading, answer.model = read_usage_of_reply(dialect, content)
                 answer.usage = reading.usage
             plain = self.rename is None or "content-encoding" in reply.headers
@@ -217,6 +220,17 @@ class Caller:
         if answer.reply is None and not passing.ended:
             message = f"the answer of {answer.candidate} ended before it began"
             raise UpstreamError(message, candidate=answer.candidate)
+
+
+def _check_json(content: bytes, candidate: str) -> None:
+    """A proxy's words under status 200 are no answer, whatever type they say they are.
+
+    Raises:
+        UpstreamError: this cannot be JSON.
+    """
+    if content.lstrip()[:1] not in (b"{", b"["):
+        message = f"the provider of {candidate} answered with what is not JSON"
+        raise UpstreamError(message, candidate=candidate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from turnout.gateway.building import (
     check_auto,
 )
 from turnout.gateway.conversing import Conversing
+from turnout.gateway.deciding import Deciding
+from turnout.gateway.hops import Hops
 from turnout.gateway.learning import Keeper
 from turnout.gateway.recording import Observer, Recorder
 from turnout.gateway.serving import Serving
@@ -32,8 +34,9 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auto", "candidates", "default", "encoders", "explore", "limits",
+    "allow_passthrough", "auto", "candidates", "default", "encoders", "explore",
     "max_body_bytes", "providers", "resilience", "response_model", "routers", "routes",
+    "server",
 })  # fmt: skip
 """Settings that may change while the gateway runs; all others are read once, at its start."""
 
@@ -88,6 +91,7 @@ async def deploy(
     providers: Mapping[str, Provider] | None = None,
     ledger: Ledger | None = None,
     observers: Sequence[Observer] = (),
+    hops: Hops | None = None,
     before: Deployment | None = None,
 ) -> Deployment:
     """Open what serves under these settings. Nothing is in service until the caller puts it there.
@@ -98,6 +102,7 @@ async def deploy(
         providers: by name, not open yet; default: built from the settings.
         ledger: open; None keeps no records.
         observers: told of every record.
+        hops: of this process; default: a new one.
         before: what serves until now: what was learned of upstreams and traffic is taken over.
 
     Raises:
@@ -112,6 +117,8 @@ async def deploy(
     try:
         given = providers or build_providers(settings)
         opened = {n: await stack.enter_async_context(p) for n, p in given.items()}
+        deciding = Deciding(settings.server.decision_timeout_s)
+        stack.callback(deciding.close)
         resilience = build_resilience(settings, engine)
         if before is not None:
             _take_over_health(resilience, before, settings)
@@ -131,6 +138,8 @@ async def deploy(
             recorder=Recorder(ledger=ledger, pool=engine.pool, observers=(conversing, *observers)),
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
+            hops=hops or Hops(),
+            deciding=deciding,
         )
         if settings.learn is not None:
             keeper = Keeper(engine, settings.learn, settings.routers)

@@ -18,7 +18,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from turnout.settings.limits import LimitSettings
+from turnout.settings.server import ServerSettings
 from turnout.wire.dialects import Dialect
 from turnout.wire.errors import http_error_body
 
@@ -37,7 +37,7 @@ bytes that are not even parsed (`linger`); or nothing, as the application has ev
 class Guard:
     """What the connections of one server share: their limits, and how often each was reached."""
 
-    def __init__(self, limits: LimitSettings, max_connections: int) -> None:
+    def __init__(self, limits: ServerSettings, max_connections: int) -> None:
         self.limits, self.max_connections = limits, max_connections
         self.counts: Counter[str] = Counter()
         """Clients that were refused or cut off, by reason."""

@@ -94,10 +94,12 @@ async def _pass_on(call: Call, answer: Answer) -> Status:
             await _pass(call, answer, passing.feed(chunk))
     except UpstreamError as error:
         log.warning("stream broke off: %s", error)
-        await _pass(call, answer, passing.fail(error))
+        await call.piece(passing.fail(error))  # no event of the answer's: it is not counted
         return "partial"
-    await _pass(call, answer, passing.end(answer.candidate))
+    last = passing.end(answer.candidate)
     if passing.ended:
+        await _pass(call, answer, last)
         return "ok"
+    await call.piece(last)
     log.warning("stream of %s ended before its answer was complete", answer.candidate)
     return "partial"

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import uvicorn
 
 from turnout.gateway.protocol import Guard, GuardedConfig, sweep
-from turnout.settings.limits import LimitSettings
+from turnout.settings.server import ServerSettings
 
 log = logging.getLogger("turnout.gateway")
 
@@ -55,7 +55,7 @@ class GatewayServer(uvicorn.Server):
 
     Args:
         app: an ASGI application.
-        limits: see `LimitSettings`.
+        limits: see `ServerSettings`.
         drain: tells the application that its end is near; called by a signal handler too.
         reloads: takes other settings. None: SIGHUP is left alone.
         watch: whether they are taken when they change, without a signal.
@@ -64,13 +64,13 @@ class GatewayServer(uvicorn.Server):
     def __init__(
         self,
         app: Any,
-        limits: LimitSettings | None = None,
+        limits: ServerSettings | None = None,
         *,
         drain: Callable[[], None] | None = None,
         reloads: Reloads | None = None,
         watch: bool = False,
     ) -> None:
-        given = limits or LimitSettings()
+        given = limits or ServerSettings()
         self.guard = Guard(given, given.max_connections or most_connections())
         self._drain, self._reloads, self._watch = drain, reloads, watch
         self._reload_asked = False
@@ -97,7 +97,7 @@ class GatewayServer(uvicorn.Server):
             # asyncio takes one number for how many it accepts at once and for how many may wait.
             listener.listen(WAITING_CONNECTIONS)
 
-    def take_limits(self, limits: LimitSettings) -> None:
+    def take_limits(self, limits: ServerSettings) -> None:
         """Other limits from now on; of the time to drain at the next start."""
         self.guard.limits = limits
         self.guard.max_connections = limits.max_connections or most_connections()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -17,12 +16,14 @@ from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.asking import explain, wanted
 from turnout.gateway.calling import Caller
 from turnout.gateway.conversing import Conversing, Talk
+from turnout.gateway.deciding import Deciding
 from turnout.gateway.headers import (
     answer_headers,
     decision_headers,
     to_client,
     to_upstream,
 )
+from turnout.gateway.hops import HOP_HEADER, Hops
 from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
@@ -53,6 +54,8 @@ class Serving:
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
+    hops: Hops
+    deciding: Deciding
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
@@ -141,7 +144,7 @@ class Serving:
         allow: Collection[str] | None,
         explore: bool,
     ) -> Decision:
-        """The router's decision; one that waits does so off the event loop."""
+        """The router's decision; one that takes long does so off the event loop, and for a time."""
         decide = partial(
             self.engine.decide,
             query,
@@ -150,7 +153,11 @@ class Serving:
             max_cost_picousd=max_cost_picousd,
             explore=explore,
         )
-        return await asyncio.to_thread(decide) if self.engine.waits(spec.router) else decide()
+        instead = partial(
+            self.engine.without, query, spec, allow=allow, max_cost_picousd=max_cost_picousd
+        )
+        waits = self.engine.waits(spec.router)
+        return await self.deciding.run(spec.router, query.text, decide, instead, waits=waits)
 
     def _caller(self, request: Request) -> Caller:
         return Caller(
@@ -160,6 +167,7 @@ class Serving:
             dialect=request.dialect,
             body=request.body,
             headers=to_upstream(request.call.headers),
+            hop={HOP_HEADER: self.hops.onward(request.call.headers)},
             input_tokens=request.query.input_tokens,
             rename=request.rename,
         )

@@ -10,6 +10,7 @@ from typing import Self
 
 from turnout.errors import OverloadedError, UpstreamError, UpstreamTimeoutError
 from turnout.providers.http.connection import Waits
+from turnout.providers.http.decoding import Decoder, decodes
 from turnout.providers.http.errors import (
     ConnectError,
     ExhaustedError,
@@ -55,7 +56,7 @@ class HttpProvider:
     ) -> None:
         self.name, self.dialect, self.stream_usage = name, dialect, stream_usage
         self._base_url = base_url
-        # Identity: the body passes through as it is, so nothing here could decode it.
+        # Identity: the body passes through as it is.
         self._headers = {
             "accept": "*/*",
             "accept-encoding": "identity",
@@ -117,17 +118,31 @@ class HttpProvider:
 class HttpReply:
     """An answer that is still arriving."""
 
-    __slots__ = ("_candidate", "_exchange", "_provider", "headers", "status")
+    __slots__ = ("_candidate", "_decoder", "_exchange", "_provider", "headers", "status")
 
     def __init__(self, exchange: Exchange, *, provider: str, candidate: str) -> None:
         self.status = exchange.status
-        self.headers: Mapping[str, str] = exchange.headers
+        headers = exchange.headers
+        self._decoder: Decoder | None = None
+        if "content-encoding" in headers and decodes(headers["content-encoding"]):
+            self._decoder = Decoder(headers["content-encoding"])
+            coded = ("content-encoding", "content-length")
+            headers = {name: value for name, value in headers.items() if name not in coded}
+        self.headers: Mapping[str, str] = headers
         self._exchange, self._provider, self._candidate = exchange, provider, candidate
 
     async def chunk(self) -> bytes | None:
-        """The next piece of the body as it arrives, not decoded; None at its end."""
+        """The next piece of the body; gzip, which was not asked for, is decoded. None at its end."""
         try:
-            return await self._exchange.chunk()
+            piece = await self._exchange.chunk()
+            if self._decoder is None:
+                return piece
+            while piece is not None:
+                if decoded := self._decoder.feed(piece):
+                    return decoded
+                piece = await self._exchange.chunk()
+            self._decoder.end()
+            return None
         except HttpError as error:
             raise _upstream_error(error, self._provider, self._candidate) from error
 
@@ -141,7 +156,7 @@ def _upstream_error(
 ) -> UpstreamError | OverloadedError:
     """Our error for the HTTP client's, which holds nothing of what was sent or received."""
     if isinstance(error, ExhaustedError):  # it says nothing of the upstream
-        log.error("%s; raise `ulimit -n`, or lower limits.max_connections", error)
+        log.error("%s; raise `ulimit -n`, or lower server.max_connections", error)
         return OverloadedError(retry_after_s=1.0)
     if isinstance(error, SilentError):
         return UpstreamTimeoutError(

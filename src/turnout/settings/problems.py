@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
-from turnout.settings.limits import LimitSettings
 from turnout.settings.routes import RouteSettings
+from turnout.settings.server import ServerSettings
 from turnout.settings.tree import (
     MINIMAL,
     CandidateSettings,
@@ -92,7 +92,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "explore": ExploreSettings,
         "resilience": ResilienceSettings,
         "store": StoreSettings,
-        "limits": LimitSettings,
+        "server": ServerSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
         "routes": RouteSettings,

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from turnout.settings.base import NoneIsEmpty, Tree
-from turnout.settings.limits import LimitSettings
 from turnout.settings.routes import ResponseModel, RouteSettings
+from turnout.settings.server import ServerSettings
 from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -280,7 +280,7 @@ class Settings(Tree):
     store: StoreSettings | None = None
     """None keeps no records."""
     resilience: Annotated[ResilienceSettings, NoneIsEmpty] = ResilienceSettings()
-    limits: Annotated[LimitSettings, NoneIsEmpty] = LimitSettings()
+    server: Annotated[ServerSettings, NoneIsEmpty] = ServerSettings()
     """What this process takes at a time, and how long it waits for its clients."""
     conversations: Annotated[ConversationSettings, NoneIsEmpty] = ConversationSettings()
     allow_passthrough: bool = True

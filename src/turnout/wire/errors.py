@@ -15,6 +15,7 @@ from turnout.errors import (
     BodyTooLargeError,
     DeadlineError,
     InputError,
+    LoopError,
     NoCandidateError,
     OverloadedError,
     ReplyError,
@@ -62,6 +63,8 @@ def error_status(error: TurnoutError) -> int:
         return 503
     if isinstance(error, DeadlineError):
         return 504
+    if isinstance(error, LoopError):
+        return 508
     if isinstance(error, ReplyError):
         return 502
     if isinstance(error, BodyTooLargeError):

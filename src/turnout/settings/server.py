@@ -7,7 +7,7 @@ from pydantic import Field
 from turnout.settings.base import Tree
 
 
-class LimitSettings(Tree):
+class ServerSettings(Tree):
     """Limits of one process. Requests beyond them are refused at once, with `retry-after`."""
 
     max_in_flight: int = Field(default=1024, ge=1)
@@ -16,6 +16,9 @@ class LimitSettings(Tree):
     """Requests that wait for one of these to be over."""
     queue_timeout_s: float = Field(default=1.0, gt=0)
     """How long they wait; a client that says how long it waits itself is not kept for longer."""
+    decision_timeout_s: float = Field(default=5.0, gt=0)
+    """For a router's decision; then the default candidate serves. One that usually takes less than
+    2 ms is made at once."""
     max_connections: int | None = Field(default=None, ge=1)
     """Connections of clients; None: half of the file descriptors that the process may have open, as
     each request needs one to its client and one to its upstream."""
