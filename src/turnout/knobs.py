@@ -18,7 +18,7 @@ from turnout.policies.hull import HullPolicy, OperatingPoint, operating_points
 from turnout.policies.threshold import ThresholdPolicy
 from turnout.policies.within_price import WithinPricePolicy
 from turnout.policies.worth import WorthPolicy
-from turnout.pricing import DEFAULT_OUTPUT_TOKENS, expected_cost_picousd, rates
+from turnout.pricing import DEFAULT_OUTPUT_TOKENS, cost_of_tokens_picousd, expected_cost_picousd
 from turnout.routers.base import Router
 from turnout.routers.reference import Reference
 from turnout.types import PICO, Candidate, Pool, Prediction, Query
@@ -179,13 +179,11 @@ def reference_points(
     Raises:
         InputError: a candidate has neither.
     """
+    tokens_in = reference.input_tokens.astype(np.float64)
     tokens_out = np.where(
         np.isfinite(reference.output_tokens), reference.output_tokens, DEFAULT_OUTPUT_TOKENS
     )
-    priced = (
-        reference.input_tokens[:, None] * rates(candidates, "input_picousd")
-        + tokens_out * rates(candidates, "output_picousd")
-    ) / PICO
+    priced = cost_of_tokens_picousd(tokens_in, tokens_out, candidates) / PICO
     cost = np.where(np.isfinite(priced), priced, reference.mean_cost_usd())
     names = [c.name for c in candidates]
     return operating_points(reference.predicted, reference.score, cost, names)

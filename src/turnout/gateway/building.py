@@ -16,6 +16,7 @@ from turnout.execution.health import BreakerRules
 from turnout.execution.resilience import Resilience, RetryRules
 from turnout.gateway.learning import kept_artifact
 from turnout.gateway.models import Catalog
+from turnout.gateway.prices import read_price
 from turnout.gateway.routes import HALF, build_routes, default_router
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
@@ -28,7 +29,7 @@ from turnout.settings import CandidateSettings, ProviderSettings, Settings, Stor
 from turnout.store.database import Database, open_database
 from turnout.store.ledger import Ledger
 from turnout.store.records import RecordTable
-from turnout.types import Candidate, Pool, Price
+from turnout.types import Candidate, Pool
 from turnout.wire.translate.target import Target as Rules
 
 
@@ -216,7 +217,7 @@ def _candidate(given: CandidateSettings) -> Candidate:
         name=given.name,
         upstream_model=given.model or "",
         provider=given.provider or "",
-        price=None if price is None else Price.per_million(**price.model_dump()),
+        price=None if price is None else read_price(price),
         context_tokens=given.context_tokens,
         max_output_tokens=given.max_output_tokens,
         capabilities=None if given.capabilities is None else frozenset(given.capabilities),

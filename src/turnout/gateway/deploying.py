@@ -11,6 +11,7 @@ from types import TracebackType
 from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.resilience import Resilience
+from turnout.gateway.booking import Books
 from turnout.gateway.building import (
     build_catalog,
     build_engine,
@@ -135,7 +136,9 @@ async def deploy(
             catalog=build_catalog(settings, engine),
             resilience=resilience,
             conversing=conversing,
-            recorder=Recorder(ledger=ledger, pool=engine.pool, observers=(conversing, *observers)),
+            recorder=Recorder(
+                ledger=ledger, books=Books(engine.pool), observers=(conversing, *observers)
+            ),
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
             hops=hops or Hops(),

@@ -45,8 +45,18 @@ class Passing(Protocol):
         ...
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """Counts that were not believed, by name."""
+        ...
+
+    @property
     def model(self) -> str | None:
         """The model that the upstream names."""
+        ...
+
+    @property
+    def service(self) -> str:
+        """The service tier that the upstream says it served the call in."""
         ...
 
     @property
@@ -93,9 +103,19 @@ class Untouched:
         return self._watch.usage
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """See `Passing`."""
+        return self._watch.problems
+
+    @property
     def model(self) -> str | None:
         """See `Passing`."""
         return self._watch.model
+
+    @property
+    def service(self) -> str:
+        """See `Passing`."""
+        return self._watch.service
 
     @property
     def ended(self) -> bool:
@@ -147,9 +167,19 @@ class Translated:
         return self._translator.usage
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """See `Passing`."""
+        return self._translator.usage_problems
+
+    @property
     def model(self) -> str | None:
         """See `Passing`."""
         return self._translator.model or None
+
+    @property
+    def service(self) -> str:
+        """See `Passing`."""
+        return self._translator.service
 
     @property
     def ended(self) -> bool:
@@ -204,6 +234,16 @@ class Renamed:
     def model(self) -> str | None:
         """The upstream's own."""
         return self._inner.model
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """See `Passing`."""
+        return self._inner.problems
+
+    @property
+    def service(self) -> str:
+        """See `Passing`."""
+        return self._inner.service
 
     @property
     def ended(self) -> bool:

@@ -91,7 +91,9 @@ class Serving:
             **call.own_id(),
             **to_client(answer.headers),
             **explained,
-            **answer_headers(caller.made, answer.notes),
+            **answer_headers(
+                caller.made, answer.notes, answer.named if answer.named != answer.asked else ""
+            ),
         }
         if request.asks.explain:
             explain(answer, decision)

@@ -16,10 +16,12 @@ from turnout.settings.tree import (
     ExploreSettings,
     LearnSettings,
     Listen,
+    OtherRates,
     PriceSettings,
     ProviderSettings,
     ReplicaSettings,
     ResilienceSettings,
+    ServicePriceSettings,
     Settings,
     StoreSettings,
 )
@@ -98,6 +100,11 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "routes": RouteSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
-    nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}
+    nested: dict[str, type[BaseModel]] = {
+        "price": PriceSettings,
+        "replicas": ReplicaSettings,
+        "above": OtherRates,
+        "services": ServicePriceSettings,
+    }
     deepest = next((nested[str(p)] for p in reversed(parent) if str(p) in nested), tree)
     return list(deepest.model_fields)

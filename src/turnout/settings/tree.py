@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -17,6 +17,12 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 
 AUTO = "auto"
 """The model name that stands for the configured route."""
+
+MOST_USD_PER_MILLION = 10_000
+"""A higher price is a mistake of units; below it, no call overflows a database's whole numbers."""
+
+Service: TypeAlias = Literal["flex", "priority", "fast", "batch", "scale"]
+"""Service tiers that replies name beside the usual one."""
 
 MINIMAL = """\
 providers:
@@ -102,14 +108,41 @@ class EncoderSettings(Keyed):
         return self
 
 
+_Usd = Annotated[float, Field(ge=0, le=MOST_USD_PER_MILLION, allow_inf_nan=False)]
+
+
+class OtherRates(Tree):
+    """USD per million tokens, of calls that have a price of their own. What is left out is as usual."""
+
+    input_usd: _Usd | None = None
+    output_usd: _Usd | None = None
+    cache_read_usd: _Usd | None = None
+    cache_write_usd: _Usd | None = None
+    cache_write_1h_usd: _Usd | None = None
+    reasoning_usd: _Usd | None = None
+
+
+class ServicePriceSettings(OtherRates):
+    """The price of a service tier."""
+
+    above: dict[Annotated[int, Field(gt=0)], OtherRates] = Field(default_factory=dict)
+    """Long inputs in it; left out, they cost what others do."""
+
+
 class PriceSettings(Tree):
     """USD per million tokens."""
 
-    input_usd: float = Field(ge=0, allow_inf_nan=False)
-    output_usd: float = Field(ge=0, allow_inf_nan=False)
-    cache_read_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    cache_write_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    cache_write_1h_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    input_usd: _Usd
+    output_usd: _Usd
+    cache_read_usd: _Usd | None = None
+    cache_write_usd: _Usd | None = None
+    cache_write_1h_usd: _Usd | None = None
+    reasoning_usd: _Usd | None = None
+    """Of output that is reasoning; none: as any output."""
+    above: dict[Annotated[int, Field(gt=0)], OtherRates] = Field(default_factory=dict)
+    """Long inputs: with more input tokens than this, those rates hold for the whole call."""
+    services: dict[Service, ServicePriceSettings] = Field(default_factory=dict)
+    """What a call costs that the provider says it served in this service tier."""
 
 
 class ReplicaSettings(Tree):
