@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import socket
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
 
 from turnout.artifacts.folder import read_artifact
 from turnout.errors import SettingsError
+from turnout.observe.logs import Logs, logging_to
+from turnout.observe.redaction import Redactor
 from turnout.settings import MINIMAL, RouterSettings, Settings, load_settings
 from turnout.settings.loops import check_loops
+from turnout.settings.secrets import secrets_in
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -35,14 +39,14 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option("--host", help="Listen here instead of the settings' host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="And on this port; 0 picks a free one.")
 @click.option("--watch", is_flag=True, help="Take the settings file again whenever it changes.")
-@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@click.option("--log-level", type=click.Choice(_LEVELS), help="Instead of the settings' log.level.")
 def serve(
     config: Path | None,
     artifacts: tuple[Path, ...],
     host: str | None,
     port: int | None,
     watch: bool,
-    log_level: str,
+    log_level: str | None,
 ) -> None:
     """Serve an OpenAI-compatible gateway.
 
@@ -56,7 +60,7 @@ def serve(
         return _with_artifacts(given, artifacts)
 
     settings = read()
-    _log_to_stderr(log_level)
+    click.get_current_context().with_resource(_log_to_stderr(settings, log_level))
     # The server and the routers are imported once the settings are known to be sound.
     from turnout.cli.reloading import Reloader
     from turnout.gateway.app import create_app
@@ -101,13 +105,14 @@ def _with_artifacts(settings: Settings, artifacts: Sequence[Path]) -> Settings:
     return settings.model_copy(update={"routers": routers})
 
 
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+def _log_to_stderr(settings: Settings, level: str | None) -> AbstractContextManager[Logs]:
+    """Everything that this process logs, cleaned of what the settings keep secret."""
+    return logging_to(
+        sys.stderr,
+        form=settings.log.format,
+        level=level or settings.log.level,
+        redactor=Redactor(secrets_in(settings)),
     )
-    # The HTTP client logs every call, and at debug level what it sends.
-    for name in ("httpx2", "httpcore2"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -116,7 +116,8 @@ async def deploy(
         _take_over(engine, before.serving.engine)
     stack = AsyncExitStack()
     try:
-        given = providers or build_providers(settings)
+        hops = hops or Hops()
+        given = providers or build_providers(settings, hop=hops.name)
         opened = {n: await stack.enter_async_context(p) for n, p in given.items()}
         deciding = Deciding(settings.server.decision_timeout_s)
         stack.callback(deciding.close)
@@ -141,7 +142,7 @@ async def deploy(
             ),
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
-            hops=hops or Hops(),
+            hops=hops,
             deciding=deciding,
         )
         if settings.learn is not None:

@@ -6,9 +6,8 @@ import secrets
 from collections.abc import Mapping
 
 from turnout.errors import LoopError
+from turnout.providers.endpoint import HOP_HEADER
 
-HOP_HEADER = "x-turnout-hop"
-"""The gateways that a request has passed, by a random name that each process has."""
 MOST_HOPS = 8
 
 
@@ -20,16 +19,18 @@ class Hops:
     def __init__(self) -> None:
         self.name = secrets.token_hex(6)
 
-    def onward(self, headers: Mapping[str, str]) -> str:
-        """The value of `x-turnout-hop` for an upstream.
+    def onward(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The way of a request, this process included; empty where it begins here.
+
+        Providers name this process of themselves where they are not told of a way.
 
         Raises:
             LoopError: the request was here before, or has passed too many gateways.
         """
         given = headers.get(HOP_HEADER)
         if not given:
-            return self.name
+            return {}
         passed = given.split(",")
         if self.name in passed or len(passed) >= MOST_HOPS:
             raise LoopError(len(passed))
-        return f"{given[:200]},{self.name}"
+        return {HOP_HEADER: f"{given[:200]},{self.name}"}

@@ -12,6 +12,7 @@ from turnout.gateway.booking import Books
 from turnout.gateway.calling import Answer
 from turnout.gateway.headers import plain_reason
 from turnout.gateway.request import Request
+from turnout.observe.trail import Trail
 from turnout.store.ledger import Ledger
 from turnout.store.record import Record, Status, json_line
 from turnout.types import Decision, Usage
@@ -64,7 +65,7 @@ class Recorder:
             self.ledger.begin(record)
         for observer in self.observers:
             observer.began(record)
-        return Entry(self, record)
+        return Entry(self, record, request.call.trail)
 
     def end(self, record: Record) -> None:
         """A request is over: kept first, then counted."""
@@ -90,6 +91,7 @@ class Entry:
 
     recorder: Recorder
     record: Record
+    trail: Trail
     _start: float = field(default_factory=time.monotonic)
     _ended: bool = False
 
@@ -107,7 +109,11 @@ class Entry:
             calls=calls,
             duration_ms=round((time.monotonic() - self._start) * 1e3),
         )
-        self.recorder.end(record if answer is None else self._answered(record, answer))
+        if answer is not None:
+            record = self._answered(record, answer)
+            self.trail.model = record.candidate
+        self.trail.record = record
+        self.recorder.end(record)
 
     def _answered(self, record: Record, answer: Answer) -> Record:
         passing = answer.passing

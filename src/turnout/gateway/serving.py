@@ -23,7 +23,7 @@ from turnout.gateway.headers import (
     to_client,
     to_upstream,
 )
-from turnout.gateway.hops import HOP_HEADER, Hops
+from turnout.gateway.hops import Hops
 from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
@@ -62,6 +62,7 @@ class Serving:
         request = await read_request(call, dialect, self.max_body_bytes)
         talk = self.conversing.find(request)
         decision = await self.decide(request, talk)
+        call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
         explained = decision_headers(decision)
         if request.asks.decision_only:
             await call.answer_json(decision.to_dict(), headers=explained)
@@ -169,8 +170,9 @@ class Serving:
             dialect=request.dialect,
             body=request.body,
             headers=to_upstream(request.call.headers),
-            hop={HOP_HEADER: self.hops.onward(request.call.headers)},
+            hop=self.hops.onward(request.call.headers),
             input_tokens=request.query.input_tokens,
+            trail=request.call.trail,
             rename=request.rename,
         )
 

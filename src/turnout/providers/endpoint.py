@@ -26,6 +26,9 @@ log = logging.getLogger("turnout.providers")
 ANTHROPIC_VERSION = "2023-06-01"
 """What Anthropic's API is asked for where the client does not name a version."""
 
+HOP_HEADER = "x-turnout-hop"
+"""The gateways that a request has passed, by a random name that each process has."""
+
 
 class HttpProvider:
     """Calls the paths of one API below `base_url`.
@@ -40,6 +43,8 @@ class HttpProvider:
         timeout_s: longest wait for the head of an answer that is no stream: it comes when the whole
             answer is written.
         headers: sent with every call.
+        allow_link_local: see `Origin`.
+        hop: sent as `x-turnout-hop`, unless a call brings the way that its request has come.
     """
 
     def __init__(
@@ -53,9 +58,11 @@ class HttpProvider:
         waits: Waits | None = None,
         timeout_s: float = 600.0,
         headers: Mapping[str, str] | None = None,
+        allow_link_local: bool = False,
+        hop: str = "",
     ) -> None:
         self.name, self.dialect, self.stream_usage = name, dialect, stream_usage
-        self._base_url = base_url
+        self._base_url, self._allow_link_local = base_url, allow_link_local
         # Identity: the body passes through as it is.
         self._headers = {
             "accept": "*/*",
@@ -68,6 +75,8 @@ class HttpProvider:
                 self._headers["x-api-key"] = api_key
             else:
                 self._headers["authorization"] = f"Bearer {api_key}"
+        if hop:
+            self._headers[HOP_HEADER] = hop
         self._headers.update({k.lower(): v for k, v in (headers or {}).items()})
         self._alone = self._over({})
         self._stream_waits = waits or Waits()
@@ -75,7 +84,7 @@ class HttpProvider:
         self._origin: Origin | None = None
 
     async def __aenter__(self) -> Self:
-        self._origin = Origin(self._base_url)
+        self._origin = Origin(self._base_url, allow_link_local=self._allow_link_local)
         return self
 
     async def __aexit__(
@@ -110,9 +119,12 @@ class HttpProvider:
 
     def _over(self, headers: Mapping[str, str]) -> dict[str, str]:
         """The provider's own headers over the client's."""
+        found = {**headers, **self._headers}
+        if HOP_HEADER in headers:
+            found[HOP_HEADER] = headers[HOP_HEADER]
         if self.dialect == "messages":
-            return {"anthropic-version": ANTHROPIC_VERSION, **headers, **self._headers}
-        return {**headers, **self._headers}
+            found.setdefault("anthropic-version", ANTHROPIC_VERSION)
+        return found
 
 
 class HttpReply:

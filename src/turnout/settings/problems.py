@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.listening import Listen
+from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.routes import RouteSettings
 from turnout.settings.server import ServerSettings
 from turnout.settings.tree import (
@@ -15,7 +17,6 @@ from turnout.settings.tree import (
     EncoderSettings,
     ExploreSettings,
     LearnSettings,
-    Listen,
     OtherRates,
     PriceSettings,
     ProviderSettings,
@@ -97,12 +98,16 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "server": ServerSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
+        "log": LogSettings,
+        "metrics": MetricsSettings,
+        "otel": OtelSettings,
         "routes": RouteSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {
         "price": PriceSettings,
         "replicas": ReplicaSettings,
+        "listen": Listen,
         "above": OtherRates,
         "services": ServicePriceSettings,
     }

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from turnout.settings.base import NoneIsEmpty, Tree
+from turnout.settings.listening import Listen
+from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.routes import ResponseModel, RouteSettings
 from turnout.settings.server import ServerSettings
 from turnout.types import Capability, Effort
@@ -34,13 +36,6 @@ candidates:            # strongest first
 """The shortest file that serves; shown where none was given."""
 
 _URL = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$"
-
-
-class Listen(Tree):
-    """Where the gateway listens."""
-
-    host: str = Field(default="127.0.0.1", min_length=1)
-    port: int = Field(default=8080, ge=0, le=65535)
 
 
 class Keyed(Tree):
@@ -75,6 +70,8 @@ class ProviderSettings(Keyed):
     idle_timeout_s: float = Field(default=60.0, gt=0)
     """Longest wait between two pieces of an answer."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
+    allow_link_local: bool = False
+    """Whether it may be at a link-local address, or where clouds have their metadata service."""
 
 
 class EncoderSettings(Keyed):
@@ -316,6 +313,11 @@ class Settings(Tree):
     server: Annotated[ServerSettings, NoneIsEmpty] = ServerSettings()
     """What this process takes at a time, and how long it waits for its clients."""
     conversations: Annotated[ConversationSettings, NoneIsEmpty] = ConversationSettings()
+    log: Annotated[LogSettings, NoneIsEmpty] = LogSettings()
+    metrics: Annotated[MetricsSettings, NoneIsEmpty] = MetricsSettings()
+    dashboard: bool = False
+    """Whether `GET /dashboard` shows a page over the records of `store`."""
+    otel: Annotated[OtelSettings, NoneIsEmpty] = OtelSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)

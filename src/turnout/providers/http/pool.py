@@ -13,6 +13,7 @@ from turnout.errors import InputError
 from turnout.providers.http.connection import Connection, Waits
 from turnout.providers.http.errors import ConnectError, ExhaustedError, SilentError, TlsError
 from turnout.providers.http.resolving import Resolver
+from turnout.settings.hosts import is_metadata_address
 
 KEPT_S = 30.0
 """An idle connection older than this is not used again: upstreams close theirs after some 60 s."""
@@ -35,12 +36,16 @@ class Origin:
     Args:
         url: its scheme, host, port; a path is kept as the prefix of every request's path.
         tls: for https; default: the system's certificates.
+        allow_link_local: whether a name may lead to a link-local address or a cloud's metadata
+            service, which is known when it is connected to.
 
     Raises:
         InputError: not an http or https URL.
     """
 
-    def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, url: str, *, tls: ssl.SSLContext | None = None, allow_link_local: bool = False
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError("base_url", url, "give a URL such as https://api.openai.com/v1")
@@ -51,6 +56,7 @@ class Origin:
         self._prefix = parts.path.rstrip("/")
         self._resolver = None if _is_address(self._host) else Resolver(self._host, self._port)
         self._authority = parts.netloc.rpartition("@")[2]
+        self._allow_link_local = allow_link_local
         self._head: tuple[Mapping[str, str], str, bytes] = ({}, "", b"")
         """The headers and path of the last request, and its head up to its length."""
         self._idle: list[tuple[float, Connection]] = []
@@ -125,6 +131,8 @@ class Origin:
         name = self._host if self._tls else None
         failed: OSError | None = None
         for address in addresses:
+            if is_metadata_address(address) and not self._allow_link_local:
+                raise ConnectError("its name leads to a link-local address or a metadata service")
             try:
                 _, connection = await loop.create_connection(
                     Connection, address, self._port, ssl=self._tls, server_hostname=name
