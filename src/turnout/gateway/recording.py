@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from turnout.explaining import kept_decision
 from turnout.gateway.booking import Books
 from turnout.gateway.calling import Answer
-from turnout.gateway.headers import plain_reason
 from turnout.gateway.request import Request
 from turnout.observe.trail import Trail
 from turnout.store.ledger import Ledger
@@ -59,7 +59,7 @@ class Recorder:
             stream=request.stream,
             input_tokens=request.query.input_tokens,
             session=request.session,
-            decision=kept_decision(decision) if self.ledger else "",
+            decision=json_line(kept_decision(decision)).decode() if self.ledger else "",
         )
         if self.ledger is not None:
             self.ledger.begin(record)
@@ -73,16 +73,6 @@ class Recorder:
             self.ledger.end(record)
         for observer in self.observers:
             observer.ended(record)
-
-
-def kept_decision(decision: Decision) -> str:
-    """A decision as JSON; of a failed router without its own words, which may quote the prompt."""
-    found = decision.to_dict()
-    if decision.fallback:
-        reason = plain_reason(decision)
-        attempts = [{**attempt, "reason": reason} for attempt in found["attempts"]]
-        found |= {"reason": reason, "attempts": attempts, "notes": []}
-    return json_line(found).decode()
 
 
 @dataclass(slots=True)
