@@ -1,105 +1,238 @@
-"""Decisions that hold nothing up: quick ones on the event loop, all others beside it and in time."""
+"""Routers asked on the event loop: together for requests that arrive together, never for long at a time.
+
+Most of what a decision costs is paid once for a whole batch (calls of numpy, one pass over the weights):
+of eight made together each takes about a third (`python benchmarks/decision.py --batches`). So a request
+waits until the loop has heard all that is ready, which is no time where it is alone, and is decided with
+those of the same route. A slice of the loop's time is bounded: of a longer queue the rest is decided
+after the loop has served others.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeAlias, TypeVar
 
-from turnout.errors import RouterError
-from turnout.types import Decision
+from turnout.engine import Engine
+from turnout.errors import RouterError, TurnoutError
+from turnout.gateway.beside import Beside
+from turnout.names import RouteSpec
+from turnout.types import Decision, Query
 
 log = logging.getLogger("turnout.gateway")
 
-LONGEST_ON_LOOP_S = 0.002
-"""A router that takes longer, on average, is run beside the event loop."""
-THREADS = 8
-_LONG_TEXT = 2_000
-"""Characters; short and long texts are timed apart."""
-_SHARE = 0.1
+SLICE_S = 0.002
+"""Longest that deciding is to keep the loop from all else, in CPU seconds."""
+MOST = 64
+"""Decisions made together."""
+
+_CHARACTERS = 700
+"""Of text that cost as much to read as all else of a decision in a batch."""
+_LONG = 8.0
+"""Parts (see `_parts`) of a prompt that may be too long for the loop even alone."""
+_FOR_EVER_S = 1e9
+_NEW_WEIGHT = 0.5
+_FIXED = 0.6
+"""Share of a batch's time that a larger one has too: of 2, 4 and 8 together by the benchmark 0.6 to 0.7,
+so that this errs on the side of short slices."""
+
+T = TypeVar("T")
+_Key: TypeAlias = tuple[RouteSpec, frozenset[str] | None, int | None, bool]
 
 
+@dataclass(slots=True)
+class _Asked:
+    query: Query
+    decided: asyncio.Future[Decision]
+
+
+@dataclass(slots=True)
+class _Pace:
+    """What batches of one router took of late."""
+
+    parts: float = 0.0
+    seconds: float = 0.0
+
+    def expected_s(self, parts: float) -> float:
+        """Of a batch of so many parts (see `_parts`); far from what was seen, nobody knows."""
+        if parts > 2.5 * self.parts:
+            return math.inf
+        return self.seconds * (_FIXED + (1.0 - _FIXED) * parts / self.parts)
+
+    def least_s(self, parts: float) -> float:
+        """What a batch of so many parts takes at least; 0 where nobody knows."""
+        share = min(1.0, parts / self.parts) if self.parts else 1.0
+        return self.seconds * (_FIXED + (1.0 - _FIXED) * share)
+
+    def see(self, parts: float, seconds: float) -> None:
+        weight = _NEW_WEIGHT if self.parts else 1.0
+        self.parts += weight * (parts - self.parts)
+        self.seconds += weight * (seconds - self.seconds)
+
+
+@dataclass(slots=True, kw_only=True)
 class Deciding:
-    """Runs decisions. One for a deployment.
-
-    A thread cannot be stopped: a router that hangs keeps its own, and once all are kept, the default
-    serves at once.
+    """Asks an engine's routers. One for an event loop.
 
     Args:
-        timeout_s: longest wait for a decision that is made beside the event loop.
+        engine: decides.
+        slice_s: longest that a batch is to take.
+        clock: CPU seconds of this thread.
+        beside: threads, and how long a decision in them is waited for.
     """
 
-    def __init__(self, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
-        self.late = 0
-        """Decisions that did not come in time."""
-        self._took_s: dict[tuple[str, bool], float] = {}
-        self._hung = 0
-        self._threads: ThreadPoolExecutor | None = None
+    engine: Engine
+    slice_s: float = SLICE_S
+    clock: Callable[[], float] = time.thread_time
+    beside: Beside = field(default_factory=Beside)
+    """Runs what would hold the loop up."""
+    batches: int = 0
+    """Batches made so far."""
+    _waiting: dict[_Key, deque[_Asked]] = field(default_factory=dict)
+    _paces: dict[str, _Pace] = field(default_factory=dict)
+    """By router."""
 
-    async def run(
-        self,
-        router: str,
-        text: str,
-        decide: Callable[[], Decision],
-        instead: Callable[[Exception], Decision],
-        *,
-        waits: bool,
-    ) -> Decision:
-        """A router's decision, or what serves instead where it does not come in time.
+    async def warm(self) -> None:
+        """Ask each router once beside the loop, before it is asked on the loop.
 
-        Args:
-            router: its name; how long it takes is kept by it.
-            text: of the query.
-            decide: asks the router.
-            instead: the decision without it.
-            waits: whether it calls something, so that it never runs on the event loop.
+        What it opens at first use is open then, and one that is slow, or does not come back, is known.
         """
-        key = (router, len(text) > _LONG_TEXT)
-        took_s = self._took_s.get(key)
-        if not waits and took_s is not None and took_s <= LONGEST_ON_LOOP_S:
-            return self._timed(key, decide)
-        if self._hung >= THREADS:
-            return self._late(instead)
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="turnout-decide")
-        work = self._threads.submit(partial(self._timed, key, decide))
+        query = Query(text="Hello")
+        for name, router in self.engine.routers.items():
+            if self.engine.waits(name):
+                continue
+            ask = partial(
+                self._timed, partial(router.predict, [query], self.engine.pool.candidates)
+            )
+            pace = self._paces.setdefault(name, _Pace())
+            try:
+                await self.beside.run(ask)
+                pace.see(_parts(query), (await self.beside.run(ask))[1])
+            except TimeoutError:
+                log.error("router %s did not come back within %g s", name, self.beside.timeout_s)
+                pace.see(_parts(query), _FOR_EVER_S)
+            except Exception as error:  # noqa: BLE001 - requests are served by the default, and say so
+                log.debug("router %s fails with %s", name, type(error).__name__)
+
+    async def decide(
+        self,
+        query: Query,
+        spec: RouteSpec,
+        *,
+        allow: Collection[str] | None,
+        explore: bool,
+        max_cost_picousd: int | None = None,
+    ) -> Decision:
+        """The decision for one query; see `Engine.decide_many`.
+
+        A router that waits or is slow, and a prompt too long for a slice, are off the event loop. They
+        are not waited for longer than `beside` says: then the default candidate serves.
+
+        Raises:
+            TurnoutError: what the engine raises for this query.
+        """
+        if self.engine.waits(spec.router) or self._too_long(query, spec):
+            work = partial(
+                self.engine.decide,
+                query,
+                spec,
+                allow=allow,
+                explore=explore,
+                max_cost_picousd=max_cost_picousd,
+            )
+            try:
+                decision, took_s = await self.beside.run(partial(self._timed, work))
+            except TimeoutError:
+                late = RouterError(f"no decision within {self.beside.timeout_s:g} s")
+                return self.engine.without(
+                    query, spec, late, allow=allow, max_cost_picousd=max_cost_picousd
+                )
+            self._paces.setdefault(spec.router, _Pace()).see(_parts(query), took_s)
+            return decision
+        loop = asyncio.get_running_loop()
+        names = None if allow is None else frozenset(allow)
+        key = (spec, names, max_cost_picousd, explore)
+        asked = _Asked(query, loop.create_future())
+        if not self._waiting:
+            loop.call_soon(self._slice, loop)
+        self._waiting.setdefault(key, deque()).append(asked)
+        return await asked.decided
+
+    def _timed(self, work: Callable[[], T]) -> tuple[T, float]:
+        start = self.clock()
+        return work(), self.clock() - start
+
+    def _slice(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Decide as many of the first route's queries as a slice holds."""
+        key, queue = next(iter(self._waiting.items()))
+        some = self._take(queue, key[0].router)
+        del self._waiting[key]
+        if queue:
+            self._waiting[key] = queue  # behind the other routes
         try:
-            async with asyncio.timeout(self.timeout_s):
-                return await asyncio.shield(asyncio.wrap_future(work))
-        except TimeoutError:
-            if not work.cancel():
-                self._hung += 1
-                work.add_done_callback(partial(self._back, asyncio.get_running_loop()))
-            return self._late(instead)
+            if some:
+                self._decide(key, some)
+        finally:
+            if self._waiting:
+                loop.call_soon(self._slice, loop)
 
-    def close(self) -> None:
-        """Lend no more threads."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+    def _take(self, queue: deque[_Asked], router: str) -> list[_Asked]:
+        """The first queries whose decisions fit a slice, at least one; not those nobody waits for."""
+        pace = self._paces.setdefault(router, _Pace())
+        some: list[_Asked] = []
+        parts = 0.0
+        while queue and len(some) < MOST:
+            if queue[0].decided.done():  # its client has left
+                queue.popleft()
+                continue
+            parts += _parts(queue[0].query)
+            if some and pace.expected_s(parts) > self.slice_s:
+                break
+            some.append(queue.popleft())
+        return some
 
-    def _timed(self, key: tuple[str, bool], decide: Callable[[], Decision]) -> Decision:
-        """Decide, and see how long this thread worked; what others did meanwhile does not count."""
-        start = time.thread_time()
-        decision = decide()
-        took_s = time.thread_time() - start
-        # The first one may have opened something; it says nothing of the next.
-        before = self._took_s.get(key, LONGEST_ON_LOOP_S)
-        self._took_s[key] = before + _SHARE * (took_s - before)
-        return decision
-
-    def _back(self, loop: asyncio.AbstractEventLoop, _: Future[Decision]) -> None:
+    def _decide(self, key: _Key, some: list[_Asked]) -> None:
+        spec, allow, most, explore = key
+        start = self.clock()
         try:
-            loop.call_soon_threadsafe(self._came_back)
-        except RuntimeError:
-            log.debug("a decision came after the end")
+            made = self.engine.decide_many(
+                [a.query for a in some],
+                spec,
+                allow=allow,
+                max_cost_picousd=most,
+                explore=explore,
+                apart=True,
+            )
+        except TurnoutError as error:
+            if len(some) == 1:
+                some[0].decided.set_exception(error)
+                return
+            for one in some:  # what is wrong with one query is not the others' fault
+                self._decide(key, [one])
+            return
+        except Exception as error:  # noqa: BLE001 - a bug: nobody may wait for ever
+            for one in some:
+                one.decided.set_exception(error)
+            return
+        parts = sum(_parts(a.query) for a in some)
+        self._paces[spec.router].see(parts, self.clock() - start)
+        self.batches += 1
+        for one, decision in zip(some, made, strict=True):
+            one.decided.set_result(decision)
 
-    def _came_back(self) -> None:
-        self._hung -= 1
+    def _too_long(self, query: Query, spec: RouteSpec) -> bool:
+        parts, pace = _parts(query), self._paces.get(spec.router)
+        if pace is not None and pace.least_s(parts) > self.slice_s:
+            return True
+        return parts > _LONG and (pace is None or pace.expected_s(parts) > self.slice_s)
 
-    def _late(self, instead: Callable[[Exception], Decision]) -> Decision:
-        self.late += 1
-        return instead(RouterError(f"no decision within {self.timeout_s:g} s"))
+
+def _parts(query: Query) -> float:
+    """What a query costs to decide, in units of one without text."""
+    return 1.0 + len(query.text) / _CHARACTERS

@@ -11,6 +11,7 @@ from types import TracebackType
 from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.resilience import Resilience
+from turnout.gateway.beside import Beside
 from turnout.gateway.booking import Books
 from turnout.gateway.building import (
     build_catalog,
@@ -119,11 +120,13 @@ async def deploy(
         hops = hops or Hops()
         given = providers or build_providers(settings, hop=hops.name)
         opened = {n: await stack.enter_async_context(p) for n, p in given.items()}
-        deciding = Deciding(settings.server.decision_timeout_s)
-        stack.callback(deciding.close)
+        beside = Beside(settings.server.decision_timeout_s)
+        stack.callback(beside.close)
         resilience = build_resilience(settings, engine)
         if before is not None:
             _take_over_health(resilience, before, settings)
+        deciding = Deciding(engine=engine, beside=beside)
+        await deciding.warm()
         conversing = Conversing(
             engine=engine,
             resilience=resilience,
@@ -136,6 +139,7 @@ async def deploy(
             providers=opened,
             catalog=build_catalog(settings, engine),
             resilience=resilience,
+            deciding=deciding,
             conversing=conversing,
             recorder=Recorder(
                 ledger=ledger, books=Books(engine.pool), observers=(conversing, *observers)
@@ -143,7 +147,6 @@ async def deploy(
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
             hops=hops,
-            deciding=deciding,
         )
         if settings.learn is not None:
             keeper = Keeper(engine, settings.learn, settings.routers)

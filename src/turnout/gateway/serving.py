@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,9 +29,8 @@ from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
 from turnout.gateway.request import Request, read_request
 from turnout.gateway.routes import Route
-from turnout.names import RouteSpec
 from turnout.providers.base import Provider
-from turnout.types import Decision, Query
+from turnout.types import Decision
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -49,13 +48,13 @@ class Serving:
     providers: Mapping[str, Provider]
     catalog: Catalog
     resilience: Resilience
+    deciding: Deciding
     conversing: Conversing
     recorder: Recorder
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
     hops: Hops
-    deciding: Deciding
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
@@ -134,33 +133,10 @@ class Serving:
         if want.spec is None:
             return want.decide(self.engine, query)
         request.route = want.key(request.model)
-        ask = partial(self._ask, want.limits.max_cost_picousd)
+        most = want.limits.max_cost_picousd
+        ask = partial(self.deciding.decide, max_cost_picousd=most)
         made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
         return want.told(made)
-
-    async def _ask(
-        self,
-        max_cost_picousd: int | None,
-        query: Query,
-        spec: RouteSpec,
-        *,
-        allow: Collection[str] | None,
-        explore: bool,
-    ) -> Decision:
-        """The router's decision; one that takes long does so off the event loop, and for a time."""
-        decide = partial(
-            self.engine.decide,
-            query,
-            spec,
-            allow=allow,
-            max_cost_picousd=max_cost_picousd,
-            explore=explore,
-        )
-        instead = partial(
-            self.engine.without, query, spec, allow=allow, max_cost_picousd=max_cost_picousd
-        )
-        waits = self.engine.waits(spec.router)
-        return await self.deciding.run(spec.router, query.text, decide, instead, waits=waits)
 
     def _caller(self, request: Request) -> Caller:
         return Caller(
