@@ -85,7 +85,7 @@ class Caller:
     """The client's."""
     body: Body
     headers: Mapping[str, str]
-    hop: Mapping[str, str]
+    hop: Mapping[str, str] = field(default_factory=dict)
     """The way of a request that has passed other gateways; every upstream gets it."""
     input_tokens: int
     trail: Trail

@@ -18,6 +18,7 @@ from turnout.settings.tree import (
     Settings,
     StoreSettings,
 )
+from turnout.settings.trials import ExperimentSettings, MirrorSettings
 
 __all__ = [
     "AUTO",
@@ -25,7 +26,9 @@ __all__ = [
     "MINIMAL",
     "CandidateSettings",
     "EncoderSettings",
+    "ExperimentSettings",
     "LearnSettings",
+    "MirrorSettings",
     "OtherRates",
     "PriceSettings",
     "ProviderSettings",

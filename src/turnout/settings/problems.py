@@ -26,6 +26,7 @@ from turnout.settings.tree import (
     Settings,
     StoreSettings,
 )
+from turnout.settings.trials import ExperimentSettings, MirrorSettings
 
 _SECRET_KEYS = frozenset({"api_key", "headers", "url"})
 
@@ -102,6 +103,8 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "metrics": MetricsSettings,
         "otel": OtelSettings,
         "routes": RouteSettings,
+        "experiments": ExperimentSettings,
+        "mirror": MirrorSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {
