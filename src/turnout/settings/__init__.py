@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from turnout.settings.cache import CacheSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
 from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
@@ -24,6 +25,7 @@ __all__ = [
     "AUTO",
     "MAX_BODY_BYTES",
     "MINIMAL",
+    "CacheSettings",
     "CandidateSettings",
     "EncoderSettings",
     "ExperimentSettings",

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.cache import CacheSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.routes import RouteSettings
@@ -105,6 +106,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "routes": RouteSettings,
         "experiments": ExperimentSettings,
         "mirror": MirrorSettings,
+        "cache": CacheSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {
