@@ -41,8 +41,8 @@ store: {path: turnout.db}
 """
 ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
 TESTED = (
-    "audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|replay|routerarena|demo|"
-    "trials"
+    "keys|audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|replay|"
+    "routerarena|demo|trials"
 )
 PYTHON_ELSEWHERE = {"controller.md"}
 

@@ -13,6 +13,12 @@
     ├── ArtifactError                  an artifact that is missing, corrupt or does not fit
     ├── NotCertifiedError              no operating point is shown to keep a promise
     ├── NoCandidateError               constraints leave no candidate for this request
+    ├── AccessError                    this caller may not have this now
+    │   ├── AuthenticationError        no key, or none that is known here
+    │   ├── ForbiddenError             a known key that may not do this
+    │   └── LimitError                 a rate limit
+    │       └── BudgetError            what is left of a budget does not cover this request
+    ├── AccessDownError                who may do what cannot be told: keys or counters cannot be read
     ├── UnavailableError               every target that could serve is failing
     ├── OverloadedError                this gateway has as many requests as it takes
     ├── LoopError                      a request that came by here before
@@ -145,6 +151,58 @@ class NoCandidateError(TurnoutError):
             f"no candidate can serve this request ({reasons}). "
             "Add a candidate that can, or change what the request asks for."
         )
+
+
+class AccessError(TurnoutError):
+    """A caller may not have what it asks for, or not now."""
+
+    code = "access_refused"
+
+
+class AuthenticationError(AccessError):
+    """A request without a key, or with one that is not known, over, or revoked."""
+
+    code = "invalid_api_key"
+
+
+class ForbiddenError(AccessError):
+    """A request that its key may not make."""
+
+    code = "not_allowed"
+
+
+class LimitError(AccessError):
+    """A rate limit is reached; `retry_after_s` says when there is room again."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.retry_after_s = retry_after_s
+        """None where waiting does not help."""
+        self.headers = dict(headers or {})
+        super().__init__(message)
+
+
+class BudgetError(LimitError):
+    """The most that a request can cost does not fit into what is left of a budget."""
+
+    code = "insufficient_quota"
+
+
+class AccessDownError(TurnoutError):
+    """Keys or counters cannot be read, so that nobody is let in on a guess."""
+
+    code = "access_unavailable"
+
+    def __init__(self, what: str, *, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{what}; try again in {max(1, round(retry_after_s))} s")
 
 
 class UnavailableError(TurnoutError):

@@ -19,6 +19,7 @@ _COMMANDS = {
     "evaluate": "Measure routers on a benchmark or on your own outcomes.",
     "explain": "Say why a request was served as it was, and decide it again from its record.",
     "grade": "Score the answers of prompts that a review drew.",
+    "keys": "Create, list, rotate and revoke the keys of a gateway.",
     "learn": "Fold new outcomes into a router that learns, without fitting again.",
     "models": "List the models of the predictor, and add one from a few labels.",
     "replay": "Decide stored predictions again with other thresholds, prices and pools.",

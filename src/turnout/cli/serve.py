@@ -63,6 +63,7 @@ def serve(
     click.get_current_context().with_resource(_log_to_stderr(settings, log_level))
     # The server and the routers are imported once the settings are known to be sound.
     from turnout.cli.reloading import Reloader
+    from turnout.gateway.accessing import asks_for_keys
     from turnout.gateway.app import create_app
     from turnout.gateway.building import build_catalog, build_engine
     from turnout.gateway.server import GatewayServer, raise_file_limit
@@ -72,7 +73,8 @@ def serve(
     app = create_app(settings, engine=engine)
     with bound(settings.listen.host, settings.listen.port) as listener:
         click.echo(_banner(settings, listener, catalog.names()))
-        _warn(settings.listen.host)
+        if not asks_for_keys(settings):
+            _warn(settings.listen.host)
         raise_file_limit()
         server = GatewayServer(
             app,
@@ -147,7 +149,7 @@ def _warn(host: str) -> None:
     if not is_loopback(host):
         click.echo(
             f"warning: {host} is not a loopback address: whoever reaches it can spend the keys "
-            "of your providers",
+            "of your providers; `turnout keys create` closes it",
             err=True,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +13,16 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from turnout.engine import Engine
-from turnout.errors import OverloadedError, RequestError, TurnoutError, UnavailableError
+from turnout.errors import (
+    AccessDownError,
+    AuthenticationError,
+    LimitError,
+    OverloadedError,
+    RequestError,
+    TurnoutError,
+    UnavailableError,
+)
+from turnout.gateway.accessing import let_in, shared_access
 from turnout.gateway.admission import Admission, patience_s
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
@@ -95,8 +105,13 @@ class Gateway:
             if self.settings.store is not None:
                 self._desk = await asyncio.to_thread(open_desk, self.settings.store)
                 stack.callback(self._desk.close)
+            shared = await stack.enter_async_context(shared_access(self.settings))
             self._deploy = partial(
-                deploy, ledger=ledger, observers=self.observing.observers, hops=self.hops
+                deploy,
+                shared=shared,
+                ledger=ledger,
+                observers=self.observing.observers,
+                hops=self.hops,
             )
             self.live = await self._deploy(
                 self.settings, engine=self._engine, providers=self._providers
@@ -181,7 +196,11 @@ class Gateway:
         """Answer a request, whatever happens: this is the process edge."""
         self.observing.arrived(call)
         try:
-            endpoint = self._endpoint(call)
+            path = call.path.removeprefix("/v1") if call.path.startswith("/v1/") else call.path
+            call.dialect = dialect_of(path, call.headers)
+            if self.live is not None:
+                let_in(call, path, self.live.serving.access)
+            endpoint = self._endpoint(call, path)
             if call.method == "POST":
                 async with self.admission.place(patience_s(call.headers)):
                     await endpoint(call)
@@ -204,9 +223,7 @@ class Gateway:
         finally:
             self.observing.over(call.trail)
 
-    def _endpoint(self, call: Call) -> Endpoint:
-        path = call.path.removeprefix("/v1") if call.path.startswith("/v1/") else call.path
-        call.dialect = dialect_of(path, call.headers)
+    def _endpoint(self, call: Call, path: str) -> Endpoint:
         methods = self._endpoints.get(path)
         if methods is None and path.startswith("/models/"):
             path, methods = "/models/{id}", {"GET": self._model}
@@ -316,11 +333,23 @@ async def _fail(call: Call, error: TurnoutError) -> None:
     else:
         log.info("request refused: %s (%s)", code, status)
     headers = refusal_headers(code)
-    if isinstance(error, UnavailableError | OverloadedError):
-        headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+    headers |= _when_again(error)
+    if isinstance(error, AuthenticationError) and call.path.endswith("/dashboard"):
+        headers["www-authenticate"] = 'Basic realm="turnout", charset="UTF-8"'  # a browser asks
     request_id = call.own_id()["x-request-id"]
     body = error_body(error, dialect=call.dialect, request_id=request_id)
     await call.answer_json(body, status, headers)
+
+
+def _when_again(error: TurnoutError) -> dict[str, str]:
+    """Whether, and when, a client that was refused may come back."""
+    if isinstance(error, UnavailableError | AccessDownError | OverloadedError):
+        return {"retry-after": str(max(1, round(error.retry_after_s)))}
+    if isinstance(error, LimitError):
+        if error.retry_after_s is None:
+            return {**error.headers, "x-should-retry": "false"}
+        return {**error.headers, "retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+    return {}
 
 
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
+from turnout.access.identity import Identity
 from turnout.errors import BodyTooLargeError, DeadlineError
 from turnout.gateway.headers import new_request_id
 from turnout.observe.trail import Trail
@@ -33,7 +34,8 @@ class Call:
     """One request and the way to answer it."""
 
     __slots__ = (
-        "_id", "_receive", "_send", "dialect", "headers", "method", "path", "query", "started", "trail",
+        "_id", "_receive", "_send", "dialect", "headers", "identity", "method", "path", "query",
+        "started", "trail",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,6 +51,8 @@ class Call:
         """What becomes of it, for those who count."""
         self.dialect: Dialect = "chat"
         """In which API's form errors are told."""
+        self.identity: Identity | None = None
+        """Who asks; None where no key is asked for."""
         self.started = False
         """Whether an answer has begun, so that no other can."""
 

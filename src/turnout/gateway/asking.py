@@ -41,6 +41,7 @@ class Wanted:
         bounds: dict[str, Any] = {
             "allow": self.limits.allow,
             "max_cost_picousd": self.limits.max_cost_picousd,
+            "barred": self.limits.barred,
         }
         if self.spec is None:
             made = engine.by_name(query, self.candidate, **bounds)

@@ -112,6 +112,8 @@ class Caller:
     """The way of a request that has passed other gateways; every upstream gets it."""
     input_tokens: int
     trail: Trail
+    output_tokens: int | None = None
+    """The output limit to send to a candidate of which none is known; None: none."""
     rename: str | None = None
     """The model that the reply is to name; None: whatever the upstream names."""
     made: list[str] = field(default_factory=list)
@@ -193,6 +195,8 @@ class Caller:
     def _request(self, candidate: Candidate, model: str, provider: Provider) -> _Sent:
         """The bytes to send: the client's own with few fields set, or a translation."""
         fields, dialect = self.body.fields, provider.dialect
+        if candidate.arm_output_tokens is None and candidate.max_output_tokens is None:
+            candidate = replace(candidate, arm_output_tokens=self.output_tokens)
         arm = arm_fields(candidate, fields, self.dialect)
         if dialect == self.dialect:
             asked = self._asked(fields, provider)

@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias, TypeVar
@@ -43,7 +43,9 @@ _FIXED = 0.6
 so that this errs on the side of short slices."""
 
 T = TypeVar("T")
-_Key: TypeAlias = tuple[RouteSpec, frozenset[str] | None, int | None, bool]
+_Key: TypeAlias = tuple[
+    RouteSpec, frozenset[str] | None, int | None, bool, tuple[tuple[str, str], ...]
+]
 
 
 @dataclass(slots=True)
@@ -128,6 +130,7 @@ class Deciding:
         allow: Collection[str] | None,
         explore: bool,
         max_cost_picousd: int | None = None,
+        barred: Mapping[str, str] | None = None,
     ) -> Decision:
         """The decision for one query; see `Engine.decide_many`.
 
@@ -145,19 +148,26 @@ class Deciding:
                 allow=allow,
                 explore=explore,
                 max_cost_picousd=max_cost_picousd,
+                barred=barred,
             )
             try:
                 decision, took_s = await self.beside.run(partial(self._timed, work))
             except TimeoutError:
                 late = RouterError(f"no decision within {self.beside.timeout_s:g} s")
                 return self.engine.without(
-                    query, spec, late, allow=allow, max_cost_picousd=max_cost_picousd
+                    query,
+                    spec,
+                    late,
+                    allow=allow,
+                    max_cost_picousd=max_cost_picousd,
+                    barred=barred,
                 )
             self._paces.setdefault(spec.router, _Pace()).see(_parts(query), took_s)
             return decision
         loop = asyncio.get_running_loop()
         names = None if allow is None else frozenset(allow)
-        key = (spec, names, max_cost_picousd, explore)
+        out = tuple(barred.items()) if barred else ()
+        key = (spec, names, max_cost_picousd, explore, out)
         asked = _Asked(query, loop.create_future())
         if not self._waiting:
             loop.call_soon(self._slice, loop)
@@ -198,7 +208,7 @@ class Deciding:
         return some
 
     def _decide(self, key: _Key, some: list[_Asked]) -> None:
-        spec, allow, most, explore = key
+        spec, allow, most, explore, barred = key
         start = self.clock()
         try:
             made = self.engine.decide_many(
@@ -206,6 +216,7 @@ class Deciding:
                 spec,
                 allow=allow,
                 max_cost_picousd=most,
+                barred=dict(barred),
                 explore=explore,
                 apart=True,
             )

@@ -12,6 +12,7 @@ from types import TracebackType
 from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.resilience import Resilience
+from turnout.gateway.accessing import Shared, running_access
 from turnout.gateway.beside import Beside
 from turnout.gateway.booking import Books
 from turnout.gateway.building import (
@@ -39,9 +40,10 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auto", "cache", "candidates", "default", "encoders", "experiments", "explore",
-    "max_body_bytes", "mirror", "providers", "resilience", "response_model", "routers", "routes",
-    "server", "shadow",
+    "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "encoders",
+    "experiments", "explore", "keys", "limits", "max_body_bytes", "mirror", "providers", "reserve",
+    "resilience", "response_model", "routers", "routes", "server", "shadow",
+    "teams",
 })  # fmt: skip
 """Settings that may change while the gateway runs; all others are read once, at its start."""
 
@@ -91,6 +93,7 @@ class Deployment:
 
 async def deploy(
     settings: Settings,
+    shared: Shared,
     *,
     engine: Engine | None = None,
     providers: Mapping[str, Provider] | None = None,
@@ -103,6 +106,7 @@ async def deploy(
 
     Args:
         settings: checked.
+        shared: what access keeps while settings change.
         engine: decides; default: built from the settings, off the event loop.
         providers: by name, not open yet; default: built from the settings.
         ledger: open; None keeps no records.
@@ -137,6 +141,7 @@ async def deploy(
             settings=settings.conversations,
             before=None if before is None else before.serving.conversing.table,
         )
+        access = await stack.enter_async_context(running_access(settings, engine.pool, shared))
         serving = Serving(
             engine=engine,
             providers=opened,
@@ -145,8 +150,11 @@ async def deploy(
             deciding=deciding,
             conversing=conversing,
             recorder=Recorder(
-                ledger=ledger, books=Books(engine.pool), observers=(conversing, *observers)
+                ledger=ledger,
+                books=Books(engine.pool),
+                observers=(access, conversing, *observers),
             ),
+            access=access,
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
             hops=hops,

@@ -7,6 +7,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.access import (
+    AuthSettings,
+    CounterSettings,
+    KeySettings,
+    LimitSettings,
+    ReserveSettings,
+    TeamSettings,
+)
 from turnout.settings.cache import CacheSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
@@ -29,7 +37,7 @@ from turnout.settings.tree import (
 )
 from turnout.settings.trials import ExperimentSettings, MirrorSettings
 
-_SECRET_KEYS = frozenset({"api_key", "headers", "url"})
+_SECRET_KEYS = frozenset({"api_key", "headers", "redis_url", "sha256", "url"})
 
 
 class Hidden:
@@ -104,6 +112,12 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "metrics": MetricsSettings,
         "otel": OtelSettings,
         "routes": RouteSettings,
+        "auth": AuthSettings,
+        "counters": CounterSettings,
+        "keys": KeySettings,
+        "teams": TeamSettings,
+        "limits": LimitSettings,
+        "reserve": ReserveSettings,
         "experiments": ExperimentSettings,
         "mirror": MirrorSettings,
         "cache": CacheSettings,

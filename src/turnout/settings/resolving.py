@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.access_resolving import check_access, resolved_counters, resolved_keys
 from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
 from turnout.settings.problems import Hidden
 from turnout.settings.tree import (
@@ -66,6 +67,7 @@ def check_names(settings: Settings) -> None:
             raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
     _check_routes(settings, names)
     check_encoder_names(settings.encoders)
+    check_access(settings.keys, settings.teams)
 
 
 def _check_routes(settings: Settings, names: Sequence[str]) -> None:
@@ -136,6 +138,8 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
         update={
             "learn": learn,
             "providers": providers,
+            "counters": resolved_counters(settings.counters, environ),
+            "keys": resolved_keys(settings.keys, environ, folder),
             "encoders": resolved_encoders(settings.encoders, environ, folder),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
             "store": settings.store and _store(settings.store, environ, folder),

@@ -7,6 +7,14 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from turnout.settings.access import (
+    AuthSettings,
+    CounterSettings,
+    KeySettings,
+    LimitSettings,
+    ReserveSettings,
+    TeamSettings,
+)
 from turnout.settings.base import NoneIsEmpty, Tree
 from turnout.settings.cache import CacheSettings
 from turnout.settings.listening import Listen
@@ -328,6 +336,15 @@ class Settings(Tree):
     dashboard: bool = False
     """Whether `GET /dashboard` shows a page over the records of `store`."""
     otel: Annotated[OtelSettings, NoneIsEmpty] = OtelSettings()
+    auth: Annotated[AuthSettings, NoneIsEmpty] = AuthSettings()
+    keys: tuple[KeySettings, ...] = ()
+    """Keys beside those that `turnout keys` keeps in the store."""
+    teams: Annotated[dict[str, TeamSettings], NoneIsEmpty] = Field(default_factory=dict)
+    limits: Annotated[LimitSettings, NoneIsEmpty] = LimitSettings()
+    """Of all requests together."""
+    reserve: Annotated[ReserveSettings, NoneIsEmpty] = ReserveSettings()
+    counters: CounterSettings | None = None
+    """None counts in each process by itself."""
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)

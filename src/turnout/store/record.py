@@ -23,9 +23,10 @@ FLAGS = {
 }
 """What may stand in a record's `flags`."""
 
-CostBasis: TypeAlias = Literal["provider", "usage", "estimate", "none", "cache"]
-"""Whose word the cost rests on: the provider's bill line, its token counts, our estimate of tokens, or
-nothing (no price is known); `cache`: nothing was called, and it cost nothing."""
+CostBasis: TypeAlias = Literal["provider", "usage", "estimate", "reserved", "none", "cache"]
+"""Whose word the cost rests on: the provider's bill line, its token counts, our estimate of tokens, the
+most that it could be (of a request under a budget that is not over, or whose process died), or nothing
+(no price is known); `cache`: nothing was called, and it cost nothing."""
 
 
 Kind: TypeAlias = Literal["request", "mirror"]
