@@ -175,14 +175,14 @@ def simulate(rule: str, pool: Pool, sessions: list[tuple[int, list[Ask]]]) -> Ru
             now = number * 1e6 + ask.at
             rate = ask.noise if rule == "message" else ask.seen
             wanted = _decision(strong.name if rate >= THRESHOLD else weak.name, rate, ask)
-            chosen = wanted.model
+            chosen, asked = wanted.model, wanted.model
             if rule == "stick":
                 chosen = serving or chosen
             elif rule == "ours":
                 held = table.find(f"s{number}", now)
                 where = None if held is None else boundary(held, ask.query, rules, now)
                 if held is not None and where is None:
-                    chosen = held.candidate
+                    chosen, asked = held.candidate, ""
                 elif held is not None and where is not None:
                     chosen = switching.settle(wanted, held, ask.query, where, now).model
             usage = caches.use(chosen, ask)
@@ -192,7 +192,7 @@ def simulate(rule: str, pool: Pool, sessions: list[tuple[int, list[Ask]]]) -> Ru
             if rule == "ours":
                 held = table.answered(
                     f"s{number}", held, ask.query, candidate=chosen, target="", provider="",
-                    model="auto", errors=0, now=now,
+                    model="auto", errors=0, now=now, wanted=asked,
                 )  # fmt: skip
                 held.used(chosen, usage, automatic=True, now=now)
             run.requests += 1

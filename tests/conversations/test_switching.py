@@ -149,7 +149,7 @@ def test_a_strong_answer_is_worth_what_the_threshold_says() -> None:
     assert (made.model, made.code) == ("cheap", "kept_for_conversation")  # it hardly matters
     assert "strong would cost about" in made.reason
     assert "the answers of strong are worth about" in made.reason
-    made = of_two(0.95, "cheap", requests=40)
+    made = of_two(0.95, "cheap", requests=40, tasks=1)
     assert (made.model, made.code) == ("strong", "switched_for_quality")
     # The cheap one saves money, but less than the strong one's answers are worth.
     made = of_two(0.49, "strong", MIDDLE)
@@ -270,6 +270,38 @@ def test_the_traffics_own_conversations_decide_in_the_end(chance: float) -> None
         remaining.ended(k)
     for k in (1, 3, 6):
         assert remaining.expected(k) == pytest.approx((1 - chance) / chance, rel=0.2)
+
+
+def test_how_long_a_choice_stands_is_learned_and_bounds_what_it_is_for() -> None:
+    remaining = Remaining()
+    assert remaining.stands() == pytest.approx(3.0)
+    for i in range(1_000):
+        remaining.chose(again=i % 10 != 0)
+    assert remaining.stands() == pytest.approx(10.0, rel=0.1)
+    flighty = Remaining()
+    for _ in range(1_000):
+        flighty.chose(again=False)
+    pool = Pool(candidates=(STRONG, MIDDLE), default="strong")
+    made = []
+    for learned in (remaining, flighty):
+        switching = Switching(pool=pool, spares=0, rules=RULES, remaining=learned)
+        decision = routed("middle", win_rate=0.1, threshold=0.5)
+        conversation = held(requests=20, tasks=20)
+        made.append(switching.settle(decision, conversation, query(), "new_task", 10).model)
+    assert made == ["middle", "strong"]  # it is not worth it for one request
+
+
+def test_what_the_router_wants_is_kept_with_the_conversation() -> None:
+    table = Table(most=2, keep_s=100)
+    found = None
+    for i, wanted in enumerate(("cheap", "", "cheap", "strong")):
+        found = table.answered(
+            "s", found, query(), candidate="cheap", target="t", provider="p", model="auto",
+            errors=4, now=float(i), wanted=wanted,
+        )  # fmt: skip
+    assert found is not None
+    assert (found.requests, found.tasks, found.wanted) == (4, 3, "strong")
+    assert table.remaining.stands() == pytest.approx(22 / (20 / 3 + 1))
 
 
 def test_the_table_is_bounded_and_forgets() -> None:

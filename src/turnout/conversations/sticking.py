@@ -176,7 +176,7 @@ class Switching:
         self, decision: Decision, held: Held, query: Query, where: Boundary, now: float
     ) -> _Outlook | None:
         """What the router's choice saves over the rest; None where a price is not known."""
-        later = self.remaining.expected(held.requests + 1)
+        later = self._later(held)
         whole = float(query.input_tokens)
         if held.counted_tokens and held.input_tokens:  # our estimate, corrected by the last count
             whole *= held.counted_tokens / held.input_tokens
@@ -196,6 +196,15 @@ class Switching:
             rest.append(picousd(price, load, warm_tokens=kept, output=output, caches=caches))
             warmed.append(picousd(price, load, warm_tokens=whole, output=output, caches=caches))
         return _Outlook(gain=rest[0] - rest[1], later=later, warm_gain=warmed[0] - warmed[1])
+
+    def _later(self, held: Held) -> float:
+        """Requests after the one under way that a choice is for: the rest, or until it is revised.
+
+        A choice stands for some tasks of the conversation's own length, as the traffic shows.
+        """
+        rest = self.remaining.expected(held.requests + 1)
+        task = held.requests / held.tasks
+        return min(rest, max(task * self.remaining.stands() - 1.0, 0.0))
 
     def _worth(self, decision: Decision, old: str, outlook: _Outlook) -> float | None:
         """What the answers of the router's choice are worth more over the rest, in picodollars.
