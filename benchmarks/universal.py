@@ -5,7 +5,9 @@
 The folder is that of `benchmarks/quality.py`. Everything is fitted on train rows and reported on dev
 rows, but the sources left out, which are reported whole. Intervals are 95%, by a bootstrap over
 groups. APGR is pooled over up to 40 pairs of a source's models whose means differ by 0.08; 0.5 is
-the zero router, a mix of the two without looking at the prompt.
+the zero router, a mix of the two without looking at the prompt. Sources left out are ordered by the
+whole gain, and by the shipped rule, which counts a share of the strong model's quality; "nested"
+takes for each source the share that is best on the others.
 """
 
 # ruff: noqa: E402 - threads and the path must be set before the imports
@@ -30,7 +32,7 @@ from pretrained.keyed import Keyed, entry_scores, key_scores, keyed
 from pretrained.keyed import key_of as own_key
 from pretrained.loso import pooled_apgr
 from pretrained.outcomes import Cells
-from pretrained.universal import fit_factors, fit_rows, fit_space
+from pretrained.universal import STRONG_SHARE, fit_factors, fit_rows, fit_space
 
 from turnout.data.groups import near_duplicate_groups
 from turnout.encoders.opening import open_encoder
@@ -40,6 +42,8 @@ from turnout.routers.inputs import RawRows
 from turnout.training.fit import fit_parts
 
 DRAWS = 200
+SHARES = (1.0, 0.85, 0.7, 0.5, 0.25, 0.0)
+"""Of the strong model's quality in the order of a pair."""
 SECTIONS = ("within", "sources", "nine")
 
 
@@ -136,9 +140,11 @@ def sources(cells: Cells, raw: RawRows, sound: np.ndarray) -> None:
     score = entry_scores(cells)
     print("\n## Sources left out\n")
     print(
-        "| source | n | models | Brier skill over means known from the others | over the source's own means | APGR | less zero router |"
+        "| source | n | models | Brier skill over means known from the others | over the source's own means | "
+        "less zero router, by the whole gain | by the shipped rule | nested |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|")
+    shown, curves = {}, {}
     for name in np.unique(cells.outcome_set).tolist():
         held = cells.outcome_set == name
         use = cells.train & ~held
@@ -178,30 +184,55 @@ def sources(cells: Cells, raw: RawRows, sound: np.ndarray) -> None:
             np.where(seen, (p - np.nan_to_num(y)) ** 2, 0).sum(axis=1)
             for p in (q, np.broadcast_to(known, y.shape), np.broadcast_to(own, y.shape))
         ]
-        gain, order = orders(y, own, q)
+        curves[name] = lifts(y, own, q, cells.group[held])
         found = []
         for at in bootstrap(cells.group[held]):
             e = [x[at].sum() for x in errors]
-            found.append([1 - e[0] / e[1], 1 - e[0] / e[2], apgr(order, gain, at) - 0.5])
-        e, area = [x.sum() for x in errors], apgr(order, gain, np.arange(len(y)))
-        value = [1 - e[0] / e[1], 1 - e[0] / e[2], area - 0.5]
+            found.append([1 - e[0] / e[1], 1 - e[0] / e[2]])
+        e = [x.sum() for x in errors]
         low, high = np.nanpercentile(found, [2.5, 97.5], axis=0)
-        cell = [f"{v:+.3f} [{a:+.3f} {b:+.3f}]" for v, a, b in zip(value, low, high, strict=True)]
-        print(
-            f"| {name} | {len(y)} | {len(entries)} | {cell[0]} | {cell[1]} | {area:.3f} | {cell[2]} |",
-            flush=True,
-        )
+        cell = [
+            f"{1 - e[0] / e[i + 1]:+.3f} [{low[i]:+.3f} {high[i]:+.3f}]" for i in range(len(low))
+        ]
+        shown[name] = f"| {name} | {len(y)} | {len(entries)} | {cell[0]} | {cell[1]} |"
+    for name, row in shown.items():
+        others = [found for other, found in curves.items() if other != name]
+        best = max(SHARES, key=lambda share: np.mean([found[share][0] for found in others]))
+        picked = (curves[name][share] for share in (1.0, STRONG_SHARE, best))
+        cell = [f"{v:+.3f} [{low:+.3f} {high:+.3f}]" for v, low, high in picked]
+        print(f"{row} {' | '.join(cell)} ({best:g}) |", flush=True)
+
+
+def lifts(
+    y: np.ndarray, own: np.ndarray, q: np.ndarray, groups: np.ndarray
+) -> dict[float, tuple[float, float, float]]:
+    """APGR over the zero router's with its interval, by the share of the strong model's quality."""
+    strong, weak = pairs(own)
+    if not len(strong):
+        return dict.fromkeys(SHARES, (float("nan"),) * 3)
+    gain, draws = np.nan_to_num(y[:, strong] - y[:, weak]), bootstrap(groups)
+    found = {}
+    for share in SHARES:
+        order = share * q[:, strong] - q[:, weak]
+        drawn = [apgr(order, gain, at) - 0.5 for at in draws]
+        low, high = np.nanpercentile(drawn, [2.5, 97.5])
+        found[share] = (apgr(order, gain, np.arange(len(y))) - 0.5, float(low), float(high))
+    return found
 
 
 def orders(y: np.ndarray, mean: np.ndarray, *predicted: np.ndarray) -> list[np.ndarray]:
     """(n, p) gains of up to 40 pairs, and for each prediction its (n, p) predicted gains."""
-    m = y.shape[1]
-    pairs = [(s, w) for s in range(m) for w in range(m) if mean[s] - mean[w] >= 0.08]
-    if not pairs:
-        return [np.zeros((len(y), 0))] * (1 + len(predicted))
-    draw = np.random.default_rng(0).permutation(len(pairs))[:40]
-    s, w = np.asarray([pairs[i] for i in draw]).T
+    s, w = pairs(mean)
     return [np.nan_to_num(y[:, s] - y[:, w]), *(p[:, s] - p[:, w] for p in predicted)]
+
+
+def pairs(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Strong and weak model of up to 40 pairs whose means differ by 0.08."""
+    m = len(mean)
+    found = [(s, w) for s in range(m) for w in range(m) if mean[s] - mean[w] >= 0.08]
+    draw = np.random.default_rng(0).permutation(len(found))[:40]
+    strong, weak = np.asarray([found[i] for i in draw], dtype=int).reshape(-1, 2).T
+    return strong, weak
 
 
 def apgr(order: np.ndarray, gain: np.ndarray, at: np.ndarray) -> float:

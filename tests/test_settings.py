@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -279,3 +280,51 @@ def test_a_store_that_cannot_be_used_is_named(text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message) as refused:
         parse_settings(f"{BASE}store: {text}\n", {})
     assert SECRET not in str(refused.value)
+
+
+ACCESS = """
+teams: {data: {budgets_usd: {month: 2}, allow: [cheap]}}
+limits: {requests_per_minute: 5}
+keys:
+  - {name: ci, key_env: CI_KEY, team: data, role: admin, expires: 2030-01-01T00:00:00Z}
+"""
+
+
+def test_keys_are_read_and_only_their_hashes_are_kept(tmp_path: Path) -> None:
+    secret = "tk_settings-canary-55aa10"
+    (tmp_path / "key").write_text(f"{secret}2\n")
+    text = BASE + ACCESS + "  - {name: b, key_file: key}\n"
+    found = parse_settings(text, {"CI_KEY": secret}, folder=tmp_path)
+    hashed = [hashlib.sha256(s.encode()).hexdigest() for s in (secret, f"{secret}2")]
+    assert [k.sha256 for k in found.keys] == hashed
+    assert secret not in repr(found)
+    assert found.teams["data"].budgets_usd == {"month": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("keys: [{name: a, key_env: SHORT}]", "random key of 20"),
+        ("keys: [{name: a, key_env: NONE}]", "set this environment variable"),
+        ("keys: [{name: a, key_file: nowhere}]", "readable file"),
+        ("keys: [{name: a}]", "give one of sha256, key_env and key_file"),
+        ("keys: [{name: a, sha256: 12}]", "keys[0].sha256"),
+        ("keys: [{name: '../a', key_env: KEY}]", "keys[0].name"),
+        ("keys: [{name: a, key_env: KEY, team: dta}]\nteams: {data: {}}", "Did you mean 'data'"),
+        ("keys: [{name: a, key_env: KEY}, {name: a, key_env: KEY2}]", "its own name"),
+        ("keys: [{name: a, key_env: KEY}, {name: b, key_env: KEY}]", "its own secret"),
+        ("keys: [{name: a, key_env: KEY, expires: 2030-01-01}]", "time zone"),
+        ("keys: [{name: a, key_env: KEY, budget: 3}]", "budgets_usd"),
+        ("teams: {data: {budgets_usd: {fortnight: 3}}}", "teams.data.budgets_usd.fortnight"),
+        ("teams: {data: {budgets_usd: {day: 0}}}", "teams.data.budgets_usd.day"),
+        ("teams: {'a b': {}}", "use letters, digits"),
+        ("limits: {concurrent: 0}", "limits.concurrent"),
+        ("auth: {cache: 3}", "Did you mean 'cache_s'"),
+    ],
+)
+def test_what_is_wrong_with_keys_and_limits_is_said(text: str, said: str) -> None:
+    environ = {"KEY": "k" * 20, "KEY2": "j" * 20, "SHORT": "short-canary"}
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(BASE + text, environ)
+    assert said in str(caught.value)
+    assert "short-canary" not in str(caught.value)

@@ -32,7 +32,7 @@ from turnout.routers.priors import LEAST_PRICED, PricePrior
 from turnout.routers.remembered import Remembered
 from turnout.routers.space import ModelSpace, fit_vector
 from turnout.training.card import render_card
-from turnout.types import Floats, estimate_tokens
+from turnout.types import Floats, PairRule, estimate_tokens
 
 WORDS = 40
 """Dimensions of the lexical vector: 256 would make it 17 MB."""
@@ -44,6 +44,9 @@ FOLDS = 5
 REFERENCE_OF_UNIT = 40
 SURE_OUTCOMES = 100
 """Entries of at least so many outcomes make the prior."""
+STRONG_SHARE = 0.7
+"""Of the strong model's quality in the order of a pair, chosen with sources left out: by the whole gain
+the order peaks where quality is middling, and on an unseen source its level is not known."""
 LENGTH_PENALTY = 30.0
 TYPOS = 0.03
 
@@ -203,8 +206,7 @@ def build(cells: Cells, sound: NDArray[np.bool_], facts: dict[str, Any], folder:
     )
     factors, space = replace(factors, length_=length), replace(space, tokens_=tokens)
     known, predicted, by_key = out_of_fold(cells, made, score, keys, factors)
-    wide = [j for j, name in enumerate(keys.names) if "@" not in name]
-    pair = fit_pair_rule(predicted[:, wide], by_key[:, wide])
+    pair = pair_rule(known, keys.names)
     manifest = _manifest(cells, raw, keys, pair, facts, _measured(predicted, by_key))
     manifest["price_prior"] = price_prior(space, known.factors)
     arrays = {
@@ -251,6 +253,13 @@ def out_of_fold(
         log_tokens=final.log_tokens(rows),
     )
     return known, predicted, by_key
+
+
+def pair_rule(known: Remembered, names: Sequence[str]) -> PairRule:
+    """Of what the artifact remembers, as it comes back from there; arms and parts are left out."""
+    stored = Remembered.from_arrays(known.arrays())
+    wide = [j for j, name in enumerate(names) if "@" not in name]
+    return fit_pair_rule(stored.predicted[:, wide], stored.score[:, wide], strong=STRONG_SHARE)
 
 
 def price_prior(space: ModelSpace, factors: Floats) -> dict[str, float] | None:

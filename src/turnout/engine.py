@@ -155,11 +155,17 @@ class Engine:
         *,
         allow: Collection[str] | None = None,
         max_cost_picousd: int | None = None,
+        barred: Mapping[str, str] | None = None,
         explore: bool = True,
     ) -> Decision:
         """Decide for one query. See `decide_many`."""
         return self.decide_many(
-            [query], spec, allow=allow, max_cost_picousd=max_cost_picousd, explore=explore
+            [query],
+            spec,
+            allow=allow,
+            max_cost_picousd=max_cost_picousd,
+            barred=barred,
+            explore=explore,
         )[0]
 
     def decide_many(
@@ -169,6 +175,7 @@ class Engine:
         *,
         allow: Collection[str] | None = None,
         max_cost_picousd: int | None = None,
+        barred: Mapping[str, str] | None = None,
         explore: bool = True,
         apart: bool = False,
     ) -> list[Decision]:
@@ -179,6 +186,7 @@ class Engine:
             spec: router and knob.
             allow: names of the candidates that may serve; None allows all.
             max_cost_picousd: the most that each call may cost: see `most_cost_picousd`.
+            barred: names of candidates that the caller may not use, and why.
             explore: False leaves exploring out: for queries that are not free to go anywhere.
             apart: the queries have nothing to do with each other: where the router fails on them
                 together, each is predicted alone, so that one query does not send all elsewhere.
@@ -197,6 +205,7 @@ class Engine:
                 self.pool.candidates,
                 allow=allow,
                 max_cost_picousd=max_cost_picousd,
+                barred=barred,
                 priced=spec.usd_per_quality is not None,
             )
             for query in queries
@@ -240,6 +249,7 @@ class Engine:
         *,
         allow: Collection[str] | None = None,
         max_cost_picousd: int | None = None,
+        barred: Mapping[str, str] | None = None,
     ) -> Decision:
         """The decision where a candidate was asked for by its name: nothing is predicted.
 
@@ -249,12 +259,50 @@ class Engine:
             KeyError: no candidate of that name.
             NoCandidateError: limits are given, and put it out.
         """
+        if barred and name in barred:
+            raise NoCandidateError({name: barred[name]})
         if allow is not None or max_cost_picousd is not None:
             given = [self.pool[name]]
             out = exclusions(query, given, allow=allow, max_cost_picousd=max_cost_picousd)
             if out:
                 raise NoCandidateError(out)
         return named_decision(query, self.pool[name], decision_id=self._new_id())
+
+    def without(
+        self,
+        query: Query,
+        spec: RouteSpec,
+        error: Exception,
+        *,
+        allow: Collection[str] | None = None,
+        max_cost_picousd: int | None = None,
+        barred: Mapping[str, str] | None = None,
+    ) -> Decision:
+        """The decision where a router's did not come in time: the default candidate serves.
+
+        Raises:
+            NoCandidateError: constraints leave none.
+        """
+        pool = self.pool.candidates
+        excluded = exclusions(
+            query, pool, allow=allow, max_cost_picousd=max_cost_picousd, barred=barred
+        )
+        fit = [c for c in pool if c.name not in excluded]
+        if not fit:
+            raise NoCandidateError(excluded)
+        with self._lock:
+            self.fallbacks += 1
+        log.error("router %s: %s; the default candidate serves", spec.router, error)
+        decision = unpredicted_decision(
+            query,
+            self._default(fit),
+            spec,
+            decision_id=self._new_id(),
+            excluded=excluded,
+            elapsed_us=0,
+            error=error,
+        )
+        return with_spares(decision, self.pool, self.spares) if self.spares else decision
 
     def stay(
         self,

@@ -13,7 +13,16 @@
     ├── ArtifactError                  an artifact that is missing, corrupt or does not fit
     ├── NotCertifiedError              no operating point is shown to keep a promise
     ├── NoCandidateError               constraints leave no candidate for this request
+    ├── AccessError                    this caller may not have this now
+    │   ├── AuthenticationError        no key, or none that is known here
+    │   ├── ForbiddenError             a known key that may not do this
+    │   └── LimitError                 a rate limit
+    │       └── BudgetError            what is left of a budget does not cover this request
+    ├── AccessDownError                who may do what cannot be told: keys or counters cannot be read
     ├── UnavailableError               every target that could serve is failing
+    ├── OverloadedError                this gateway has as many requests as it takes
+    ├── LoopError                      a request that came by here before
+    ├── DeadlineError                  an answer did not begin within the time that its client gave
     ├── MissingExtraError (ImportError) an optional dependency is not installed
     ├── StoreError                     the database of records failed; records wait in their journal
     ├── RouterError                    a router could not predict; the default candidate serves
@@ -144,6 +153,58 @@ class NoCandidateError(TurnoutError):
         )
 
 
+class AccessError(TurnoutError):
+    """A caller may not have what it asks for, or not now."""
+
+    code = "access_refused"
+
+
+class AuthenticationError(AccessError):
+    """A request without a key, or with one that is not known, over, or revoked."""
+
+    code = "invalid_api_key"
+
+
+class ForbiddenError(AccessError):
+    """A request that its key may not make."""
+
+    code = "not_allowed"
+
+
+class LimitError(AccessError):
+    """A rate limit is reached; `retry_after_s` says when there is room again."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.retry_after_s = retry_after_s
+        """None where waiting does not help."""
+        self.headers = dict(headers or {})
+        super().__init__(message)
+
+
+class BudgetError(LimitError):
+    """The most that a request can cost does not fit into what is left of a budget."""
+
+    code = "insufficient_quota"
+
+
+class AccessDownError(TurnoutError):
+    """Keys or counters cannot be read, so that nobody is let in on a guess."""
+
+    code = "access_unavailable"
+
+    def __init__(self, what: str, *, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{what}; try again in {max(1, round(retry_after_s))} s")
+
+
 class UnavailableError(TurnoutError):
     """Every target that could serve is failing, and was not called; `retry_after_s` says when next."""
 
@@ -154,6 +215,40 @@ class UnavailableError(TurnoutError):
         super().__init__(
             f"{', '.join(self.candidates)}: every upstream that could serve this request is failing; "
             f"try again in {max(1, round(retry_after_s))} s"
+        )
+
+
+class OverloadedError(TurnoutError):
+    """This gateway serves as many requests as it takes, and has no room for one more to wait."""
+
+    code = "overloaded"
+
+    def __init__(self, *, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            f"the gateway is at its limit; try again in {max(1, round(retry_after_s))} s"
+        )
+
+
+class DeadlineError(TurnoutError):
+    """An answer did not begin within the time that its client gave."""
+
+    code = "deadline_exceeded"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"no answer began within the {seconds:g} s that the request allows")
+
+
+class LoopError(TurnoutError):
+    """A request that this gateway has sent on before, or that has passed too many gateways."""
+
+    code = "loop_detected"
+
+    def __init__(self, hops: int) -> None:
+        super().__init__(
+            f"this request has passed {hops} gateways and came round: a provider's base_url leads "
+            "back here"
         )
 
 
@@ -168,12 +263,15 @@ class MissingExtraError(TurnoutError, ImportError):
 
 
 class StoreError(TurnoutError):
-    """The database of records cannot be opened, read or written."""
+    """The database of records cannot be opened, read or written.
+
+    `away`: it cannot be reached now, and may be well again later.
+    """
 
     code = "store_failed"
 
-    def __init__(self, where: str, why: object, remedy: str) -> None:
-        self.where = where
+    def __init__(self, where: str, why: object, remedy: str, *, away: bool = False) -> None:
+        self.where, self.away = where, away
         super().__init__(f"store {where}: {why}; {remedy}")
 
 

@@ -193,6 +193,17 @@ def test_a_pair_rule_recovers_a_logistic_law() -> None:
     assert rule.c == pytest.approx(-1, abs=0.4)
 
 
+def test_a_pair_rule_may_lean_to_where_the_weak_model_fails() -> None:
+    rng = np.random.default_rng(0)
+    predicted = rng.random((4_000, 2))
+    wins = rng.random(4_000) < 1 / (1 + np.exp(-(2 * predicted[:, 0] - 4 * predicted[:, 1])))
+    score = np.stack([np.where(wins, 1.0, 0.5), np.where(wins, 0.0, 0.5)], axis=1)
+    rule = fit_pair_rule(predicted, score, strong=0.5)
+    assert rule.a == pytest.approx(2, abs=0.3)
+    assert rule.b == pytest.approx(-4, abs=0.6)
+    assert rule.a == pytest.approx(-0.5 * rule.b)
+
+
 @pytest.mark.parametrize(
     ("predicted", "score"),
     [

@@ -27,6 +27,15 @@ CASES: list[tuple[errors.TurnoutError, int, str, str | None, str]] = [
     (errors.UnknownNameError("encoder", "a", []), 404, "not_found", None, "request"),
     (errors.NoCandidateError({"a": "b"}), 400, "no_candidate", None, "request"),
     (errors.UnavailableError(["a"], retry_after_s=1), 503, "upstream_unavailable", None, "server"),
+    (errors.OverloadedError(retry_after_s=1), 503, "overloaded", None, "server"),
+    (errors.LoopError(2), 508, "loop_detected", None, "server"),
+    (errors.DeadlineError(1.5), 504, "deadline_exceeded", None, "server"),
+    (errors.AccessError("x"), 403, "access_refused", None, "request"),
+    (errors.ForbiddenError("x"), 403, "not_allowed", None, "request"),
+    (errors.AuthenticationError("x"), 401, "invalid_api_key", None, "request"),
+    (errors.LimitError("x", retry_after_s=1), 429, "rate_limit_exceeded", None, "rate"),
+    (errors.BudgetError("x", retry_after_s=None), 429, "insufficient_quota", None, "quota"),
+    (errors.AccessDownError("x"), 503, "access_unavailable", None, "server"),
     (errors.NotCertifiedError("x"), 500, "not_certified", None, "server"),
     (errors.CapReachedError("cap_usd", 1, "x"), 400, "cap_reached", "cap_usd", "request"),
     (errors.SettingsError("a", 1, "x"), 500, "invalid_settings", "a", "server"),
@@ -45,7 +54,12 @@ def test_status_and_body(
     error: errors.TurnoutError, status: int, code: str, param: str | None, side: str
 ) -> None:
     assert error_status(error) == status
-    form = {"request": "invalid_request_error", "server": "server_error"}[side]
+    form = {
+        "request": "invalid_request_error",
+        "server": "server_error",
+        "rate": "rate_limit_error",
+        "quota": "insufficient_quota",
+    }[side]
     expected = {"message": str(error), "type": form, "param": param, "code": code}
     assert error_body(error) == {"error": expected}
 

@@ -19,14 +19,18 @@ _COMMANDS = {
     "evaluate": "Measure routers on a benchmark or on your own outcomes.",
     "explain": "Say why a request was served as it was, and decide it again from its record.",
     "grade": "Score the answers of prompts that a review drew.",
+    "keys": "Create, list, rotate and revoke the keys of a gateway.",
     "learn": "Fold new outcomes into a router that learns, without fitting again.",
     "models": "List the models of the predictor, and add one from a few labels.",
+    "reconcile": "Compare the ledger with what a provider charged.",
     "replay": "Decide stored predictions again with other thresholds, prices and pools.",
     "review": "Review production logs: what routing would have saved, and how sure that is.",
     "route": "Decide for prompts, and say why. No key, no network.",
     "routerarena": "Write, check and score a submission to RouterArena.",
     "routes": "Fit or import a file of routes by example.",
     "serve": "Serve an OpenAI-compatible gateway.",
+    "store": "Check, repair or migrate the store that a gateway keeps its records in.",
+    "trials": "Compare the arms of experiments; what shadow routes would have saved.",
     "train": "Fit a router on your own outcomes.",
 }
 

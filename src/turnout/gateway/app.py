@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
@@ -11,12 +13,24 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from turnout.engine import Engine
-from turnout.errors import RequestError, TurnoutError, UnavailableError
+from turnout.errors import (
+    AccessDownError,
+    AuthenticationError,
+    LimitError,
+    OverloadedError,
+    RequestError,
+    TurnoutError,
+    UnavailableError,
+)
+from turnout.gateway.accessing import let_in, shared_access
+from turnout.gateway.admission import Admission, patience_s
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
 from turnout.gateway.dashboard import Dashboard
 from turnout.gateway.deploying import Deployment, check_change, deploy
+from turnout.gateway.feedback import FeedbackDesk, open_desk
 from turnout.gateway.headers import refusal_headers
+from turnout.gateway.hops import Hops
 from turnout.gateway.learning import read_reported
 from turnout.gateway.observing import Observing
 from turnout.gateway.serving import Serving
@@ -51,6 +65,8 @@ class Gateway:
         self.reload_problem: str | None = None
         """Why the last settings that were given were not taken."""
         self.reloads = 0
+        self.hops = Hops()
+        self.admission = Admission(settings.server, time.monotonic)
         self._deploy: Deploy | None = None
         self._turn = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -66,6 +82,9 @@ class Gateway:
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
+        self._desk: FeedbackDesk | None = None
+        if settings.store is not None:
+            self._endpoints["/feedback"] = {"POST": self._feedback}
         if settings.learn is not None:
             self._endpoints["/outcomes"] = {"POST": self._outcomes}
         self._dashboard: Dashboard | None = None
@@ -83,7 +102,17 @@ class Gateway:
             ledger = build_ledger(self.settings)
             if ledger is not None:
                 await asyncio.to_thread(stack.enter_context, ledger)
-            self._deploy = partial(deploy, ledger=ledger, observers=self.observing.observers)
+            if self.settings.store is not None:
+                self._desk = await asyncio.to_thread(open_desk, self.settings.store)
+                stack.callback(self._desk.close)
+            shared = await stack.enter_async_context(shared_access(self.settings))
+            self._deploy = partial(
+                deploy,
+                shared=shared,
+                ledger=ledger,
+                observers=self.observing.observers,
+                hops=self.hops,
+            )
             self.live = await self._deploy(
                 self.settings, engine=self._engine, providers=self._providers
             )
@@ -118,10 +147,15 @@ class Gateway:
             check_change(old.settings, settings)
             self.live = await self._deploy(settings, engine=engine, before=old)
             self.settings = settings
+            self.admission.limits = settings.server
             self.reloads += 1
             task = asyncio.create_task(old.retire())
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
+
+    def drain(self) -> None:
+        """Say no longer that it is ready: its end is near. Requests are served all the same."""
+        self.problem = "draining"
 
     def _serving(self) -> Serving | None:
         return None if self.live is None else self.live.serving
@@ -162,7 +196,16 @@ class Gateway:
         """Answer a request, whatever happens: this is the process edge."""
         self.observing.arrived(call)
         try:
-            await self._endpoint(call)(call)
+            path = call.path.removeprefix("/v1") if call.path.startswith("/v1/") else call.path
+            call.dialect = dialect_of(path, call.headers)
+            if self.live is not None:
+                let_in(call, path, self.live.serving.access)
+            endpoint = self._endpoint(call, path)
+            if call.method == "POST":
+                async with self.admission.place(patience_s(call.headers)):
+                    await endpoint(call)
+            else:
+                await endpoint(call)
         except ClientLeftError:
             log.info("client left before the answer; upstream cut off")
         except HttpError as error:
@@ -180,9 +223,7 @@ class Gateway:
         finally:
             self.observing.over(call.trail)
 
-    def _endpoint(self, call: Call) -> Endpoint:
-        path = call.path.removeprefix("/v1") if call.path.startswith("/v1/") else call.path
-        call.dialect = dialect_of(path, call.headers)
+    def _endpoint(self, call: Call, path: str) -> Endpoint:
         methods = self._endpoints.get(path)
         if methods is None and path.startswith("/models/"):
             path, methods = "/models/{id}", {"GET": self._model}
@@ -207,6 +248,11 @@ class Gateway:
             remedy = "configure one that does, such as knn_live or bandit"
             raise RequestError("outcomes", Kind("routers of which none learns"), remedy)
         await call.answer_json({"learned": learned})
+
+    async def _feedback(self, call: Call) -> None:
+        if self._desk is None:
+            raise RuntimeError("the application serves inside its lifespan only")
+        await self._desk.take(call)
 
     async def _models(self, call: Call) -> None:
         anthropic = wants_anthropic(call.headers)
@@ -235,6 +281,10 @@ class Gateway:
         }
         if self.reload_problem is not None:
             ready["reload_problem"] = self.reload_problem
+        if self.live.serving.mirror is not None:
+            ready["mirror"] = self.live.serving.mirror.state()
+        if self.live.serving.cache is not None:
+            ready["cache"] = self.live.serving.cache.state()
         spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}
         judges = {name: asdict(spend) for name, spend in spent.items() if isinstance(spend, Spend)}
         await call.answer_json(ready | ({"judges": judges} if judges else {}))
@@ -276,16 +326,30 @@ async def _refuse(call: Call, error: HttpError) -> None:
 async def _fail(call: Call, error: TurnoutError) -> None:
     status = error_status(error)
     code = str(error_body(error)["error"]["code"])
-    if status >= 500:
+    if isinstance(error, OverloadedError):
+        pass  # `Admission` says so once in a while
+    elif status >= 500:
         log.error("request failed: %s", error)
     else:
         log.info("request refused: %s (%s)", code, status)
     headers = refusal_headers(code)
-    if isinstance(error, UnavailableError):
-        headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+    headers |= _when_again(error)
+    if isinstance(error, AuthenticationError) and call.path.endswith("/dashboard"):
+        headers["www-authenticate"] = 'Basic realm="turnout", charset="UTF-8"'  # a browser asks
     request_id = call.own_id()["x-request-id"]
     body = error_body(error, dialect=call.dialect, request_id=request_id)
     await call.answer_json(body, status, headers)
+
+
+def _when_again(error: TurnoutError) -> dict[str, str]:
+    """Whether, and when, a client that was refused may come back."""
+    if isinstance(error, UnavailableError | AccessDownError | OverloadedError):
+        return {"retry-after": str(max(1, round(error.retry_after_s)))}
+    if isinstance(error, LimitError):
+        if error.retry_after_s is None:
+            return {**error.headers, "x-should-retry": "false"}
+        return {**error.headers, "retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+    return {}
 
 
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:

@@ -36,6 +36,27 @@ HELD_BYTES = 1 << 20
 """Most that is held back of a stream before its content begins; then it is passed on all the same."""
 
 
+@dataclass(slots=True)
+class Copy:
+    """The bytes of a stream that have passed, unless they are too many."""
+
+    most: int
+    pieces: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, piece: bytes) -> None:
+        """Some more have passed."""
+        self.size += len(piece)
+        if self.size > self.most:
+            self.pieces.clear()
+        else:
+            self.pieces.append(piece)
+
+    def whole(self) -> bytes | None:
+        """All of them; None where they were too many."""
+        return None if self.size > self.most else b"".join(self.pieces)
+
+
 @dataclass(slots=True, kw_only=True)
 class Answer:
     """What a candidate gave: a whole body, or a stream of which the beginning is held."""
@@ -64,6 +85,8 @@ class Answer:
     service: str = ""
     """The service tier that it says it served the call in."""
     first_byte_s: float = 0.0
+    copy: Copy | None = None
+    """Of a stream: what has passed, where it is to be kept."""
     events: int = 0
     """About its output tokens, where it does not count them: events of a stream that have passed."""
 
@@ -85,8 +108,12 @@ class Caller:
     """The client's."""
     body: Body
     headers: Mapping[str, str]
+    hop: Mapping[str, str] = field(default_factory=dict)
+    """The way of a request that has passed other gateways; every upstream gets it."""
     input_tokens: int
     trail: Trail
+    output_tokens: int | None = None
+    """The output limit to send to a candidate of which none is known; None: none."""
     rename: str | None = None
     """The model that the reply is to name; None: whatever the upstream names."""
     made: list[str] = field(default_factory=list)
@@ -104,6 +131,8 @@ class Caller:
         sent = self._request(candidate, target.model, provider)
         self.made.append(candidate.name)
         headers = self.headers if provider.dialect == self.dialect else {}
+        if self.hop:
+            headers = {**headers, **self.hop}
         if self.trail.trace is None:
             return await self._attempt(candidate, target, sent, headers)
         attempted = Attempted(
@@ -166,6 +195,8 @@ class Caller:
     def _request(self, candidate: Candidate, model: str, provider: Provider) -> _Sent:
         """The bytes to send: the client's own with few fields set, or a translation."""
         fields, dialect = self.body.fields, provider.dialect
+        if candidate.arm_output_tokens is None and candidate.max_output_tokens is None:
+            candidate = replace(candidate, arm_output_tokens=self.output_tokens)
         arm = arm_fields(candidate, fields, self.dialect)
         if dialect == self.dialect:
             asked = self._asked(fields, provider)
@@ -196,6 +227,7 @@ class Caller:
             raise UpstreamError(message, candidate=answer.candidate)
         if dialect == self.dialect:
             if "content-encoding" not in reply.headers:
+                _check_json(content, answer.candidate)
                 found = read_usage_of_reply(dialect, content)
                 answer.usage, answer.problems = found.reading.usage, found.reading.problems
                 answer.model, answer.service = found.model, found.service
@@ -264,6 +296,17 @@ class Caller:
         if answer.reply is None and not passing.ended:
             message = f"the answer of {answer.candidate} ended before it began"
             raise UpstreamError(message, candidate=answer.candidate)
+
+
+def _check_json(content: bytes, candidate: str) -> None:
+    """A proxy's words under status 200 are no answer, whatever type they say they are.
+
+    Raises:
+        UpstreamError: this cannot be JSON.
+    """
+    if content.lstrip()[:1] not in (b"{", b"["):
+        message = f"the provider of {candidate} answered with what is not JSON"
+        raise UpstreamError(message, candidate=candidate)
 
 
 @dataclass(frozen=True, slots=True)

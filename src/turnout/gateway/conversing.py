@@ -104,6 +104,8 @@ class Conversing:
         held = self.table.find(key.id, self.clock()) if goes_on else None
         if held is not None and held.candidate not in self.engine.pool.names:
             held = None  # the settings have changed since
+        if held is not None and request.query.conversation.elsewhere:
+            request.query = _whole(request.query, held)
         return Talk(key=key, held=held)
 
     async def decide(
@@ -131,9 +133,7 @@ class Conversing:
             decision = await ask(query, spec, allow=limits.allow, explore=True)
             talk.wanted = decision.model
             return decision
-        if query.conversation.elsewhere:
-            query = request.query = _whole(query, held)
-        bound = self._bound(request, query, held)
+        bound = self._bound(request, query, held, limits)
         decision = await self._decided(request, talk, held, limits.among(bound), spec, ask)
         return decision if bound is None else _worded(decision, bound)
 
@@ -207,7 +207,9 @@ class Conversing:
         automatic = provider is None or provider.dialect != "messages"
         held.used(record.candidate, usage, automatic=automatic, now=self.clock())
 
-    def _bound(self, request: Request, query: Query, held: Held) -> list[str] | None:
+    def _bound(
+        self, request: Request, query: Query, held: Held, limits: Limits
+    ) -> list[str] | None:
         """The candidates that can go on with what one provider alone can read; None: all.
 
         A conversation that a provider keeps by an id exists there alone. Reasoning that its maker
@@ -228,7 +230,7 @@ class Conversing:
             translated = all(self.providers[t.provider].dialect != request.dialect for t in targets)
             if translated and name not in able:
                 able.append(name)
-        out = exclusions(query, self.engine.pool.candidates, allow=able)
+        out = exclusions(query, self.engine.pool.candidates, allow=able, barred=limits.barred)
         return None if len(out) == len(self.engine.pool.candidates) else able
 
 

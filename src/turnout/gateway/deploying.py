@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -11,6 +12,8 @@ from types import TracebackType
 from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.resilience import Resilience
+from turnout.gateway.accessing import Shared, running_access
+from turnout.gateway.beside import Beside
 from turnout.gateway.booking import Books
 from turnout.gateway.building import (
     build_catalog,
@@ -20,9 +23,12 @@ from turnout.gateway.building import (
     build_rules,
     check_auto,
 )
+from turnout.gateway.caching import ExactCache
 from turnout.gateway.conversing import Conversing
 from turnout.gateway.deciding import Deciding
+from turnout.gateway.hops import Hops
 from turnout.gateway.learning import Keeper
+from turnout.gateway.mirroring import Mirror
 from turnout.gateway.recording import Observer, Recorder
 from turnout.gateway.serving import Serving
 from turnout.providers.base import Provider
@@ -34,8 +40,10 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auto", "candidates", "default", "encoders", "explore", "max_body_bytes",
-    "providers", "resilience", "response_model", "routers", "routes",
+    "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "encoders",
+    "experiments", "explore", "keys", "limits", "max_body_bytes", "mirror", "providers", "reserve",
+    "resilience", "response_model", "routers", "routes", "server", "shadow",
+    "teams",
 })  # fmt: skip
 """Settings that may change while the gateway runs; all others are read once, at its start."""
 
@@ -85,21 +93,25 @@ class Deployment:
 
 async def deploy(
     settings: Settings,
+    shared: Shared,
     *,
     engine: Engine | None = None,
     providers: Mapping[str, Provider] | None = None,
     ledger: Ledger | None = None,
     observers: Sequence[Observer] = (),
+    hops: Hops | None = None,
     before: Deployment | None = None,
 ) -> Deployment:
     """Open what serves under these settings. Nothing is in service until the caller puts it there.
 
     Args:
         settings: checked.
+        shared: what access keeps while settings change.
         engine: decides; default: built from the settings, off the event loop.
         providers: by name, not open yet; default: built from the settings.
         ledger: open; None keeps no records.
         observers: told of every record.
+        hops: of this process; default: a new one.
         before: what serves until now: what was learned of upstreams and traffic is taken over.
 
     Raises:
@@ -112,11 +124,16 @@ async def deploy(
         _take_over(engine, before.serving.engine)
     stack = AsyncExitStack()
     try:
-        given = providers or build_providers(settings)
+        hops = hops or Hops()
+        given = providers or build_providers(settings, hop=hops.name)
         opened = {n: await stack.enter_async_context(p) for n, p in given.items()}
+        beside = Beside(settings.server.decision_timeout_s)
+        stack.callback(beside.close)
         resilience = build_resilience(settings, engine)
         if before is not None:
             _take_over_health(resilience, before, settings)
+        deciding = Deciding(engine=engine, beside=beside)
+        await deciding.warm()
         conversing = Conversing(
             engine=engine,
             resilience=resilience,
@@ -124,19 +141,28 @@ async def deploy(
             settings=settings.conversations,
             before=None if before is None else before.serving.conversing.table,
         )
+        access = await stack.enter_async_context(running_access(settings, engine.pool, shared))
         serving = Serving(
             engine=engine,
             providers=opened,
             catalog=build_catalog(settings, engine),
             resilience=resilience,
-            deciding=Deciding(engine=engine),
+            deciding=deciding,
             conversing=conversing,
             recorder=Recorder(
-                ledger=ledger, books=Books(engine.pool), observers=(conversing, *observers)
+                ledger=ledger,
+                books=Books(engine.pool),
+                observers=(access, conversing, *observers),
             ),
+            access=access,
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
+            hops=hops,
+            cache=None if settings.cache is None else ExactCache(settings.cache),
+            mirror=_mirror(settings, engine, opened, ledger, before),
         )
+        if serving.mirror is not None:
+            stack.push_async_callback(serving.mirror.close)
         if settings.learn is not None:
             keeper = Keeper(engine, settings.learn, settings.routers)
             await stack.enter_async_context(keeper.running())
@@ -144,6 +170,30 @@ async def deploy(
         await stack.aclose()
         raise
     return Deployment(settings, serving, _problem(engine), stack)
+
+
+def _mirror(
+    settings: Settings,
+    engine: Engine,
+    providers: Mapping[str, Provider],
+    ledger: Ledger | None,
+    before: Deployment | None,
+) -> Mirror | None:
+    if settings.mirror is None:
+        return None
+    mirror = Mirror(
+        settings.mirror,
+        engine=engine,
+        providers=providers,
+        rules=build_rules(settings),
+        resilience=build_resilience(settings, engine),
+        ledger=ledger,
+        rng=random.Random(),  # noqa: S311 - draws requests, no secret
+    )
+    old = None if before is None else before.serving.mirror
+    if old is not None:
+        mirror.take_over(old)
+    return mirror
 
 
 def check_change(old: Settings, new: Settings) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from turnout.engine import Engine
 from turnout.errors import UnknownNameError
+from turnout.gateway.experiments import Experiment
 from turnout.gateway.routes import Route
 from turnout.names import format_route, is_route
 from turnout.settings import AUTO
@@ -27,6 +28,8 @@ class Catalog:
         auto: what `auto` means: a name in `routes`, or a route written out.
         allow_passthrough: whether a candidate may be asked for by its name.
         routes: by name.
+        experiments: by name.
+        shadow: decides in record only where a candidate is asked for by its name.
         as_requested: whether replies name the model that was asked for, where no named route says.
     """
 
@@ -35,6 +38,12 @@ class Catalog:
     allow_passthrough: bool = True
     routes: Mapping[str, Route] = field(default_factory=dict)
     as_requested: bool = False
+    experiments: Mapping[str, Experiment] = field(default_factory=dict)
+    shadow: Route | None = None
+
+    def experiment(self, model: str) -> Experiment | None:
+        """The experiment that a model name asks for."""
+        return self.experiments.get(self.auto if model == AUTO else model)
 
     def resolve(self, model: str) -> Route | Candidate:
         """What a model name asks for.
@@ -43,6 +52,9 @@ class Catalog:
             UnknownNameError: nothing here has this name; the message lists what does.
             RouteNameError: a malformed route.
         """
+        experiment = self.experiment(model)
+        if experiment is not None:  # of no user: its first arm
+            return self.resolve(experiment.arms[0][1])
         named = self.routes.get(self.auto if model == AUTO else model)
         if named is not None:
             return named
@@ -69,7 +81,7 @@ class Catalog:
             for share in LISTED_SHARES
         ]
         candidates = self.engine.pool.names if self.allow_passthrough else ()
-        return [AUTO, *self.routes, *routes, *candidates]
+        return [AUTO, *self.routes, *self.experiments, *routes, *candidates]
 
     def listing(self, *, anthropic: bool = False) -> dict[str, Any]:
         """The list of models, in OpenAI's or in Anthropic's form."""

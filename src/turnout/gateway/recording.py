@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from turnout.explaining import kept_decision
 from turnout.gateway.booking import Books
@@ -14,7 +14,7 @@ from turnout.gateway.calling import Answer
 from turnout.gateway.request import Request
 from turnout.observe.trail import Trail
 from turnout.store.ledger import Ledger
-from turnout.store.record import Record, Status, json_line
+from turnout.store.record import Kind, Record, Status, json_line
 from turnout.types import Decision, Usage
 
 log = logging.getLogger("turnout.gateway")
@@ -46,26 +46,48 @@ class Recorder:
     books: Books
     observers: Sequence[Observer] = ()
 
-    def begin(self, request: Request, decision: Decision) -> Entry:
-        """A request has been decided."""
+    def begin(
+        self,
+        request: Request,
+        decision: Decision,
+        reserved_picousd: int | None = None,
+        *,
+        kind: Kind = "request",
+        of: str = "",
+    ) -> Entry:
+        """A request has been decided.
+
+        Args:
+            request: as it came.
+            decision: what was decided.
+            reserved_picousd: the most that it can cost, where a budget asked for it.
+            kind: what it is.
+            of: the id of the request that it is sent beside, where it is no user's own.
+        """
         record = Record(
             id=decision.id,
             at_ms=time.time_ns() // 1_000_000,
             status="unknown",
+            key=request.key,
             model=request.model,
             router=decision.router,
             candidate=decision.model,
             code=decision.code,
             stream=request.stream,
             input_tokens=request.query.input_tokens,
+            cost_picousd=reserved_picousd,
+            cost_basis="none" if reserved_picousd is None else "reserved",
             session=request.session,
             decision=json_line(kept_decision(decision)).decode() if self.ledger else "",
+            kind=kind,
+            of=of,
         )
         if self.ledger is not None:
             self.ledger.begin(record)
         for observer in self.observers:
             observer.began(record)
-        return Entry(self, record, request.call.trail)
+        trail = Trail() if kind == "mirror" else request.call.trail
+        return Entry(self, record, trail, decision.expected_cost_picousd)
 
     def end(self, record: Record) -> None:
         """A request is over: kept first, then counted."""
@@ -82,6 +104,8 @@ class Entry:
     recorder: Recorder
     record: Record
     trail: Trail
+    expected_picousd: Mapping[str, int | None]
+    """Candidate → what a call was expected to cost."""
     _start: float = field(default_factory=time.monotonic)
     _ended: bool = False
 
@@ -98,11 +122,40 @@ class Entry:
             http_status=http_status,
             calls=calls,
             duration_ms=round((time.monotonic() - self._start) * 1e3),
+            **self._unanswered(status, calls),
         )
         if answer is not None:
             record = self._answered(record, answer)
             self.trail.model = record.candidate
         self.trail.record = record
+        self.recorder.end(record)
+
+    def _unanswered(self, status: Status, calls: int) -> dict[str, Any]:
+        """The cost where there is no answer.
+
+        A call that its client gave up goes on at some providers, and is billed: what was expected of
+        it counts. An error is not billed.
+        """
+        cost = self.expected_picousd.get(self.record.candidate)
+        if status == "left" and calls and cost is not None:
+            return {"cost_picousd": cost, "cost_basis": "estimate"}
+        return {"cost_picousd": None, "cost_basis": "none"}
+
+    def hit(self, candidate: str, *, http_status: int, saved_picousd: int | None) -> None:
+        """It was answered from the cache, with what `candidate` once said: nothing was used."""
+        self._ended = True
+        record = replace(
+            self.record,
+            status="ok",
+            http_status=http_status,
+            candidate=candidate,
+            input_tokens=0,
+            cost_picousd=0,
+            cost_basis="cache",
+            saved_picousd=saved_picousd,
+            duration_ms=round((time.monotonic() - self._start) * 1e3),
+        )
+        self.trail.model, self.trail.record = candidate, record
         self.recorder.end(record)
 
     def _answered(self, record: Record, answer: Answer) -> Record:

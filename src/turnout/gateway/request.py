@@ -44,6 +44,12 @@ class Request:
     """The id of its conversation."""
 
     @property
+    def key(self) -> str:
+        """The id of the key that asks; empty where no key is asked for."""
+        who = self.call.identity
+        return "" if who is None else who.id
+
+    @property
     def stream(self) -> bool:
         """Whether the answer is to come as a stream of events."""
         return self.body.fields.get("stream") is True

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 
+from turnout.access.gate import Access, Admitted
+from turnout.access.worst import Asked
 from turnout.engine import Engine
-from turnout.errors import TurnoutError, UpstreamError
+from turnout.errors import NoCandidateError, TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
+from turnout.gateway.admission import deadline_s
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
-from turnout.gateway.asking import explain, wanted
-from turnout.gateway.calling import Caller
+from turnout.gateway.asking import Wanted, explain, in_shadow, wanted
+from turnout.gateway.caching import CacheKey, ExactCache, answer_kept, cache_key
+from turnout.gateway.calling import Answer, Caller
 from turnout.gateway.conversing import Conversing, Talk
 from turnout.gateway.deciding import Deciding
+from turnout.gateway.experiments import user_of
 from turnout.gateway.headers import (
     answer_headers,
     decision_headers,
     to_client,
     to_upstream,
 )
+from turnout.gateway.hops import Hops
+from turnout.gateway.mirroring import Mirror
 from turnout.gateway.models import Catalog
-from turnout.gateway.recording import Recorder
-from turnout.gateway.relay import relay_stream
+from turnout.gateway.recording import Entry, Recorder
+from turnout.gateway.relay import EVENTS, relay_stream
 from turnout.gateway.request import Request, read_request
 from turnout.gateway.routes import Route
+from turnout.names import RouteSpec, format_route
 from turnout.providers.base import Provider
-from turnout.types import Decision
+from turnout.store.record import Status
+from turnout.types import Candidate, Decision, Query
+from turnout.wire.asks import NOTHING
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -49,25 +60,47 @@ class Serving:
     deciding: Deciding
     conversing: Conversing
     recorder: Recorder
+    access: Access
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
+    hops: Hops
+    mirror: Mirror | None = None
+    cache: ExactCache | None = None
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
         request = await read_request(call, dialect, self.max_body_bytes)
-        talk = self.conversing.find(request)
-        decision = await self.decide(request, talk)
-        call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
-        explained = decision_headers(decision)
+        talk = self.conversing.find(request, request.key)
         if request.asks.decision_only:
-            await call.answer_json(decision.to_dict(), headers=explained)
+            await self._tell(request, talk)
             return
-        log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
-        caller = self._caller(request)
-        entry = self.recorder.begin(request, decision)
+        admitted = await self.access.admit(
+            call.identity,
+            request.model,
+            Asked.of(request.query, request.body.fields, len(request.body.text)),
+            partial(self.decide, request, talk),
+        )
         try:
-            async with call.unless_gone():
+            await self._serve(request, talk, admitted)
+        finally:
+            self.access.abandon(admitted.decision.id)  # does nothing where its end was recorded
+
+    async def _serve(self, request: Request, talk: Talk, admitted: Admitted) -> None:
+        """Call candidates until one answers, and pass its answer on."""
+        call, dialect, decision = request.call, request.dialect, admitted.decision
+        call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
+        explained = {**admitted.headers, **decision_headers(decision)}
+        log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
+        key = cache_key(self.cache, request, decision.model)
+        kept = None if key is None else key.find()
+        entry = self.recorder.begin(request, decision, admitted.reserved_picousd)
+        if kept is not None:
+            await answer_kept(call, kept, entry, explained)
+            return
+        caller = self._caller(request, admitted.output_tokens)
+        try:
+            async with call.unless_gone(deadline_s(call.headers)):
                 answer = await arun(decision, caller, self.resilience.plan(talk.prefer))
         except ClientLeftError:
             entry.end("left", http_status=0, calls=len(caller.made))
@@ -82,6 +115,20 @@ class Serving:
             )
             return
         self.conversing.answered(request, talk, answer)
+        await self._answer(request, decision, answer, caller, entry, key, explained)
+
+    async def _answer(
+        self,
+        request: Request,
+        decision: Decision,
+        answer: Answer,
+        caller: Caller,
+        entry: Entry,
+        key: CacheKey | None,
+        explained: dict[str, str],
+    ) -> None:
+        """Give the client what a candidate answered."""
+        call = request.call
         if answer.candidate != decision.model:
             explained.pop("x-turnout-certificate", None)  # it covers the choice, not its spare
         headers = {
@@ -94,17 +141,29 @@ class Serving:
         }
         if request.asks.explain:
             explain(answer, decision)
-        ended = partial(entry.end, http_status=answer.status, calls=len(caller.made), answer=answer)
+        ended: Callable[[Status], None] = partial(
+            entry.end, http_status=answer.status, calls=len(caller.made), answer=answer
+        )
+        if key is not None and answer.candidate == decision.model:
+            ended = key.keeping(answer, entry, ended)
         if answer.passing is not None:
-            await relay_stream(call, answer, {**headers, "content-type": _EVENTS}, ended)
+            await relay_stream(call, answer, {**headers, "content-type": EVENTS}, ended)
         else:
             ended("ok")
             await call.answer(answer.status, headers, answer.content)
+        if self.mirror is not None:
+            self.mirror.offer(request, decision, answer.candidate)
 
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
         request = await read_request(call, "chat", self.max_body_bytes)
-        decision = await self.decide(request, self.conversing.find(request))
+        await self._tell(request, self.conversing.find(request, request.key))
+
+    async def _tell(self, request: Request, talk: Talk) -> None:
+        """Answer with the decision, among the candidates that the caller may use."""
+        barred = self.access.barred(request.call.identity, request.model)
+        call, decision = request.call, await self.decide(request, talk, barred)
+        call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
         await call.answer_json(decision.to_dict(), headers=decision_headers(decision))
 
     async def count(self, call: Call, dialect: Dialect) -> None:
@@ -113,8 +172,13 @@ class Serving:
         counted = count_tokens(dialect, body.fields)
         await call.answer_json(counted.body, headers=counted.headers)
 
-    async def decide(self, request: Request, talk: Talk) -> Decision:
+    async def decide(self, request: Request, talk: Talk, barred: Mapping[str, str]) -> Decision:
         """Which candidates to try for a request of a conversation.
+
+        Args:
+            request: as it came.
+            talk: its conversation.
+            barred: candidates that its caller may not use, or cannot pay, and why.
 
         Raises:
             UnknownNameError: no such model or router here.
@@ -122,20 +186,58 @@ class Serving:
             RequestError: what it asks of routing does not exist here, or does not go together.
             NoCandidateError: no candidate can serve it.
         """
-        catalog, query = self.catalog, request.query
-        target = catalog.resolve(request.model)
+        experiment = self.catalog.experiment(request.model)
+        if experiment is None:
+            return await self._decide(request, talk, request.model, barred)
+        user = user_of(request)
+        arm, model = experiment.arm(user)
+        made = await self._decide(request, talk, model, barred)
+        told = {"name": experiment.name, "arm": arm, "user": experiment.hashed(user)}
+        return replace(made, experiment=told)
+
+    async def _decide(
+        self, request: Request, talk: Talk, model: str, barred: Mapping[str, str]
+    ) -> Decision:
+        catalog, query, who = self.catalog, request.query, request.call.identity
+        target = catalog.resolve(model)
+        if isinstance(target, Candidate) and target.name in barred:
+            raise NoCandidateError({target.name: barred[target.name]})
         if target.as_requested if isinstance(target, Route) else catalog.as_requested:
             request.rename = request.model
-        want = wanted(self.engine, target, request.asks, by_name=catalog.allow_passthrough)
+        shadow = catalog.shadow
+        if shadow is not None and isinstance(target, Candidate) and request.asks is NOTHING:
+            want = in_shadow(shadow, target.name)
+        else:
+            want = wanted(self.engine, target, request.asks, by_name=catalog.allow_passthrough)
+        if barred:
+            want = replace(want, limits=replace(want.limits, barred=barred))
         if want.spec is None:
             return want.decide(self.engine, query)
-        request.route = want.key(request.model)
+        if who is not None and who.denied:
+            who.check_model(format_route(want.spec))  # whatever name the request had for it
+        if want.shadow:
+            return want.told(await self._in_shadow(want, want.spec, query))
+        request.route = want.key(model)
         most = want.limits.max_cost_picousd
-        ask = partial(self.deciding.decide, max_cost_picousd=most)
+        ask = partial(self.deciding.decide, max_cost_picousd=most, barred=barred)
         made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
         return want.told(made)
 
-    def _caller(self, request: Request) -> Caller:
+    async def _in_shadow(self, want: Wanted, spec: RouteSpec, query: Query) -> Decision:
+        limits = want.limits
+        would = None
+        with suppress(NoCandidateError):
+            would = await self.deciding.decide(
+                query,
+                spec,
+                allow=limits.allow,
+                explore=True,
+                max_cost_picousd=limits.max_cost_picousd,
+                barred=limits.barred,
+            )
+        return want.beside(self.engine, query, would)
+
+    def _caller(self, request: Request, output_tokens: int | None) -> Caller:
         return Caller(
             pool=self.engine.pool,
             providers=self.providers,
@@ -143,13 +245,12 @@ class Serving:
             dialect=request.dialect,
             body=request.body,
             headers=to_upstream(request.call.headers),
+            hop=self.hops.onward(request.call.headers),
             input_tokens=request.query.input_tokens,
             trail=request.call.trail,
+            output_tokens=output_tokens,
             rename=request.rename,
         )
-
-
-_EVENTS = "text/event-stream; charset=utf-8"
 
 
 async def upstream_failure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from turnout.pricing import DEFAULT_OUTPUT_TOKENS
@@ -19,6 +19,8 @@ class Limits:
     """The most that a call may cost; see `most_cost_picousd`."""
     priced: bool = False
     """Whether a candidate needs a price."""
+    barred: Mapping[str, str] | None = None
+    """Names that may not serve for reasons of the caller's, and why."""
 
     def among(self, names: Collection[str] | None) -> Limits:
         """The same among these names alone; None: among all."""
@@ -35,6 +37,7 @@ class Limits:
             allow=self.allow,
             max_cost_picousd=self.max_cost_picousd,
             priced=self.priced,
+            barred=self.barred,
         )
 
 
@@ -48,6 +51,7 @@ def exclusions(
     allow: Collection[str] | None = None,
     max_cost_picousd: int | None = None,
     priced: bool = False,
+    barred: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Why each unfit candidate is out.
 
@@ -58,6 +62,8 @@ def exclusions(
         max_cost_picousd: the most that a call may cost; see `most_cost_picousd`. A candidate without
             a price is out.
         priced: whether a price is needed at all.
+        barred: names that may not serve for reasons of the caller's (a budget), and why; what a
+            candidate cannot do is said before them.
 
     Returns:
         Candidate name → reason, for the unfit ones only.
@@ -69,6 +75,7 @@ def exclusions(
             or _unable(query, candidate)
             or _too_long(query, candidate)
             or _too_dear(query, candidate, max_cost_picousd, priced)
+            or (barred.get(candidate.name) if barred else None)
         )
         if why:
             found[candidate.name] = why

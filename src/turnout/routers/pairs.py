@@ -17,7 +17,7 @@ PENALTY = 1e-4
 """Ridge on the slope, as a share of the rows."""
 
 
-def fit_pair_rule(predicted: Array, score: Array) -> PairRule:
+def fit_pair_rule(predicted: Array, score: Array, *, strong: float = 1.0) -> PairRule:
     """P(strong scores higher than weak) = sigmoid(a (q_s - q_w) + c), pooled over pairs of models.
 
     Platt scaling (Platt 1999) of the predicted gain, so that queries keep the order of their gain:
@@ -29,6 +29,8 @@ def fit_pair_rule(predicted: Array, score: Array) -> PairRule:
     Args:
         predicted: (n, m) out-of-fold qualities.
         score: (n, m), NaN where missing.
+        strong: how much of q_s counts: below 1 the order leans to where the weak model fails, which
+            holds up better where the level of quality is not known.
     """
     seen = np.isfinite(score)
     means = np.where(seen, score, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
@@ -36,7 +38,7 @@ def fit_pair_rule(predicted: Array, score: Array) -> PairRule:
     for s, w in combinations(np.argsort(-means, kind="stable"), 2):
         both = seen[:, s] & seen[:, w]
         if both.any():
-            gains.append((predicted[both, s] - predicted[both, w]).astype(np.float64))
+            gains.append((strong * predicted[both, s] - predicted[both, w]).astype(np.float64))
             labels.append(np.clip(score[both, s] - score[both, w], 0.0, 1.0))
             weights.append(np.full(int(both.sum()), 1.0 / both.sum()))
     if sum(map(len, gains)) < LEAST_ROWS:
@@ -47,7 +49,7 @@ def fit_pair_rule(predicted: Array, score: Array) -> PairRule:
     slope, intercept = _platt(x, y, weight / weight.mean())
     if not (slope > 0.0 and np.isfinite([slope, intercept]).all()):
         return PairRule("difference")
-    return PairRule("logistic", a=slope, b=-slope, c=intercept)
+    return PairRule("logistic", a=strong * slope, b=-slope, c=intercept)
 
 
 def _platt(x: Array, y: Array, weight: Array) -> tuple[float, float]:

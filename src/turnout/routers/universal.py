@@ -9,11 +9,12 @@ from typing import Self
 import numpy as np
 
 from turnout.errors import ArtifactError
-from turnout.routers.arrays import Arrays, sigmoid
+from turnout.routers.arrays import sigmoid
 from turnout.routers.base import OpenedArtifact
 from turnout.routers.columns import name_forms
 from turnout.routers.factors import Factors, TextFactors
-from turnout.routers.inputs import Inputs
+from turnout.routers.inputs import Inputs, RawRows
+from turnout.routers.own import Own, part
 from turnout.routers.priors import Arm, PricePrior, arm_prior
 from turnout.routers.reference import Reference, ShareKnob
 from turnout.routers.remembered import Remembered, output_tokens
@@ -36,6 +37,8 @@ class _Mix:
     tokens: Floats
     """(m,) log offsets, NaN where unknown."""
     basis: tuple[str, ...]
+    own: tuple[int | None, ...]
+    """Column of the user's own fit; None where it does not know the model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,8 @@ class Universal(ShareKnob):
     known: Remembered
     price_prior: PricePrior | None = None
     """Where an unknown candidate with a price stands; None leaves it at the mean of all."""
+    own: Own | None = None
+    """What `turnout train universal` learned of the user's outcomes."""
     _mixes: dict[tuple[Candidate, ...], _Mix] = field(default_factory=dict, repr=False)
 
     def check(self, candidates: Sequence[Candidate]) -> None:
@@ -105,14 +110,19 @@ class Universal(ShareKnob):
     def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
         """(n, m) expected quality, its spread, and expected output tokens."""
         mix = self._mix(candidates)
-        rows = self.text.inputs.rows(texts(queries))
+        raw = RawRows.of(self.text.inputs.encoder, texts(queries))
+        rows = self.text.inputs.of_raw(raw)
         factors = self.text.factors.of_rows(rows)
-        quality = sigmoid(factors @ mix.vectors.T)
+        quality = np.asarray(sigmoid(factors @ mix.vectors.T), dtype=np.float32)
+        mine = [j for j, column in enumerate(mix.own) if column is not None]
+        if self.own is not None and mine:
+            columns = np.asarray([mix.own[j] for j in mine], dtype=np.intp)
+            quality[:, mine] = self.own.quality(raw, quality[:, mine], columns)
         deviation = np.sqrt((factors**2) @ (mix.spread**2).T)
         length = self.text.factors.log_tokens(rows)[:, None] + mix.tokens
         return Prediction(
             candidates=tuple(c.name for c in candidates),
-            quality=quality.astype(np.float32),
+            quality=quality,
             output_tokens=output_tokens(length),
             pair=self.pair,
             basis=mix.basis,
@@ -126,8 +136,13 @@ class Universal(ShareKnob):
         and a score that is missing is the predicted one: models of different sources were seldom
         run on the same prompts, so that operating points among them rest on predictions. A model
         at the prior, or added since the fit, is predicted from its vector.
+
+        Where all candidates were among the outcomes that the user fitted, the user's prompts.
         """
         mix = self._mix(candidates)
+        columns = [column for column in mix.own if column is not None]
+        if self.own is not None and len(columns) == len(candidates):
+            return self.own.reference(columns)
         return self.known.reference(mix.index, mix.vectors, mix.tokens)
 
     def with_space(self, space: ModelSpace) -> Self:
@@ -178,6 +193,7 @@ class Universal(ShareKnob):
             spread=np.stack([arm.spread for arm in arms]),
             tokens=np.asarray([arm.tokens for arm in arms], dtype=np.float32),
             basis=tuple(arm.basis for arm in arms),
+            own=(None,) * len(keys) if self.own is None else self.own.columns(keys),
         )
 
     @classmethod
@@ -193,6 +209,7 @@ class Universal(ShareKnob):
         models = manifest["models"]
         space = ModelSpace.from_arrays(models["names"], models["basis"], part(arrays, "space/"))
         known = Remembered.from_arrays(part(arrays, "reference/"))
+        own = manifest.get("own")
         prior = manifest.get("price_prior")
         if known.score.shape[1] != len(space.names):
             raise ArtifactError(f"{opened.where}: its reference is of other models; train it again")
@@ -208,9 +225,7 @@ class Universal(ShareKnob):
             pair=PairRule(**manifest["pair"]),
             known=known,
             price_prior=None if prior is None else PricePrior.from_dict(prior),
+            own=None
+            if own is None
+            else Own.from_arrays(own["keys"], opened.encoder, part(arrays, "own/")),
         )
-
-
-def part(arrays: Arrays, prefix: str) -> Arrays:
-    """The arrays below a prefix, without it."""
-    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from turnout.settings.cache import CacheSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
 from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
@@ -18,14 +19,18 @@ from turnout.settings.tree import (
     Settings,
     StoreSettings,
 )
+from turnout.settings.trials import ExperimentSettings, MirrorSettings
 
 __all__ = [
     "AUTO",
     "MAX_BODY_BYTES",
     "MINIMAL",
+    "CacheSettings",
     "CandidateSettings",
     "EncoderSettings",
+    "ExperimentSettings",
     "LearnSettings",
+    "MirrorSettings",
     "OtherRates",
     "PriceSettings",
     "ProviderSettings",

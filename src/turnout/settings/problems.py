@@ -7,9 +7,19 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.access import (
+    AuthSettings,
+    CounterSettings,
+    KeySettings,
+    LimitSettings,
+    ReserveSettings,
+    TeamSettings,
+)
+from turnout.settings.cache import CacheSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.routes import RouteSettings
+from turnout.settings.server import ServerSettings
 from turnout.settings.tree import (
     MINIMAL,
     CandidateSettings,
@@ -25,8 +35,9 @@ from turnout.settings.tree import (
     Settings,
     StoreSettings,
 )
+from turnout.settings.trials import ExperimentSettings, MirrorSettings
 
-_SECRET_KEYS = frozenset({"api_key", "headers", "url"})
+_SECRET_KEYS = frozenset({"api_key", "headers", "redis_url", "sha256", "url"})
 
 
 class Hidden:
@@ -94,12 +105,22 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "explore": ExploreSettings,
         "resilience": ResilienceSettings,
         "store": StoreSettings,
+        "server": ServerSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
         "log": LogSettings,
         "metrics": MetricsSettings,
         "otel": OtelSettings,
         "routes": RouteSettings,
+        "auth": AuthSettings,
+        "counters": CounterSettings,
+        "keys": KeySettings,
+        "teams": TeamSettings,
+        "limits": LimitSettings,
+        "reserve": ReserveSettings,
+        "experiments": ExperimentSettings,
+        "mirror": MirrorSettings,
+        "cache": CacheSettings,
     }
     tree = trees.get(str(parent[0]), Settings) if parent else Settings
     nested: dict[str, type[BaseModel]] = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.access_resolving import check_access, resolved_counters, resolved_keys
 from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
 from turnout.settings.problems import Hidden
 from turnout.settings.tree import (
@@ -64,13 +65,26 @@ def check_names(settings: Settings) -> None:
     for name in settings.routers:
         if not _ROUTER_NAME.match(name):
             raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
-    for name in settings.routes:
-        _check_route_name(name, names)
+    _check_routes(settings, names)
     check_encoder_names(settings.encoders)
+    check_access(settings.keys, settings.teams)
 
 
-def _check_route_name(name: str, candidates: Sequence[str]) -> None:
-    field = f"routes.{name}"
+def _check_routes(settings: Settings, names: Sequence[str]) -> None:
+    for section, given in (("routes", settings.routes), ("experiments", settings.experiments)):
+        for name in given:
+            _check_route_name(f"{section}.{name}", name, names)
+    for name, route in settings.routes.items():
+        if name in settings.experiments:
+            raise SettingsError(
+                f"experiments.{name}", name, "a route has this name; choose another"
+            )
+        if route.serves and route.serves not in names:
+            remedy = f"name a candidate: {', '.join(names)}.{suggest(route.serves, names)}"
+            raise SettingsError(f"routes.{name}.serves", route.serves, remedy)
+
+
+def _check_route_name(field: str, name: str, candidates: Sequence[str]) -> None:
     if not _ROUTE_NAME.match(name) or name == AUTO or name.startswith("router-"):
         remedy = "use letters, digits, . : / - and _, and neither auto nor a name in router-"
         raise SettingsError(field, name, remedy)
@@ -124,6 +138,8 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
         update={
             "learn": learn,
             "providers": providers,
+            "counters": resolved_counters(settings.counters, environ),
+            "keys": resolved_keys(settings.keys, environ, folder),
             "encoders": resolved_encoders(settings.encoders, environ, folder),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
             "store": settings.store and _store(settings.store, environ, folder),

@@ -23,7 +23,8 @@ def _walk(value: Any, environ: Mapping[str, str]) -> Iterator[str]:
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, BaseModel):
-        yield from _walk({**dict(value), **(value.model_extra or {})}, environ)
+        # Not dict(value), which takes what has a field `keys` for a mapping.
+        yield from _walk({**vars(value), **(value.model_extra or {})}, environ)
     elif isinstance(value, Mapping):
         for name, inner in value.items():
             if isinstance(inner, str) and str(name).endswith("_env"):

@@ -7,10 +7,21 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from turnout.settings.access import (
+    AuthSettings,
+    CounterSettings,
+    KeySettings,
+    LimitSettings,
+    ReserveSettings,
+    TeamSettings,
+)
 from turnout.settings.base import NoneIsEmpty, Tree
+from turnout.settings.cache import CacheSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.routes import ResponseModel, RouteSettings
+from turnout.settings.server import ServerSettings
+from turnout.settings.trials import ExperimentSettings, MirrorSettings
 from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -304,17 +315,36 @@ class Settings(Tree):
     routes: Annotated[dict[str, RouteSettings], NoneIsEmpty] = Field(default_factory=dict)
     """By the names that `model` may say."""
     response_model: ResponseModel = "actual"
+    shadow: str = ""
+    """The route that decides, in record only, for requests that ask for a candidate by its name."""
+    experiments: Annotated[dict[str, ExperimentSettings], NoneIsEmpty] = Field(default_factory=dict)
+    """By the names that `model` may say."""
+    cache: CacheSettings | None = None
+    """None answers every request anew."""
+    mirror: MirrorSettings | None = None
+    """None mirrors nothing."""
     explore: ExploreSettings | None = None
     """None never explores."""
     store: StoreSettings | None = None
     """None keeps no records."""
     resilience: Annotated[ResilienceSettings, NoneIsEmpty] = ResilienceSettings()
+    server: Annotated[ServerSettings, NoneIsEmpty] = ServerSettings()
+    """What this process takes at a time, and how long it waits for its clients."""
     conversations: Annotated[ConversationSettings, NoneIsEmpty] = ConversationSettings()
     log: Annotated[LogSettings, NoneIsEmpty] = LogSettings()
     metrics: Annotated[MetricsSettings, NoneIsEmpty] = MetricsSettings()
     dashboard: bool = False
     """Whether `GET /dashboard` shows a page over the records of `store`."""
     otel: Annotated[OtelSettings, NoneIsEmpty] = OtelSettings()
+    auth: Annotated[AuthSettings, NoneIsEmpty] = AuthSettings()
+    keys: tuple[KeySettings, ...] = ()
+    """Keys beside those that `turnout keys` keeps in the store."""
+    teams: Annotated[dict[str, TeamSettings], NoneIsEmpty] = Field(default_factory=dict)
+    limits: Annotated[LimitSettings, NoneIsEmpty] = LimitSettings()
+    """Of all requests together."""
+    reserve: Annotated[ReserveSettings, NoneIsEmpty] = ReserveSettings()
+    counters: CounterSettings | None = None
+    """None counts in each process by itself."""
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)

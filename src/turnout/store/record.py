@@ -23,9 +23,14 @@ FLAGS = {
 }
 """What may stand in a record's `flags`."""
 
-CostBasis: TypeAlias = Literal["provider", "usage", "estimate", "none"]
-"""Whose word the cost rests on: the provider's bill line, its token counts, our estimate of tokens, or
-nothing (no price is known)."""
+CostBasis: TypeAlias = Literal["provider", "usage", "estimate", "reserved", "none", "cache"]
+"""Whose word the cost rests on: the provider's bill line, its token counts, our estimate of tokens, the
+most that it could be (of a request under a budget that is not over, or whose process died), or nothing
+(no price is known); `cache`: nothing was called, and it cost nothing."""
+
+
+Kind: TypeAlias = Literal["request", "mirror"]
+"""`request`: of a client; `mirror`: sent beside one, at nobody's expense but the operator's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,11 @@ class Record:
     session: str = ""
     decision: str = ""
     """The whole decision, as JSON."""
+    kind: Kind = "request"
+    of: str = ""
+    """The id of the request that this one was sent beside."""
+    saved_picousd: int | None = None
+    """Of an answer from the cache: what it had cost when it was made."""
 
     def to_json(self) -> bytes:
         """One line, in UTF-8."""

@@ -25,6 +25,8 @@ from turnout.training.resume import keep_fold, kept_fold
 from turnout.types import Candidate, Floats, Query
 
 Weights: TypeAlias = Literal["fitted", "even"]
+OPENED = frozenset({"universal"})
+"""Taken as it ships: its own fit holds a `blend` of the same outcomes, which a mixture has as a member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Wanted:
     @property
     def fitted(self) -> bool:
         """Whether it is fitted on the outcomes; else it is opened by name."""
-        return self.label in trainers.names()
+        return self.label in trainers.names() and self.label not in OPENED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,9 +136,13 @@ def fit_model(
 
     Raises:
         DataError: fewer than `LEAST_LABELS` labels.
-        InputError: neither labels nor anything to expect it from.
+        InputError: neither labels nor anything to expect it from; or a model of the outcomes that
+            the artifact was trained on.
     """
     space = base.router.space
+    if base.router.own is not None and key in base.router.own.keys:
+        remedy = "the artifact was trained on its outcomes: add these, `turnout train universal`"
+        raise InputError("model", key, remedy)
     start = _prior(base, key, price)
     if labelled is None:
         if start is None:

@@ -12,9 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnout.errors import (
+    AccessDownError,
+    AccessError,
+    AuthenticationError,
     BodyTooLargeError,
+    DeadlineError,
     InputError,
+    LimitError,
+    LoopError,
     NoCandidateError,
+    OverloadedError,
     ReplyError,
     SettingsError,
     TurnoutError,
@@ -48,6 +55,11 @@ _OPENAI_TYPES: Mapping[int, str] = {
     404: "not_found_error",
     429: "rate_limit_error",
 }
+_OPENAI_LIMITS: Mapping[str, str] = {
+    "insufficient_quota": "insufficient_quota",
+    "rate_limit_exceeded": "rate_limit_error",
+}
+"""The `type` of errors that clients tell from a wrong request by it."""
 _MESSAGE_CAP = 4_000
 
 
@@ -56,8 +68,14 @@ def error_status(error: TurnoutError) -> int:
     if isinstance(error, UpstreamError):
         unreachable = 504 if isinstance(error, UpstreamTimeoutError) else 502
         return error.status or unreachable
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | AccessDownError | OverloadedError):
         return 503
+    if isinstance(error, DeadlineError):
+        return 504
+    if isinstance(error, LoopError):
+        return 508
+    if isinstance(error, AccessError):
+        return _access_status(error)
     if isinstance(error, ReplyError):
         return 502
     if isinstance(error, BodyTooLargeError):
@@ -67,6 +85,12 @@ def error_status(error: TurnoutError) -> int:
     if isinstance(error, InputError | NoCandidateError) and not isinstance(error, SettingsError):
         return 400
     return 500
+
+
+def _access_status(error: AccessError) -> int:
+    if isinstance(error, AuthenticationError):
+        return 401
+    return 429 if isinstance(error, LimitError) else 403
 
 
 def error_body(
@@ -101,6 +125,7 @@ def http_error_body(
     if dialect == "messages":
         return _anthropic(anthropic_type(status), message, request_id)
     form = "server_error" if status >= 500 else "invalid_request_error"
+    form = _OPENAI_LIMITS.get(code or "", form)
     return {"error": {"message": message, "type": form, "param": param, "code": code}}
 
 

@@ -1,0 +1,108 @@
+"""What follows from the settings of who may ask: names that are known, keys that are read and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from turnout.errors import SettingsError, suggest
+from turnout.settings.access import NAME, CounterSettings, KeySettings, TeamSettings
+
+SHORTEST = 20
+"""Characters of a key that a user brings: what is kept is a plain hash, which short ones do not bear."""
+
+_NAME = re.compile(NAME)
+_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+class _Hidden:
+    def __repr__(self) -> str:
+        return "the hidden value"
+
+
+def check_access(keys: Sequence[KeySettings], teams: Mapping[str, TeamSettings]) -> None:
+    """Names must be unique and known.
+
+    Raises:
+        SettingsError: two keys of one name or hash, a team that does not exist.
+    """
+    for name in teams:
+        if not _NAME.match(name):
+            raise SettingsError(f"teams.{name}", name, "use letters, digits, and - _ . @")
+    names = [key.name for key in keys]
+    for i, key in enumerate(keys):
+        if key.name in names[:i]:
+            raise SettingsError(f"keys[{i}].name", key.name, "give each key its own name")
+        if key.team and key.team not in teams:
+            known = ", ".join(teams) or "none"
+            remedy = f"name a team of the settings ({known}).{suggest(key.team, teams)}"
+            raise SettingsError(f"keys[{i}].team", key.team, remedy)
+        if key.expires is not None and key.expires.tzinfo is None:
+            remedy = "say the time zone, such as 2027-01-31T00:00:00Z"
+            raise SettingsError(f"keys[{i}].expires", str(key.expires), remedy)
+
+
+def resolved_keys(
+    keys: Sequence[KeySettings], environ: Mapping[str, str], folder: Path
+) -> tuple[KeySettings, ...]:
+    """Keys as hashes: what an environment variable or a file held is not kept.
+
+    Raises:
+        SettingsError: a key that is missing or too short; two that are the same.
+    """
+    found: list[KeySettings] = []
+    for i, key in enumerate(keys):
+        field, value = _read(f"keys[{i}]", key, environ, folder)
+        if value is not None:
+            if len(value) < SHORTEST or not value.isascii() or not value.isprintable():
+                remedy = f"give a random key of {SHORTEST} printable ASCII characters or more"
+                raise SettingsError(field, _Hidden(), remedy)
+            key = key.model_copy(update={"sha256": hashlib.sha256(value.encode()).hexdigest()})
+        if any(key.sha256 == other.sha256 for other in found):
+            raise SettingsError(field, _Hidden(), "give each key its own secret")
+        found.append(key)
+    return tuple(found)
+
+
+def _read(
+    field: str, key: KeySettings, environ: Mapping[str, str], folder: Path
+) -> tuple[str, str | None]:
+    if key.key_env is not None:
+        field = f"{field}.key_env"
+        if not environ.get(key.key_env):
+            raise SettingsError(field, key.key_env, "set this environment variable")
+        return field, environ[key.key_env].strip()
+    if key.key_file is not None:
+        field, path = f"{field}.key_file", folder / key.key_file
+        try:
+            return field, path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            remedy = "give a readable file that holds the key"
+            raise SettingsError(field, str(path), remedy) from None
+    return f"{field}.sha256", None
+
+
+def resolved_counters(
+    given: CounterSettings | None, environ: Mapping[str, str]
+) -> CounterSettings | None:
+    """Counters with their URL read.
+
+    Raises:
+        SettingsError: it is missing, or no URL of a Redis.
+    """
+    if given is None:
+        return None
+    field = "counters.redis_url"
+    url = "" if given.redis_url is None else given.redis_url.get_secret_value()
+    if given.redis_url_env is not None:
+        field, url = "counters.redis_url_env", environ.get(given.redis_url_env, "")
+        if not url:
+            raise SettingsError(field, given.redis_url_env, "set this environment variable")
+    if not url.startswith(_SCHEMES):
+        remedy = "give a URL such as redis://127.0.0.1:6379/0 (or rediss://, unix://)"
+        raise SettingsError(field, _Hidden(), remedy)
+    return given.model_copy(update={"redis_url": SecretStr(url)})
