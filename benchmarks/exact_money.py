@@ -28,6 +28,7 @@ from turnout.gateway.booking import Books
 from turnout.gateway.building import build_pool
 from turnout.gateway.calling import Answer
 from turnout.gateway.recording import Entry, Recorder
+from turnout.observe.trail import Trail
 from turnout.settings import parse_settings
 from turnout.store.database import open_database
 from turnout.store.ledger import Ledger
@@ -236,7 +237,7 @@ def one_call(
     )
     record = Record(id=name, at_ms=1, status="unknown", candidate=candidate, input_tokens=77)
     recorder.ledger.begin(record)
-    return Entry(recorder, record), answer, cost, rule
+    return Entry(recorder, record, Trail(), {}), answer, cost, rule
 
 
 def main() -> int:

@@ -26,6 +26,8 @@ class Scripted:
         self.requests: list[bytes] = []
         self.connections = 0
         self.closed = 0
+        self.sent = 0
+        """Bytes that were given to sockets."""
         self.url = ""
 
     async def __aenter__(self) -> Scripted:
@@ -42,6 +44,9 @@ class Scripted:
         """What the next request is answered with."""
         return self.scripts.pop(0) if self.scripts else self.usual or []
 
+    async def before(self) -> None:
+        """What happens between a request and its answer."""
+
     def release(self) -> None:
         """Let every script that waits go on; from any thread."""
         self._loop.call_soon_threadsafe(self._go.set)
@@ -51,6 +56,7 @@ class Scripted:
         try:
             while self.scripts or self.usual is not None:
                 self.requests.append(await _request(reader))
+                await self.before()
                 for piece in self.script():
                     if piece == PAUSE:
                         await reader.read()
@@ -64,6 +70,7 @@ class Scripted:
                     if piece == CLOSE:
                         return
                     writer.write(piece)
+                    self.sent += len(piece)
                     await writer.drain()
                     await asyncio.sleep(0.001)  # so that pieces arrive as pieces
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):

@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from turnout.evaluation.replay_folder import predict_benchmark, save
 from turnout.explaining import kept_decision
 from turnout.gateway.building import build_engine
 from turnout.review import Asked, review
-from turnout.settings import MINIMAL, load_settings
+from turnout.settings import load_settings
 from turnout.store.database import open_database
 from turnout.store.record import Record, json_line
 from turnout.store.records import RecordTable
@@ -41,7 +42,7 @@ store: {path: turnout.db}
 """
 ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
 TESTED = (
-    "keys|audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|replay|"
+    "keys|audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|reconcile|replay|store|"
     "routerarena|demo|trials"
 )
 PYTHON_ELSEWHERE = {"controller.md"}
@@ -102,7 +103,6 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for name, column in (("gpt-4", "large"), ("mixtral", "small"))
             }
             file.write(json.dumps({"prompt": prompt, "models": good}) + "\n")
-    (home / "turnout.yaml").write_text(MINIMAL + "store: {path: turnout.db}\n", encoding="utf-8")
     (home / "prompts.txt").write_text("\n".join(rng_free[:200]), encoding="utf-8")
     kept = predict_benchmark(
         open_router("blend"), open_benchmark("outcomes", home / "outcomes.jsonl")
@@ -134,10 +134,13 @@ def _store(home: Path) -> None:
     engine = build_engine(load_settings(home / "turnout.yaml"))
     made = engine.decide(read_query(body), engine.parse("router-rules-0.5"))
     kept = json_line(kept_decision(replace(made, id="dec_5f2d91c07b3a44e8"))).decode()
-    record = Record(id="dec_5f2d91c07b3a44e8", at_ms=NOW, status="ok", decision=kept)
+    record = Record(id="dec_5f2d91c07b3a44e8", at_ms=int(NOW) * 1000, status="ok", decision=kept)
     table = RecordTable(open_database(home / "turnout.db"))
-    table.put([record])
+    table.put([record, replace(record, id="dec_2", upstream_model="gpt-4.1", output_tokens=50)])
     table.close()
+    day = datetime.fromtimestamp(NOW, tz=UTC).date()
+    bill = f"date,model,input_tokens,output_tokens\n{day},gpt-4.1-2025-04-14,0,50\n"
+    (home / "usage.csv").write_text(bill, encoding="utf-8")
 
 
 def _logs(home: Path) -> None:

@@ -32,7 +32,7 @@ from turnout.routers.priors import LEAST_PRICED, PricePrior
 from turnout.routers.remembered import Remembered
 from turnout.routers.space import ModelSpace, fit_vector
 from turnout.training.card import render_card
-from turnout.types import Floats, PairRule, estimate_tokens
+from turnout.types import Floats, PairRule, estimate_tokens, split_arm
 
 WORDS = 40
 """Dimensions of the lexical vector: 256 would make it 17 MB."""
@@ -44,6 +44,8 @@ FOLDS = 5
 REFERENCE_OF_UNIT = 40
 SURE_OUTCOMES = 100
 """Entries of at least so many outcomes make the prior."""
+ARM_ABILITY, ARM_REST = 1.0, 0.002
+"""Variances of what an arm of a model adds to its vector: to the ability, and to each other factor."""
 STRONG_SHARE = 0.7
 """Of the strong model's quality in the order of a pair, chosen with sources left out: by the whole gain
 the order peaks where quality is middling, and on an unseen source its level is not known."""
@@ -157,11 +159,64 @@ def fit_space(factors: Floats, score: Floats, use: NDArray[np.bool_], keys: Keye
         tokens_=np.zeros(0, np.float32),
         seen_=np.zeros(0, np.float32),
     )
+    shared = _shared(factors, score, use, keys, mean, cov)
     for name, basis, entries in zip(keys.names, keys.basis, keys.entries, strict=True):
-        vector, spread = _vector(factors, score, use, entries, mean, cov)
+        if name in shared:
+            vector, spread = _arm(factors, score, use, entries, *shared[name])
+        else:
+            vector, spread = _vector(factors, score, use, entries, mean, cov)
         seen = float(np.isfinite(score[use][:, entries]).sum())
         space = space.with_model(name, vector, spread, seen=seen, basis=basis)
     return space
+
+
+def _shared(
+    factors: Floats,
+    score: Floats,
+    use: NDArray[np.bool_],
+    keys: Keyed,
+    mean: NDArray[np.float64],
+    cov: NDArray[np.float64],
+) -> dict[str, tuple[Floats, Floats]]:
+    """What the arms of one model have in common, by the key of each arm: mean and covariance.
+
+    Arms are run on few prompts, often of one set. Vectors of their own agree there and part
+    elsewhere, where nothing was seen: the lower effort came out above the higher one.
+    """
+    arms: dict[str, list[int]] = {}
+    for j, name in enumerate(keys.names):
+        model, effort = split_arm(name)
+        if effort is not None:
+            arms.setdefault(model, []).append(j)
+    found = {}
+    for mine in arms.values():
+        if len(mine) > 1:
+            entries = np.concatenate([keys.entries[j] for j in mine])
+            common = _vector(factors, score, use, entries, mean, cov)
+            found |= {keys.names[j]: common for j in mine}
+    return found
+
+
+def _arm(
+    factors: Floats,
+    score: Floats,
+    use: NDArray[np.bool_],
+    entries: NDArray[np.intp],
+    common: Floats,
+    cov: Floats,
+) -> tuple[Floats, Floats]:
+    """An arm about what its model's arms share: another ability, and hardly more."""
+    i, j = np.nonzero(np.isfinite(score[:, entries]) & use[:, None])
+    apart = np.full(len(common), ARM_REST)
+    apart[0] = ARM_ABILITY
+    step, left = fit_vector(
+        factors[i],
+        score[i, entries[j]],
+        np.zeros(len(common)),
+        np.diag(apart),
+        factors[i] @ common,
+    )
+    return common + step, cov + left
 
 
 def _vector(

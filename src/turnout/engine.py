@@ -268,6 +268,42 @@ class Engine:
                 raise NoCandidateError(out)
         return named_decision(query, self.pool[name], decision_id=self._new_id())
 
+    def without(
+        self,
+        query: Query,
+        spec: RouteSpec,
+        error: Exception,
+        *,
+        allow: Collection[str] | None = None,
+        max_cost_picousd: int | None = None,
+        barred: Mapping[str, str] | None = None,
+    ) -> Decision:
+        """The decision where a router's did not come in time: the default candidate serves.
+
+        Raises:
+            NoCandidateError: constraints leave none.
+        """
+        pool = self.pool.candidates
+        excluded = exclusions(
+            query, pool, allow=allow, max_cost_picousd=max_cost_picousd, barred=barred
+        )
+        fit = [c for c in pool if c.name not in excluded]
+        if not fit:
+            raise NoCandidateError(excluded)
+        with self._lock:
+            self.fallbacks += 1
+        log.error("router %s: %s; the default candidate serves", spec.router, error)
+        decision = unpredicted_decision(
+            query,
+            self._default(fit),
+            spec,
+            decision_id=self._new_id(),
+            excluded=excluded,
+            elapsed_us=0,
+            error=error,
+        )
+        return with_spares(decision, self.pool, self.spares) if self.spares else decision
+
     def stay(
         self,
         query: Query,

@@ -20,6 +20,9 @@
     │       └── BudgetError            what is left of a budget does not cover this request
     ├── AccessDownError                who may do what cannot be told: keys or counters cannot be read
     ├── UnavailableError               every target that could serve is failing
+    ├── OverloadedError                this gateway has as many requests as it takes
+    ├── LoopError                      a request that came by here before
+    ├── DeadlineError                  an answer did not begin within the time that its client gave
     ├── MissingExtraError (ImportError) an optional dependency is not installed
     ├── StoreError                     the database of records failed; records wait in their journal
     ├── RouterError                    a router could not predict; the default candidate serves
@@ -215,6 +218,40 @@ class UnavailableError(TurnoutError):
         )
 
 
+class OverloadedError(TurnoutError):
+    """This gateway serves as many requests as it takes, and has no room for one more to wait."""
+
+    code = "overloaded"
+
+    def __init__(self, *, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            f"the gateway is at its limit; try again in {max(1, round(retry_after_s))} s"
+        )
+
+
+class DeadlineError(TurnoutError):
+    """An answer did not begin within the time that its client gave."""
+
+    code = "deadline_exceeded"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"no answer began within the {seconds:g} s that the request allows")
+
+
+class LoopError(TurnoutError):
+    """A request that this gateway has sent on before, or that has passed too many gateways."""
+
+    code = "loop_detected"
+
+    def __init__(self, hops: int) -> None:
+        super().__init__(
+            f"this request has passed {hops} gateways and came round: a provider's base_url leads "
+            "back here"
+        )
+
+
 class MissingExtraError(TurnoutError, ImportError):
     """An optional dependency is not installed."""
 
@@ -226,12 +263,15 @@ class MissingExtraError(TurnoutError, ImportError):
 
 
 class StoreError(TurnoutError):
-    """The database of records cannot be opened, read or written."""
+    """The database of records cannot be opened, read or written.
+
+    `away`: it cannot be reached now, and may be well again later.
+    """
 
     code = "store_failed"
 
-    def __init__(self, where: str, why: object, remedy: str) -> None:
-        self.where = where
+    def __init__(self, where: str, why: object, remedy: str, *, away: bool = False) -> None:
+        self.where, self.away = where, away
         super().__init__(f"store {where}: {why}; {remedy}")
 
 

@@ -84,3 +84,11 @@ def _split(rest: str, known: Iterable[str]) -> tuple[str, str, str]:
         if number != rest and _NUMBER.match(number):
             return name, "-", number
     return rest.rpartition("-")
+
+
+_VERSION = re.compile(r"[-@:](?:\d{4}-\d\d-\d\d|\d{3,8}|latest)?(?:-v\d+(?::\d+)?)?\Z", re.ASCII)
+
+
+def plain_model(name: str) -> str:
+    """A model's public name without its vendor and version: `openai/gpt-4o-2024-08-06` → `gpt-4o`."""
+    return _VERSION.sub("", name.rpartition("/")[2].lower())

@@ -135,6 +135,47 @@ def test_two_models_go_by_the_threshold() -> None:
     assert settled(decision, held("cheap")).code == "switched_for_quality"
 
 
+def of_two(rate: float, old: str, weak: Candidate = CHEAP, **changes: Any) -> Decision:
+    """What becomes of a choice between two models by a threshold of 0.5."""
+    pool = Pool(candidates=(STRONG, weak), default="strong")
+    switching = Switching(pool=pool, spares=0, rules=RULES, remaining=Remaining())
+    choice = "strong" if rate >= 0.5 else weak.name
+    decision = routed(choice, win_rate=rate, threshold=0.5)
+    return switching.settle(decision, held(old, **changes), query(), "new_task", 10)
+
+
+def test_a_strong_answer_is_worth_what_the_threshold_says() -> None:
+    made = of_two(0.55, "cheap")
+    assert (made.model, made.code) == ("cheap", "kept_for_conversation")  # it hardly matters
+    assert "strong would cost about" in made.reason
+    assert "the answers of strong are worth about" in made.reason
+    made = of_two(0.95, "cheap", requests=40, tasks=1)
+    assert (made.model, made.code) == ("strong", "switched_for_quality")
+    # The cheap one saves money, but less than the strong one's answers are worth.
+    made = of_two(0.49, "strong", MIDDLE)
+    assert (made.model, made.code) == ("strong", "kept_for_conversation")
+    assert "middle would save" in made.reason
+    assert of_two(0.05, "strong", MIDDLE).code == "switched_at_boundary"
+
+
+def test_without_a_cache_to_lose_the_router_is_followed() -> None:
+    for rate, old in ((0.51, "cheap"), (0.49, "strong")):
+        made = of_two(rate, old, warm={old: Warm(0.0, 0.0)})
+        assert made.model != old
+
+
+def test_an_operating_point_says_what_quality_is_worth() -> None:
+    def made(worth: float | None, kind: str = "hull") -> str:
+        inner = {"usd_per_quality": worth}
+        policy = {"name": kind, **({"point": inner} if kind == "hull" else inner)}
+        decision = routed("strong", grounds={"policy": policy})
+        return settled(decision, held("cheap", warm={"cheap": Warm(40_000, 0.0)})).model
+
+    assert made(0.1) == "cheap"  # 0.3 of quality in each of a few requests for 0.4 USD once
+    assert made(10.0) == made(10.0, "worth") == "strong"
+    assert made(None) == "strong"  # quality alone
+
+
 def test_without_a_price_the_model_is_kept_unless_it_is_too_weak() -> None:
     unknown = Pool(candidates=(STRONG, replace(CHEAP, price=None)), default="strong")
     switching = Switching(pool=unknown, spares=0, rules=RULES, remaining=Remaining())
@@ -229,6 +270,38 @@ def test_the_traffics_own_conversations_decide_in_the_end(chance: float) -> None
         remaining.ended(k)
     for k in (1, 3, 6):
         assert remaining.expected(k) == pytest.approx((1 - chance) / chance, rel=0.2)
+
+
+def test_how_long_a_choice_stands_is_learned_and_bounds_what_it_is_for() -> None:
+    remaining = Remaining()
+    assert remaining.stands() == pytest.approx(3.0)
+    for i in range(1_000):
+        remaining.chose(again=i % 10 != 0)
+    assert remaining.stands() == pytest.approx(10.0, rel=0.1)
+    flighty = Remaining()
+    for _ in range(1_000):
+        flighty.chose(again=False)
+    pool = Pool(candidates=(STRONG, MIDDLE), default="strong")
+    made = []
+    for learned in (remaining, flighty):
+        switching = Switching(pool=pool, spares=0, rules=RULES, remaining=learned)
+        decision = routed("middle", win_rate=0.1, threshold=0.5)
+        conversation = held(requests=20, tasks=20)
+        made.append(switching.settle(decision, conversation, query(), "new_task", 10).model)
+    assert made == ["middle", "strong"]  # it is not worth it for one request
+
+
+def test_what_the_router_wants_is_kept_with_the_conversation() -> None:
+    table = Table(most=2, keep_s=100)
+    found = None
+    for i, wanted in enumerate(("cheap", "", "cheap", "strong")):
+        found = table.answered(
+            "s", found, query(), candidate="cheap", target="t", provider="p", model="auto",
+            errors=4, now=float(i), wanted=wanted,
+        )  # fmt: skip
+    assert found is not None
+    assert (found.requests, found.tasks, found.wanted) == (4, 3, "strong")
+    assert table.remaining.stands() == pytest.approx(22 / (20 / 3 + 1))
 
 
 def test_the_table_is_bounded_and_forgets() -> None:

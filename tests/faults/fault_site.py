@@ -9,16 +9,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
-from gateway_fakes import LengthRouter, serving
+from gateway_fakes import LengthRouter, running
 
 from scripted import Scripted, ok
 from turnout.engine import Engine
 from turnout.gateway.app import Gateway, create_app
 from turnout.gateway.building import build_pool
+from turnout.gateway.protocol import Guard
+from turnout.gateway.server import GatewayServer
 from turnout.settings import Settings, parse_settings
+from turnout.settings.server import ServerSettings
+from turnout.store.database import open_database
+from turnout.store.record import Record
+from turnout.store.records import RecordTable
 
 ASK: Any = [{"role": "user", "content": "Hello"}]
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -63,8 +70,11 @@ def in_thread(upstream: Scripted) -> Iterator[None]:
         async with upstream:
             ready.set()
             await over.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
             task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.sleep(0.01)  # transports close in the turns after
 
     async def main() -> None:
         nonlocal over
@@ -94,14 +104,21 @@ class Site:
     two: Upstream
     loop: asyncio.AbstractEventLoop
     """The gateway's."""
+    server: GatewayServer
+    http: httpx2.Client
+    """A client of it, with as many connections as it needs."""
+
+    @property
+    def guard(self) -> Guard:
+        """What its connections share."""
+        return self.server.guard
 
     def ask(
         self, model: str = "cheap", *, headers: dict[str, str] | None = None, **body: Any
     ) -> httpx2.Response:
-        """One chat request on a connection of its own."""
-        with httpx2.Client(timeout=20) as http:
-            sent = {"model": model, "messages": ASK, **body}
-            return http.post(f"{self.url}/v1/chat/completions", json=sent, headers=headers)
+        """One chat request."""
+        sent = {"model": model, "messages": ASK, **body}
+        return self.http.post("/v1/chat/completions", json=sent, headers=headers)
 
 
 def settings_of(
@@ -121,13 +138,15 @@ def engine_of(settings: Settings) -> Engine:
 @contextmanager
 def site(
     *scripts: list[bytes],
+    first: Upstream | None = None,
     two: Upstream | None = None,
     usual: list[bytes] | None = None,
     one_url: str | None = None,
+    limits: ServerSettings | None = None,
     **parts: Any,
 ) -> Iterator[Site]:
     """A gateway over two upstreams, of which the first plays the scripts."""
-    first, second = Upstream(*scripts, usual=usual), two or Upstream()
+    first, second = first or Upstream(*scripts, usual=usual), two or Upstream()
     with in_thread(first), in_thread(second):
         settings = settings_of(one_url or first.url, second.url, **parts)
         app = create_app(settings, engine=engine_of(settings))
@@ -138,8 +157,9 @@ def site(
             del loops[1:]
             await app(scope, receive, send)
 
-        with serving(looped) as url:
-            yield Site(url, app, first, second, loops[0])
+        server = GatewayServer(looped, limits or ServerSettings(drain_s=1, notice_s=0))
+        with running(server) as url, httpx2.Client(base_url=url, timeout=20) as http:
+            yield Site(url, app, first, second, loops[0], server, http)
 
 
 def until(true: Callable[[], Any], seconds: float = 10.0) -> None:
@@ -148,3 +168,11 @@ def until(true: Callable[[], Any], seconds: float = 10.0) -> None:
     while not true():
         assert time.monotonic() < end, f"it did not happen within {seconds} s"
         time.sleep(0.005)
+
+
+def kept(file: Path) -> list[Record]:
+    """The records of a gateway that has stopped, oldest first."""
+    records = RecordTable(open_database(file))
+    found = list(reversed(records.latest(10_000)))
+    records.close()
+    return found

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import uvicorn
 
 from turnout.cli.serve import bound
 from turnout.engine import Engine
 from turnout.errors import UnknownNameError
 from turnout.gateway.app import Gateway, create_app
 from turnout.gateway.building import build_pool
+from turnout.gateway.server import GatewayServer
 from turnout.providers.fake import FakeUpstream, create_fake_app
 from turnout.settings import Settings, parse_settings
+from turnout.settings.server import ServerSettings
 from turnout.types import Candidate, Prediction, Query
 
 PROVIDER_KEY = "provider-key-canary"
@@ -114,21 +115,16 @@ def make_engine(settings: Settings) -> Engine:
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
+def serving(app: Any, limits: ServerSettings | None = None) -> Iterator[str]:
     """Serve an ASGI app on a free loopback port; gives its URL."""
+    with running(GatewayServer(app, limits or ServerSettings(drain_s=1, notice_s=0))) as url:
+        yield url
+
+
+@contextmanager
+def running(server: GatewayServer) -> Iterator[str]:
+    """Run a server on a free loopback port; gives its URL."""
     with bound("127.0.0.1", 0) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                loop="asyncio",
-                http="h11",
-                ws="none",
-                lifespan="on",
-                log_config=None,
-                log_level="critical",
-                timeout_graceful_shutdown=1,
-            )
-        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started and thread.is_alive():  # the lifespan opens what is asked for

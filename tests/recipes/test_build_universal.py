@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("pyarrow")
 
 from pretrained import universal
+from pretrained.keyed import Keyed
 from pretrained.lowrank import fit_low_rank
 from pretrained.outcomes import Cells
 from test_build_pretrained import ABILITY, planted_cells
@@ -51,6 +52,26 @@ def test_misspelt_texts_differ_and_are_the_same_each_time() -> None:
     text = "What is the sum of these numbers? " * 10
     assert universal.misspelt(text) != text
     assert universal.misspelt(text) == universal.misspelt(text)
+
+
+def test_arms_of_one_model_keep_their_order_where_they_were_not_run() -> None:
+    rng = np.random.default_rng(2)
+    n, k = 400, 9
+    factors = np.c_[np.ones(n), rng.standard_normal((n, k - 1))].astype(np.float32)
+    run = rng.random(n) < 0.25  # of one kind of prompts, where few factors vary
+    factors[run, 5:] = 1.0
+    logit = factors @ np.r_[0.5, rng.standard_normal(k - 1) / 2]
+    names = ("plain", "thinker@low", "thinker@high")
+    chance = sigmoid(logit[:, None] + np.asarray([-0.5, 0.0, 1.0]))
+    score = (rng.random(chance.shape) < chance).astype(np.float32)
+    score[~run, 1:] = np.nan
+    keys = Keyed(names=names, basis=names, entries=tuple(np.asarray([e]) for e in range(3)))
+    space = universal.fit_space(factors, score, np.ones(n, dtype=np.bool_), keys)
+    low, high = (space.vectors_[names.index(f"thinker@{effort}")] for effort in ("low", "high"))
+    assert (factors @ high > factors @ low).all()
+    assert high[0] - low[0] == pytest.approx(1.0, abs=0.8)
+    plain = sigmoid(factors @ space.vectors_[0])
+    assert float(np.abs(plain - chance[:, 0]).mean()) < 0.15
 
 
 def test_a_small_artifact_opens_and_knows_its_models(

@@ -31,7 +31,7 @@ class Hold:
     """Where counters of this process counted it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class Refusal:
     """A request that does not fit; nothing was reserved."""
 

@@ -18,7 +18,7 @@ from turnout.types import Decision
 log = logging.getLogger("turnout.access")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class Admitted:
     """A request that may go on."""
 
@@ -131,7 +131,7 @@ class Access:
         dear = {} if tight is None else _too_dear(most, tight, out)
         while True:
             try:
-                decision = await decide({**out, **dear})
+                decision = await decide({**out, **dear} if dear else out)
             except NoCandidateError as error:
                 if tight is not None and any(error.excluded.get(n) == w for n, w in dear.items()):
                     raise self._refused(tight, most) from error

@@ -64,7 +64,9 @@ def given_token(authorization: str | None, api_key: str | None) -> str | None:
 
     Browsers send what is typed into their dialogue as `Basic`: there the password is the key.
     """
-    if authorization is not None and (found := _SCHEME.match(authorization)):
+    if authorization is not None and authorization.startswith("Bearer "):
+        token = authorization[7:].strip()  # as official clients send it
+    elif authorization is not None and (found := _SCHEME.match(authorization)):
         token = authorization[found.end() :].strip()
         if found[1].lower() == "basic":
             token = _password(token)

@@ -19,7 +19,7 @@ _MOST_COPIES = 1_000
 _UNBOUNDED = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class Asked:
     """What a request may make a candidate read and write."""
 

@@ -6,7 +6,7 @@ import ipaddress
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
@@ -16,10 +16,8 @@ from turnout.errors import SettingsError
 from turnout.observe.logs import Logs, logging_to
 from turnout.observe.redaction import Redactor
 from turnout.settings import MINIMAL, RouterSettings, Settings, load_settings
+from turnout.settings.loops import check_loops
 from turnout.settings.secrets import secrets_in
-
-DRAIN_S = 30
-"""Seconds that running answers may still take after a signal."""
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -40,24 +38,35 @@ _LEVELS = ("debug", "info", "warning", "error")
 )
 @click.option("--host", help="Listen here instead of the settings' host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="And on this port; 0 picks a free one.")
+@click.option("--watch", is_flag=True, help="Take the settings file again whenever it changes.")
 @click.option("--log-level", type=click.Choice(_LEVELS), help="Instead of the settings' log.level.")
 def serve(
     config: Path | None,
     artifacts: tuple[Path, ...],
     host: str | None,
     port: int | None,
+    watch: bool,
     log_level: str | None,
 ) -> None:
-    """Serve an OpenAI-compatible gateway."""
-    settings = _with_listen(load_settings(_chosen(config)), host, port)
-    settings = _with_artifacts(settings, artifacts)
+    """Serve an OpenAI-compatible gateway.
+
+    SIGHUP takes the settings file again; SIGTERM lets running answers end.
+    """
+    path = _chosen(config)
+
+    def read() -> Settings:
+        given = _with_listen(load_settings(path), host, port)
+        check_loops(given)
+        return _with_artifacts(given, artifacts)
+
+    settings = read()
     click.get_current_context().with_resource(_log_to_stderr(settings, log_level))
     # The server and the routers are imported once the settings are known to be sound.
-    import uvicorn
-
+    from turnout.cli.reloading import Reloader
     from turnout.gateway.accessing import asks_for_keys
     from turnout.gateway.app import create_app
     from turnout.gateway.building import build_catalog, build_engine
+    from turnout.gateway.server import GatewayServer, raise_file_limit
 
     engine = build_engine(settings)
     catalog = build_catalog(settings, engine)
@@ -66,17 +75,15 @@ def serve(
         click.echo(_banner(settings, listener, catalog.names()))
         if not asks_for_keys(settings):
             _warn(settings.listen.host)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=DRAIN_S,
-            )
+        raise_file_limit()
+        server = GatewayServer(
+            app,
+            settings.server,
+            drain=app.drain,
+            reloads=Reloader(app, read, path),
+            watch=watch,
         )
-        # After an orderly end, uvicorn raises the signal that asked for it once more.
-        with suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 def _chosen(config: Path | None) -> Path:
@@ -124,7 +131,7 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(2048)
+        listener.listen()
     except OSError as error:
         listener.close()
         remedy = f"choose another address: {error.strerror or error}"

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from turnout.errors import InputError
-from turnout.settings import load_settings
+from turnout.settings import StoreSettings, load_settings
 from turnout.store.database import POSTGRES_URL, Database, open_database
 from turnout.store.records import RecordTable
 
@@ -55,6 +55,15 @@ def store_place(config: Path | None, store: str | None) -> Path | str:
     if not path.is_file():
         raise InputError("store", str(path), "no such file; a gateway makes it when it starts")
     return path
+
+
+def journal_folder(config: Path | None, store: str | None) -> Path | None:
+    """The journal's folder; None where only a URL is given, which does not say it."""
+    if config is not None:
+        found = load_settings(config).store
+        return None if found is None else found.journal_folder
+    place = store_place(config, store)
+    return None if isinstance(place, str) else StoreSettings(path=place).journal_folder
 
 
 def open_store_of(config: Path | None, store: str | None, *, check: bool = False) -> Database:

@@ -15,6 +15,10 @@ _BEGINS = (1, 2, 3, 5, 9, 17, 33, 65)
 """First k of each range; the last one has no end."""
 PRIOR_REQUESTS = 20.0
 """What the prior weighs in a range, in requests."""
+PRIOR_CHOICES = 20.0
+"""What the prior of how long a choice stands weighs, in choices."""
+PRIOR_STANDS = 3.0
+"""Tasks for which a choice stands, before anything was seen."""
 FURTHEST = 200.0
 """More requests than this are never expected."""
 
@@ -25,6 +29,8 @@ class Remaining:
     def __init__(self) -> None:
         self._went_on = [0] * len(_BEGINS)
         self._ended = [0] * len(_BEGINS)
+        self._chosen_again = PRIOR_CHOICES * (1.0 - 1.0 / PRIOR_STANDS)
+        self._chosen_anew = PRIOR_CHOICES / PRIOR_STANDS
 
     def went_on(self, requests: int) -> None:
         """A conversation of so many requests made another one."""
@@ -33,6 +39,17 @@ class Remaining:
     def ended(self, requests: int) -> None:
         """A conversation is over after so many requests."""
         self._ended[_range(requests)] += 1
+
+    def chose(self, *, again: bool) -> None:
+        """A router chose for a later task of a conversation: the same model as before, or another."""
+        if again:
+            self._chosen_again += 1.0
+        else:
+            self._chosen_anew += 1.0
+
+    def stands(self) -> float:
+        """For how many tasks a router's choice stands, the one under way included."""
+        return (self._chosen_again + self._chosen_anew) / self._chosen_anew
 
     def expected(self, requests: int) -> float:
         """Requests to expect after the one under way, at least 0.

@@ -9,18 +9,24 @@ Databricks' and Devin's routers all lock the loop). The router is asked again at
     compacted  the history was cut or summed up, so that its cache is lost anyway
     errors     tools failed so many times in a row, inside a loop too
 
-Where it would choose another model, that one serves if
+Where it would choose another model, that one serves if it pays over the rest of the conversation:
 
-    it saves money over the rest of the conversation, its reading of the whole counted in, or
-    the router finds the model that has the conversation not good enough, or
-    after errors, it is stronger.
+    gain + (1 + later) x worth > 0
 
-The policy has weighed quality already, so the first needs no second look at it. A model that can serve
-no longer (its window, a capability, its endpoints) is let go at once.
+`gain` is what it saves (see `dollars.py`), `later` the requests to expect, and `worth` what its answers
+are worth more in each request than the old model's, less than nothing where they are worse. The route
+says that: between two models, at a win rate of the threshold a strong answer is worth its extra price,
+and at another rate in proportion; among more, an operating point has a price of quality. So without a
+cache to lose the router's choice is followed, and with one a choice that hardly matters does not cost
+it. Where the route does not say it, the other model serves if it saves money (the policy has weighed
+quality already), or if the router expects it to be clearly better. After errors, a stronger one serves.
+
+A model that can serve no longer (its window, a capability, its endpoints) is let go at once.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -30,7 +36,7 @@ from turnout.conversations.remaining import Remaining
 from turnout.conversations.table import Held
 from turnout.explaining import with_spares
 from turnout.pricing import DEFAULT_OUTPUT_TOKENS
-from turnout.types import Attempt, Candidate, Decision, Pool, Query
+from turnout.types import PICO, Attempt, Candidate, Decision, Pool, Query
 
 Boundary: TypeAlias = Literal["new_task", "idle", "compacted", "errors"]
 
@@ -81,6 +87,18 @@ def why_kept(held: Held, query: Query) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Outlook:
+    """The rest of a conversation with the router's choice in place of the model that has it."""
+
+    gain: float
+    """Picodollars that it saves; less than nothing where it costs more."""
+    later: float
+    """Requests expected after the one under way."""
+    warm_gain: float
+    """The same if both models' caches were warm: what the choice is about, without the change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switching:
     """Sets what a router chose against the model that has the conversation.
 
@@ -120,25 +138,45 @@ class Switching:
             # Of a failed router's own words nothing is kept: they may quote the prompt.
             plain = replace(decision, fallback=False, notes=query.notes)
             return self._kept(plain, held, where, f"router {decision.router} failed")
-        gain, later = self._gain(decision, held, query, where, now)
-        if gain is not None and gain > 0:
-            why = f"it saves about {usd(gain)} USD over {later:.3g} further requests"
-            return self._moved(decision, new, "switched_at_boundary", old, where, why)
-        if self._better(decision, new, old):
-            price = "" if gain is None else f", for about {usd(gain)} USD more over the rest"
-            why = f"{old} is not expected to answer it well enough{price}"
-            return self._moved(decision, new, "switched_for_quality", old, where, why)
-        if gain is None:
+        outlook = self._outlook(decision, held, query, where, now)
+        if outlook is None:
+            if self._better(decision, new, old):
+                why = f"{old} is not expected to answer it well enough"
+                return self._moved(decision, new, "switched_for_quality", old, where, why)
             return self._kept(decision, held, where, f"nobody knows the price of {new} or its own")
-        why = f"{new} would cost {usd(gain)} USD more over {later:.3g} further requests"
-        return self._kept(decision, held, where, why)
+        return self._weighed(decision, held, where, outlook)
 
-    def _gain(
+    def _weighed(
+        self, decision: Decision, held: Held, where: Boundary, outlook: _Outlook
+    ) -> Decision:
+        """The router's choice where it pays over the rest, else the model that has the conversation."""
+        old, new = held.candidate, decision.model
+        worth = self._worth(decision, old, outlook)
+        gain, over = outlook.gain, f"over {outlook.later:.3g} further requests"
+        if worth is None:
+            if gain <= 0 and self._better(decision, new, old):
+                why = f"{old} is not expected to answer it well enough, "
+                why += f"for about {usd(gain)} USD more {over}"
+                return self._moved(decision, new, "switched_for_quality", old, where, why)
+            pays, about_worth = gain > 0, ""
+        else:
+            pays = gain + worth > 0
+            whose = new if worth > 0 else old
+            about_worth = f"; the answers of {whose} are worth about {usd(worth)} USD more"
+        verb = ("saves" if pays else "would save") if gain > 0 else "costs"
+        verb = "would cost" if gain <= 0 and not pays else verb
+        more = "" if gain > 0 else " more"
+        why = f"{new} {verb} about {usd(gain)} USD{more} {over}{about_worth}"
+        if not pays:
+            return self._kept(decision, held, where, why)
+        code = "switched_for_quality" if gain <= 0 else "switched_at_boundary"
+        return self._moved(decision, new, code, old, where, why)
+
+    def _outlook(
         self, decision: Decision, held: Held, query: Query, where: Boundary, now: float
-    ) -> tuple[float | None, float]:
-        """Picodollars that the router's choice saves over the rest, and requests expected of it."""
-        later = self.remaining.expected(held.requests + 1)
-        sides = [(n, self.pool[n].price) for n in (held.candidate, decision.model)]
+    ) -> _Outlook | None:
+        """What the router's choice saves over the rest; None where a price is not known."""
+        later = self._later(held)
         whole = float(query.input_tokens)
         if held.counted_tokens and held.input_tokens:  # our estimate, corrected by the last count
             whole *= held.counted_tokens / held.input_tokens
@@ -146,16 +184,45 @@ class Switching:
         load = Load(input_tokens=whole, growth_tokens=grown, later=later)
         known = held.counted_tokens > 0
         caches = not known or any(w.tokens for w in held.warm.values())
-        costs = []
-        for name, price in sides:
+        rest, warmed = [], []
+        for name in (held.candidate, decision.model):
+            price = self.pool[name].price
             if price is None:
-                return None, later
+                return None
             warm = held.warm.get(name)
             live = warm is not None and now - warm.at <= self.rules.idle_s
             kept = warm.tokens if warm is not None and live and where != "compacted" else 0.0
             output = decision.expected_output_tokens.get(name, DEFAULT_OUTPUT_TOKENS)
-            costs.append(picousd(price, load, warm_tokens=kept, output=output, caches=caches))
-        return costs[0] - costs[1], later
+            rest.append(picousd(price, load, warm_tokens=kept, output=output, caches=caches))
+            warmed.append(picousd(price, load, warm_tokens=whole, output=output, caches=caches))
+        return _Outlook(gain=rest[0] - rest[1], later=later, warm_gain=warmed[0] - warmed[1])
+
+    def _later(self, held: Held) -> float:
+        """Requests after the one under way that a choice is for: the rest, or until it is revised.
+
+        A choice stands for some tasks of the conversation's own length, as the traffic shows.
+        """
+        rest = self.remaining.expected(held.requests + 1)
+        task = held.requests / held.tasks
+        return min(rest, max(task * self.remaining.stands() - 1.0, 0.0))
+
+    def _worth(self, decision: Decision, old: str, outlook: _Outlook) -> float | None:
+        """What the answers of the router's choice are worth more over the rest, in picodollars.
+
+        None where nothing says what quality is worth.
+        """
+        value = _usd_per_quality(decision)
+        if value is not None:
+            quality = decision.quality
+            better = quality.get(decision.model, 0.0) - quality.get(old, 0.0)
+            return (1.0 + outlook.later) * better * value * PICO
+        rate, threshold = decision.win_rate, decision.threshold
+        up = self._rank(decision.model) < self._rank(old)
+        extra = -outlook.warm_gain if up else outlook.warm_gain  # of the stronger one
+        if rate is None or not threshold or extra <= 0:
+            return None
+        worth = extra * rate / threshold
+        return worth if up else -worth
 
     def _better(self, decision: Decision, new: str, old: str) -> bool:
         """Whether the router chose `new` for its quality."""
@@ -205,6 +272,13 @@ class Switching:
             notes=(*decision.notes, note),
         )
         return with_spares(made, self.pool, self.spares) if self.spares else made
+
+
+def _usd_per_quality(decision: Decision) -> float | None:
+    """What the decision's policy pays for a full unit of quality; None where it has no such price."""
+    policy = decision.grounds.get("policy") or {}
+    found = (policy.get("point") or policy).get("usd_per_quality")
+    return found if isinstance(found, float | int) and math.isfinite(found) else None
 
 
 def usable(candidate: Candidate, excluded: Mapping[str, str], *, fit: bool) -> str:

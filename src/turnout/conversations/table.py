@@ -47,6 +47,10 @@ class Held:
     """Input of the latest request as its provider counted it; 0 where it did not say."""
     errors_seen: int = 0
     """Failures in a row for which it was already given a stronger model."""
+    tasks: int = 1
+    """Tasks so far, the one under way included, as boundaries tell them apart."""
+    wanted: str = ""
+    """What the router chose for the latest task; empty where it was never asked."""
     warm: dict[str, Warm] = field(default_factory=dict)
     """Candidate → what is cached."""
 
@@ -100,6 +104,7 @@ class Table:
         model: str,
         errors: int,
         now: float,
+        wanted: str = "",
     ) -> Held:
         """An answer has begun: its model has the conversation from here on.
 
@@ -113,6 +118,7 @@ class Table:
             model: what `model` said.
             errors: failures in a row that are a boundary (`StickyRules.errors`).
             now: monotonic seconds.
+            wanted: what the router chose at a boundary, whoever serves; empty where it was not asked.
         """
         if held is None:
             held = Held(
@@ -121,6 +127,11 @@ class Table:
             )  # fmt: skip
         else:
             self.remaining.went_on(held.requests)
+        if wanted:
+            if held.wanted:
+                self.remaining.chose(again=wanted == held.wanted)
+                held.tasks += 1
+            held.wanted = wanted
         row = query.conversation.failed_in_row
         if row < held.errors_seen or row >= held.errors_seen + errors:
             held.errors_seen = row  # the boundary that it made is passed

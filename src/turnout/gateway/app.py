@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
@@ -16,17 +17,20 @@ from turnout.errors import (
     AccessDownError,
     AuthenticationError,
     LimitError,
+    OverloadedError,
     RequestError,
     TurnoutError,
     UnavailableError,
 )
 from turnout.gateway.accessing import let_in, shared_access
+from turnout.gateway.admission import Admission, patience_s
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
 from turnout.gateway.dashboard import Dashboard
 from turnout.gateway.deploying import Deployment, check_change, deploy
 from turnout.gateway.feedback import FeedbackDesk, open_desk
 from turnout.gateway.headers import refusal_headers
+from turnout.gateway.hops import Hops
 from turnout.gateway.learning import read_reported
 from turnout.gateway.observing import Observing
 from turnout.gateway.serving import Serving
@@ -61,6 +65,8 @@ class Gateway:
         self.reload_problem: str | None = None
         """Why the last settings that were given were not taken."""
         self.reloads = 0
+        self.hops = Hops()
+        self.admission = Admission(settings.server, time.monotonic)
         self._deploy: Deploy | None = None
         self._turn = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -101,7 +107,11 @@ class Gateway:
                 stack.callback(self._desk.close)
             shared = await stack.enter_async_context(shared_access(self.settings))
             self._deploy = partial(
-                deploy, shared=shared, ledger=ledger, observers=self.observing.observers
+                deploy,
+                shared=shared,
+                ledger=ledger,
+                observers=self.observing.observers,
+                hops=self.hops,
             )
             self.live = await self._deploy(
                 self.settings, engine=self._engine, providers=self._providers
@@ -137,10 +147,15 @@ class Gateway:
             check_change(old.settings, settings)
             self.live = await self._deploy(settings, engine=engine, before=old)
             self.settings = settings
+            self.admission.limits = settings.server
             self.reloads += 1
             task = asyncio.create_task(old.retire())
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
+
+    def drain(self) -> None:
+        """Say no longer that it is ready: its end is near. Requests are served all the same."""
+        self.problem = "draining"
 
     def _serving(self) -> Serving | None:
         return None if self.live is None else self.live.serving
@@ -185,7 +200,12 @@ class Gateway:
             call.dialect = dialect_of(path, call.headers)
             if self.live is not None:
                 let_in(call, path, self.live.serving.access)
-            await self._endpoint(call, path)(call)
+            endpoint = self._endpoint(call, path)
+            if call.method == "POST":
+                async with self.admission.place(patience_s(call.headers)):
+                    await endpoint(call)
+            else:
+                await endpoint(call)
         except ClientLeftError:
             log.info("client left before the answer; upstream cut off")
         except HttpError as error:
@@ -306,7 +326,9 @@ async def _refuse(call: Call, error: HttpError) -> None:
 async def _fail(call: Call, error: TurnoutError) -> None:
     status = error_status(error)
     code = str(error_body(error)["error"]["code"])
-    if status >= 500:
+    if isinstance(error, OverloadedError):
+        pass  # `Admission` says so once in a while
+    elif status >= 500:
         log.error("request failed: %s", error)
     else:
         log.info("request refused: %s (%s)", code, status)
@@ -321,7 +343,7 @@ async def _fail(call: Call, error: TurnoutError) -> None:
 
 def _when_again(error: TurnoutError) -> dict[str, str]:
     """Whether, and when, a client that was refused may come back."""
-    if isinstance(error, UnavailableError | AccessDownError):
+    if isinstance(error, UnavailableError | AccessDownError | OverloadedError):
         return {"retry-after": str(max(1, round(error.retry_after_s)))}
     if isinstance(error, LimitError):
         if error.retry_after_s is None:

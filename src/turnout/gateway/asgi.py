@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from turnout.access.identity import Identity
-from turnout.errors import BodyTooLargeError
+from turnout.errors import BodyTooLargeError, DeadlineError
 from turnout.gateway.headers import new_request_id
 from turnout.observe.trail import Trail
 from turnout.wire.dialects import Dialect
@@ -115,27 +115,32 @@ class Call:
         """A piece of the body."""
         await self._send({"type": "http.response.body", "body": content, "more_body": more})
 
-    def unless_gone(self) -> Departure:
-        """A block of work that is cancelled when the client leaves. See `Departure`."""
-        return Departure(self._receive)
+    def unless_gone(self, within_s: float | None = None) -> Departure:
+        """A block of work that is cancelled when the client leaves, or after a time. See `Departure`."""
+        return Departure(self._receive, within_s)
 
 
 class Departure:
     """Cancels the work inside its block when the client leaves, and raises `ClientLeftError`.
 
-    Once the body has been read, ASGI's `receive` returns only when the client has gone.
+    Once the body has been read, ASGI's `receive` returns only when the client has gone. Work that is
+    to be done within a time is cancelled after it, and `DeadlineError` is raised.
     """
 
-    __slots__ = ("_left", "_receive", "_task", "_timer", "_watcher")
+    __slots__ = ("_late", "_left", "_limit", "_receive", "_task", "_timer", "_watcher", "_within_s")
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._left = False
+    def __init__(self, receive: Receive, within_s: float | None = None) -> None:
+        self._receive, self._within_s = receive, within_s
+        self._left = self._late = False
         self._watcher: asyncio.Task[None] | None = None
+        self._limit: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._watch)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(WATCH_AFTER_S, self._watch)
+        if self._within_s is not None:
+            self._limit = loop.call_later(self._within_s, self._be_late)
         return self
 
     async def __aexit__(
@@ -145,13 +150,22 @@ class Departure:
         trace: TracebackType | None,
     ) -> None:
         self._timer.cancel()
+        if self._limit is not None:
+            self._limit.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.wait({self._watcher})
-        if self._left and self._task is not None:
+        if (self._left or self._late) and self._task is not None:
             self._task.uncancel()
             if isinstance(error, asyncio.CancelledError):
+                if self._late:
+                    raise DeadlineError(self._within_s or 0.0) from None
                 raise ClientLeftError from None
+
+    def _be_late(self) -> None:
+        if self._task is not None and not self._left:
+            self._late = True
+            self._task.cancel()
 
     def _watch(self) -> None:
         self._watcher = asyncio.ensure_future(self._until_gone())
@@ -159,8 +173,8 @@ class Departure:
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._left = True
-        if self._task is not None:
+        if self._task is not None and not self._late:
+            self._left = True
             self._task.cancel()
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from turnout.names import plain_model
 from turnout.pricing import list_price
 from turnout.store.record import CostBasis
 from turnout.types import Pool, Price, Usage
 
 MOST_KEPT = 1024
 """Upstreams name models as they like, so what is kept by name is bounded."""
-_VERSION = re.compile(r"[-@:](?:\d{4}-\d\d-\d\d|\d{3,8}|latest)?(?:-v\d+(?::\d+)?)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class Books:
 
     def _find(self, candidate: str, asked: str, named: str) -> tuple[Price | None, bool]:
         own = self._pool[candidate].price
-        if _plain(asked) == _plain(named):
+        if plain_model(asked) == plain_model(named):
             return own, False
         if named in self._own:
             return self._own[named], True
@@ -98,8 +97,3 @@ class Books:
         if actual is None or expected is None:
             return own, actual is None
         return (own, False) if actual == expected else (actual, True)
-
-
-def _plain(name: str) -> str:
-    """A model's name without its vendor and version: `openai/gpt-4o-2024-08-06` → `gpt-4o`."""
-    return _VERSION.sub("", name.rpartition("/")[2].lower())

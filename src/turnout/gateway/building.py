@@ -166,9 +166,14 @@ def check_auto(settings: Settings) -> None:
         _own_route(settings, "auto", settings.auto)
 
 
-def build_providers(settings: Settings) -> dict[str, Provider]:
-    """A client for each provider, by name; open them with `async with`."""
-    return {name: _provider(name, given) for name, given in settings.providers.items()}
+def build_providers(settings: Settings, *, hop: str = "") -> dict[str, Provider]:
+    """A client for each provider, by name; open them with `async with`.
+
+    Args:
+        settings: checked.
+        hop: names this process to upstreams, so that a request that comes round is known.
+    """
+    return {name: _provider(name, given, hop) for name, given in settings.providers.items()}
 
 
 def build_resilience(settings: Settings, engine: Engine) -> Resilience:
@@ -250,7 +255,7 @@ def _candidate(given: CandidateSettings) -> Candidate:
     return with_list_values(candidate)
 
 
-def _provider(name: str, given: ProviderSettings) -> Provider:
+def _provider(name: str, given: ProviderSettings, hop: str) -> Provider:
     key = given.api_key
     return HttpProvider(
         name,
@@ -266,4 +271,5 @@ def _provider(name: str, given: ProviderSettings) -> Provider:
         timeout_s=given.timeout_s,
         headers={k: v.get_secret_value() for k, v in given.headers.items()},
         allow_link_local=given.allow_link_local,
+        hop=hop,
     )

@@ -108,6 +108,8 @@ class Caller:
     """The client's."""
     body: Body
     headers: Mapping[str, str]
+    hop: Mapping[str, str] = field(default_factory=dict)
+    """The way of a request that has passed other gateways; every upstream gets it."""
     input_tokens: int
     trail: Trail
     output_tokens: int | None = None
@@ -129,6 +131,8 @@ class Caller:
         sent = self._request(candidate, target.model, provider)
         self.made.append(candidate.name)
         headers = self.headers if provider.dialect == self.dialect else {}
+        if self.hop:
+            headers = {**headers, **self.hop}
         if self.trail.trace is None:
             return await self._attempt(candidate, target, sent, headers)
         attempted = Attempted(
@@ -223,6 +227,7 @@ class Caller:
             raise UpstreamError(message, candidate=answer.candidate)
         if dialect == self.dialect:
             if "content-encoding" not in reply.headers:
+                _check_json(content, answer.candidate)
                 found = read_usage_of_reply(dialect, content)
                 answer.usage, answer.problems = found.reading.usage, found.reading.problems
                 answer.model, answer.service = found.model, found.service
@@ -291,6 +296,17 @@ class Caller:
         if answer.reply is None and not passing.ended:
             message = f"the answer of {answer.candidate} ended before it began"
             raise UpstreamError(message, candidate=answer.candidate)
+
+
+def _check_json(content: bytes, candidate: str) -> None:
+    """A proxy's words under status 200 are no answer, whatever type they say they are.
+
+    Raises:
+        UpstreamError: this cannot be JSON.
+    """
+    if content.lstrip()[:1] not in (b"{", b"["):
+        message = f"the provider of {candidate} answered with what is not JSON"
+        raise UpstreamError(message, candidate=candidate)
 
 
 @dataclass(frozen=True, slots=True)

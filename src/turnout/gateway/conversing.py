@@ -36,13 +36,15 @@ class Decide(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Talk:
     """The conversation of one request."""
 
     key: SessionKey
     held: Held | None
     """What is known of it; None where it begins."""
+    wanted: str = ""
+    """What the router chose of itself for a new task; empty where it was not asked for one."""
 
     @property
     def prefer(self) -> str:
@@ -128,21 +130,23 @@ class Conversing:
         """
         held, query = talk.held, request.query
         if held is None:
-            return await ask(query, spec, allow=limits.allow, explore=True)
+            decision = await ask(query, spec, allow=limits.allow, explore=True)
+            talk.wanted = decision.model
+            return decision
         bound = self._bound(request, query, held, limits)
-        decision = await self._decided(request, query, held, limits.among(bound), spec, ask)
+        decision = await self._decided(request, talk, held, limits.among(bound), spec, ask)
         return decision if bound is None else _worded(decision, bound)
 
     async def _decided(
         self,
         request: Request,
-        query: Query,
+        talk: Talk,
         held: Held,
         limits: Limits,
         spec: RouteSpec,
         ask: Decide,
     ) -> Decision:
-        allow = limits.allow
+        query, allow = request.query, limits.allow
         if held.model != request.route or not self.settings.sticky:
             return await ask(query, spec, allow=allow, explore=True)
         excluded = limits.exclusions(query, self.engine.pool.candidates)
@@ -161,6 +165,8 @@ class Conversing:
             why = why_kept(held, query)
             return self.engine.stay(query, held.candidate, spec, why, excluded=excluded)
         decision = await ask(query, spec, allow=allow, explore=False)
+        if where != "errors":
+            talk.wanted = decision.model
         return self._switching.settle(decision, held, query, where, now)
 
     def answered(self, request: Request, talk: Talk, answer: Answer) -> None:
@@ -175,6 +181,7 @@ class Conversing:
             model=request.route,
             errors=self.settings.errors,
             now=self.clock(),
+            wanted=talk.wanted,
         )
         if request.dialect == "responses":
             found = _RESPONSE_ID.search(answer.content[:4096])

@@ -10,18 +10,22 @@ after the loop has served others.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from turnout.engine import Engine
-from turnout.errors import TurnoutError
+from turnout.errors import RouterError, TurnoutError
+from turnout.gateway.beside import Beside
 from turnout.names import RouteSpec
 from turnout.types import Decision, Query
+
+log = logging.getLogger("turnout.gateway")
 
 SLICE_S = 0.002
 """Longest that deciding is to keep the loop from all else, in CPU seconds."""
@@ -32,11 +36,13 @@ _CHARACTERS = 700
 """Of text that cost as much to read as all else of a decision in a batch."""
 _LONG = 8.0
 """Parts (see `_parts`) of a prompt that may be too long for the loop even alone."""
+_FOR_EVER_S = 1e9
 _NEW_WEIGHT = 0.5
 _FIXED = 0.6
 """Share of a batch's time that a larger one has too: of 2, 4 and 8 together by the benchmark 0.6 to 0.7,
 so that this errs on the side of short slices."""
 
+T = TypeVar("T")
 _Key: TypeAlias = tuple[
     RouteSpec, frozenset[str] | None, int | None, bool, tuple[tuple[str, str], ...]
 ]
@@ -61,6 +67,11 @@ class _Pace:
             return math.inf
         return self.seconds * (_FIXED + (1.0 - _FIXED) * parts / self.parts)
 
+    def least_s(self, parts: float) -> float:
+        """What a batch of so many parts takes at least; 0 where nobody knows."""
+        share = min(1.0, parts / self.parts) if self.parts else 1.0
+        return self.seconds * (_FIXED + (1.0 - _FIXED) * share)
+
     def see(self, parts: float, seconds: float) -> None:
         weight = _NEW_WEIGHT if self.parts else 1.0
         self.parts += weight * (parts - self.parts)
@@ -75,16 +86,41 @@ class Deciding:
         engine: decides.
         slice_s: longest that a batch is to take.
         clock: CPU seconds of this thread.
+        beside: threads, and how long a decision in them is waited for.
     """
 
     engine: Engine
     slice_s: float = SLICE_S
     clock: Callable[[], float] = time.thread_time
+    beside: Beside = field(default_factory=Beside)
+    """Runs what would hold the loop up."""
     batches: int = 0
     """Batches made so far."""
     _waiting: dict[_Key, deque[_Asked]] = field(default_factory=dict)
     _paces: dict[str, _Pace] = field(default_factory=dict)
     """By router."""
+
+    async def warm(self) -> None:
+        """Ask each router once beside the loop, before it is asked on the loop.
+
+        What it opens at first use is open then, and one that is slow, or does not come back, is known.
+        """
+        query = Query(text="Hello")
+        for name, router in self.engine.routers.items():
+            if self.engine.waits(name):
+                continue
+            ask = partial(
+                self._timed, partial(router.predict, [query], self.engine.pool.candidates)
+            )
+            pace = self._paces.setdefault(name, _Pace())
+            try:
+                await self.beside.run(ask)
+                pace.see(_parts(query), (await self.beside.run(ask))[1])
+            except TimeoutError:
+                log.error("router %s did not come back within %g s", name, self.beside.timeout_s)
+                pace.see(_parts(query), _FOR_EVER_S)
+            except Exception as error:  # noqa: BLE001 - requests are served by the default, and say so
+                log.debug("router %s fails with %s", name, type(error).__name__)
 
     async def decide(
         self,
@@ -98,7 +134,8 @@ class Deciding:
     ) -> Decision:
         """The decision for one query; see `Engine.decide_many`.
 
-        A router that waits, and a prompt too long for a slice, are off the event loop.
+        A router that waits or is slow, and a prompt too long for a slice, are off the event loop. They
+        are not waited for longer than `beside` says: then the default candidate serves.
 
         Raises:
             TurnoutError: what the engine raises for this query.
@@ -113,7 +150,20 @@ class Deciding:
                 max_cost_picousd=max_cost_picousd,
                 barred=barred,
             )
-            return await asyncio.to_thread(work)
+            try:
+                decision, took_s = await self.beside.run(partial(self._timed, work))
+            except TimeoutError:
+                late = RouterError(f"no decision within {self.beside.timeout_s:g} s")
+                return self.engine.without(
+                    query,
+                    spec,
+                    late,
+                    allow=allow,
+                    max_cost_picousd=max_cost_picousd,
+                    barred=barred,
+                )
+            self._paces.setdefault(spec.router, _Pace()).see(_parts(query), took_s)
+            return decision
         loop = asyncio.get_running_loop()
         names = None if allow is None else frozenset(allow)
         out = tuple(barred.items()) if barred else ()
@@ -123,6 +173,10 @@ class Deciding:
             loop.call_soon(self._slice, loop)
         self._waiting.setdefault(key, deque()).append(asked)
         return await asked.decided
+
+    def _timed(self, work: Callable[[], T]) -> tuple[T, float]:
+        start = self.clock()
+        return work(), self.clock() - start
 
     def _slice(self, loop: asyncio.AbstractEventLoop) -> None:
         """Decide as many of the first route's queries as a slice holds."""
@@ -185,6 +239,8 @@ class Deciding:
 
     def _too_long(self, query: Query, spec: RouteSpec) -> bool:
         parts, pace = _parts(query), self._paces.get(spec.router)
+        if pace is not None and pace.least_s(parts) > self.slice_s:
+            return True
         return parts > _LONG and (pace is None or pace.expected_s(parts) > self.slice_s)
 
 

@@ -13,6 +13,7 @@ from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.resilience import Resilience
 from turnout.gateway.accessing import Shared, running_access
+from turnout.gateway.beside import Beside
 from turnout.gateway.booking import Books
 from turnout.gateway.building import (
     build_catalog,
@@ -25,6 +26,7 @@ from turnout.gateway.building import (
 from turnout.gateway.caching import ExactCache
 from turnout.gateway.conversing import Conversing
 from turnout.gateway.deciding import Deciding
+from turnout.gateway.hops import Hops
 from turnout.gateway.learning import Keeper
 from turnout.gateway.mirroring import Mirror
 from turnout.gateway.recording import Observer, Recorder
@@ -40,7 +42,8 @@ log = logging.getLogger("turnout.gateway")
 RELOADED = frozenset({
     "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "encoders",
     "experiments", "explore", "keys", "limits", "max_body_bytes", "mirror", "providers", "reserve",
-    "resilience", "response_model", "routers", "routes", "shadow", "teams",
+    "resilience", "response_model", "routers", "routes", "server", "shadow",
+    "teams",
 })  # fmt: skip
 """Settings that may change while the gateway runs; all others are read once, at its start."""
 
@@ -96,6 +99,7 @@ async def deploy(
     providers: Mapping[str, Provider] | None = None,
     ledger: Ledger | None = None,
     observers: Sequence[Observer] = (),
+    hops: Hops | None = None,
     before: Deployment | None = None,
 ) -> Deployment:
     """Open what serves under these settings. Nothing is in service until the caller puts it there.
@@ -107,6 +111,7 @@ async def deploy(
         providers: by name, not open yet; default: built from the settings.
         ledger: open; None keeps no records.
         observers: told of every record.
+        hops: of this process; default: a new one.
         before: what serves until now: what was learned of upstreams and traffic is taken over.
 
     Raises:
@@ -119,11 +124,16 @@ async def deploy(
         _take_over(engine, before.serving.engine)
     stack = AsyncExitStack()
     try:
-        given = providers or build_providers(settings)
+        hops = hops or Hops()
+        given = providers or build_providers(settings, hop=hops.name)
         opened = {n: await stack.enter_async_context(p) for n, p in given.items()}
+        beside = Beside(settings.server.decision_timeout_s)
+        stack.callback(beside.close)
         resilience = build_resilience(settings, engine)
         if before is not None:
             _take_over_health(resilience, before, settings)
+        deciding = Deciding(engine=engine, beside=beside)
+        await deciding.warm()
         conversing = Conversing(
             engine=engine,
             resilience=resilience,
@@ -137,7 +147,7 @@ async def deploy(
             providers=opened,
             catalog=build_catalog(settings, engine),
             resilience=resilience,
-            deciding=Deciding(engine=engine),
+            deciding=deciding,
             conversing=conversing,
             recorder=Recorder(
                 ledger=ledger,
@@ -147,6 +157,7 @@ async def deploy(
             access=access,
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
+            hops=hops,
             cache=None if settings.cache is None else ExactCache(settings.cache),
             mirror=_mirror(settings, engine, opened, ledger, before),
         )

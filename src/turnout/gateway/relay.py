@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -71,6 +72,9 @@ async def relay_stream(
     except ClientLeftError:
         ended("left")
         log.info("client left during the stream of %s; upstream cut off", answer.candidate)
+    except asyncio.CancelledError:
+        ended("partial")  # this process ends, and its time for running answers is over
+        raise
     finally:
         if answer.reply is not None:
             answer.reply.close()
@@ -94,10 +98,12 @@ async def _pass_on(call: Call, answer: Answer) -> Status:
             await _pass(call, answer, passing.feed(chunk))
     except UpstreamError as error:
         log.warning("stream broke off: %s", error)
-        await _pass(call, answer, passing.fail(error))
+        await call.piece(passing.fail(error))  # no event of the answer's: it is not counted
         return "partial"
-    await _pass(call, answer, passing.end(answer.candidate))
+    last = passing.end(answer.candidate)
     if passing.ended:
+        await _pass(call, answer, last)
         return "ok"
+    await call.piece(last)
     log.warning("stream of %s ended before its answer was complete", answer.candidate)
     return "partial"

@@ -14,6 +14,7 @@ from turnout.engine import Engine
 from turnout.errors import NoCandidateError, TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
+from turnout.gateway.admission import deadline_s
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.asking import Wanted, explain, in_shadow, wanted
 from turnout.gateway.caching import CacheKey, ExactCache, answer_kept, cache_key
@@ -27,6 +28,7 @@ from turnout.gateway.headers import (
     to_client,
     to_upstream,
 )
+from turnout.gateway.hops import Hops
 from turnout.gateway.mirroring import Mirror
 from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Entry, Recorder
@@ -62,6 +64,7 @@ class Serving:
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
+    hops: Hops
     mirror: Mirror | None = None
     cache: ExactCache | None = None
 
@@ -97,7 +100,7 @@ class Serving:
             return
         caller = self._caller(request, admitted.output_tokens)
         try:
-            async with call.unless_gone():
+            async with call.unless_gone(deadline_s(call.headers)):
                 answer = await arun(decision, caller, self.resilience.plan(talk.prefer))
         except ClientLeftError:
             entry.end("left", http_status=0, calls=len(caller.made))
@@ -242,6 +245,7 @@ class Serving:
             dialect=request.dialect,
             body=request.body,
             headers=to_upstream(request.call.headers),
+            hop=self.hops.onward(request.call.headers),
             input_tokens=request.query.input_tokens,
             trail=request.call.trail,
             output_tokens=output_tokens,

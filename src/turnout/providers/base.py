@@ -23,7 +23,7 @@ class Reply(Protocol):
         ...
 
     async def chunk(self) -> bytes | None:
-        """The next piece of the body as it arrives, not decoded; None at its end.
+        """The next piece of the body, as its headers here say that it is encoded; None at its end.
 
         Raises:
             UpstreamError: the connection broke or fell silent.

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from turnout.errors import UpstreamError, UpstreamTimeoutError
+from turnout.errors import OverloadedError, UpstreamError, UpstreamTimeoutError
 from turnout.providers.http.connection import Waits
-from turnout.providers.http.errors import ConnectError, HttpError, SilentError, TlsError
+from turnout.providers.http.decoding import Decoder, decodes
+from turnout.providers.http.errors import (
+    ConnectError,
+    ExhaustedError,
+    HttpError,
+    SilentError,
+    TlsError,
+)
 from turnout.providers.http.pool import Exchange, Origin
 from turnout.wire.dialects import Dialect
 
+log = logging.getLogger("turnout.providers")
+
 ANTHROPIC_VERSION = "2023-06-01"
 """What Anthropic's API is asked for where the client does not name a version."""
+
+HOP_HEADER = "x-turnout-hop"
+"""The gateways that a request has passed, by a random name that each process has."""
 
 
 class HttpProvider:
@@ -31,6 +44,7 @@ class HttpProvider:
             answer is written.
         headers: sent with every call.
         allow_link_local: see `Origin`.
+        hop: sent as `x-turnout-hop`, unless a call brings the way that its request has come.
     """
 
     def __init__(
@@ -45,10 +59,11 @@ class HttpProvider:
         timeout_s: float = 600.0,
         headers: Mapping[str, str] | None = None,
         allow_link_local: bool = False,
+        hop: str = "",
     ) -> None:
         self.name, self.dialect, self.stream_usage = name, dialect, stream_usage
         self._base_url, self._allow_link_local = base_url, allow_link_local
-        # Identity: the body passes through as it is, so nothing here could decode it.
+        # Identity: the body passes through as it is.
         self._headers = {
             "accept": "*/*",
             "accept-encoding": "identity",
@@ -60,6 +75,8 @@ class HttpProvider:
                 self._headers["x-api-key"] = api_key
             else:
                 self._headers["authorization"] = f"Bearer {api_key}"
+        if hop:
+            self._headers[HOP_HEADER] = hop
         self._headers.update({k.lower(): v for k, v in (headers or {}).items()})
         self._alone = self._over({})
         self._stream_waits = waits or Waits()
@@ -102,25 +119,42 @@ class HttpProvider:
 
     def _over(self, headers: Mapping[str, str]) -> dict[str, str]:
         """The provider's own headers over the client's."""
+        found = {**headers, **self._headers}
+        if HOP_HEADER in headers:
+            found[HOP_HEADER] = headers[HOP_HEADER]
         if self.dialect == "messages":
-            return {"anthropic-version": ANTHROPIC_VERSION, **headers, **self._headers}
-        return {**headers, **self._headers}
+            found.setdefault("anthropic-version", ANTHROPIC_VERSION)
+        return found
 
 
 class HttpReply:
     """An answer that is still arriving."""
 
-    __slots__ = ("_candidate", "_exchange", "_provider", "headers", "status")
+    __slots__ = ("_candidate", "_decoder", "_exchange", "_provider", "headers", "status")
 
     def __init__(self, exchange: Exchange, *, provider: str, candidate: str) -> None:
         self.status = exchange.status
-        self.headers: Mapping[str, str] = exchange.headers
+        headers = exchange.headers
+        self._decoder: Decoder | None = None
+        if "content-encoding" in headers and decodes(headers["content-encoding"]):
+            self._decoder = Decoder(headers["content-encoding"])
+            coded = ("content-encoding", "content-length")
+            headers = {name: value for name, value in headers.items() if name not in coded}
+        self.headers: Mapping[str, str] = headers
         self._exchange, self._provider, self._candidate = exchange, provider, candidate
 
     async def chunk(self) -> bytes | None:
-        """The next piece of the body as it arrives, not decoded; None at its end."""
+        """The next piece of the body; gzip, which was not asked for, is decoded. None at its end."""
         try:
-            return await self._exchange.chunk()
+            piece = await self._exchange.chunk()
+            if self._decoder is None:
+                return piece
+            while piece is not None:
+                if decoded := self._decoder.feed(piece):
+                    return decoded
+                piece = await self._exchange.chunk()
+            self._decoder.end()
+            return None
         except HttpError as error:
             raise _upstream_error(error, self._provider, self._candidate) from error
 
@@ -129,8 +163,13 @@ class HttpReply:
         self._exchange.close()
 
 
-def _upstream_error(error: HttpError, provider: str, candidate: str) -> UpstreamError:
+def _upstream_error(
+    error: HttpError, provider: str, candidate: str
+) -> UpstreamError | OverloadedError:
     """Our error for the HTTP client's, which holds nothing of what was sent or received."""
+    if isinstance(error, ExhaustedError):  # it says nothing of the upstream
+        log.error("%s; raise `ulimit -n`, or lower server.max_connections", error)
+        return OverloadedError(retry_after_s=1.0)
     if isinstance(error, SilentError):
         return UpstreamTimeoutError(
             f"provider {provider} did not answer for {candidate} in time: {error}",

@@ -19,6 +19,7 @@ from turnout.settings.cache import CacheSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.routes import RouteSettings
+from turnout.settings.server import ServerSettings
 from turnout.settings.tree import (
     MINIMAL,
     CandidateSettings,
@@ -104,6 +105,7 @@ def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
         "explore": ExploreSettings,
         "resilience": ResilienceSettings,
         "store": StoreSettings,
+        "server": ServerSettings,
         "encoders": EncoderSettings,
         "learn": LearnSettings,
         "log": LogSettings,

@@ -20,6 +20,7 @@ from turnout.settings.cache import CacheSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.routes import ResponseModel, RouteSettings
+from turnout.settings.server import ServerSettings
 from turnout.settings.trials import ExperimentSettings, MirrorSettings
 from turnout.types import Capability, Effort
 
@@ -327,6 +328,8 @@ class Settings(Tree):
     store: StoreSettings | None = None
     """None keeps no records."""
     resilience: Annotated[ResilienceSettings, NoneIsEmpty] = ResilienceSettings()
+    server: Annotated[ServerSettings, NoneIsEmpty] = ServerSettings()
+    """What this process takes at a time, and how long it waits for its clients."""
     conversations: Annotated[ConversationSettings, NoneIsEmpty] = ConversationSettings()
     log: Annotated[LogSettings, NoneIsEmpty] = LogSettings()
     metrics: Annotated[MetricsSettings, NoneIsEmpty] = MetricsSettings()

@@ -67,13 +67,20 @@ class Ledger:
         """Lines of journals that were no records: of processes that died while they wrote."""
 
     def __enter__(self) -> Self:
-        # What a damaged database says must stop the start, not a thread later on.
-        self._records = self._open_records()
+        # What a damaged database says must stop the start, not a thread later on. One that is away
+        # must not: records wait for it.
+        try:
+            self._records = self._open_records()
+        except StoreError as error:
+            if not error.away:
+                raise
+            log.error("starting without the store: %s", error)
         self._own = self._home / f"{os.getpid()}-{os.urandom(4).hex()}"
         self._journal = Journal(self._own, most_bytes=self._most, sync=self._sync)
         self._journal.open()
         self._held = _lock(self._own)
-        self._adopt()
+        if self._records is not None:
+            self._adopt()
         self._thread.start()
         return self
 
@@ -114,17 +121,25 @@ class Ledger:
             StoreError: the database failed; everything still waits.
             OSError: no new file can be begun, since the disk is full, say.
         """
-        for path in self._journal.rotate():
+        closed = self._journal.rotate()
+        if self._records is None:
+            self._records = self._open_records()
+            self._adopt()
+        for path in closed:
             self._fold(path, self._journal.folded)
 
     def _run(self) -> None:
-        wait = self._every_s
+        wait, told, tried = self._every_s, 0, False
         while True:
             self._now.wait(wait)
             stopping = self._stop.is_set()
+            if self.dropped > told:
+                told = self.dropped
+                log.error("%d lines of records were dropped: the disk or the journal is full", told)
+            well = False
             try:
                 self.fold()
-                wait = self._every_s
+                well, wait = True, self._every_s
             except (StoreError, OSError) as error:
                 self.failures += 1
                 wait = min(2.0 * wait, LONGEST_WAIT_S)
@@ -133,8 +148,10 @@ class Ledger:
                 self.failures += 1
                 wait = LONGEST_WAIT_S
                 log.exception("records wait in %s", self._own)
-            if stopping:
+            # A connection that was lost meanwhile is made again by a second try.
+            if stopping and (well or tried):
                 return
+            tried = stopping
 
     def _adopt(self) -> None:
         """Fold in what processes that have died left behind: what they did not end is unknown."""
@@ -159,7 +176,8 @@ class Ledger:
         bad: list[int] = []
         for is_over, record in read_segment(path, bad.append):
             rows[record.id] = record if is_over else unknown(record)
-        if rows and self._records is not None:
+        assert self._records is not None  # opened by whoever calls this
+        if rows:
             self._records.put(rows.values())
         self.unreadable += len(bad)
         folded(path)
@@ -186,6 +204,26 @@ def _lock(folder: Path) -> int | None:
         os.close(held)
         return None
     return held
+
+
+def in_use(home: Path) -> bool:
+    """Whether a living process holds a folder of this journal."""
+    for folder in _folders(home):
+        held = _lock(folder)
+        if held is None:
+            return True
+        os.close(held)
+    return False
+
+
+def waiting(home: Path) -> tuple[int, int]:
+    """Files of a journal that wait to be folded in, and their bytes; those of living processes too."""
+    sizes = [p.stat().st_size for folder in _folders(home) for p in Journal(folder).segments()]
+    return len(sizes), sum(sizes)
+
+
+def _folders(home: Path) -> list[Path]:
+    return sorted(p for p in home.iterdir() if p.is_dir()) if home.is_dir() else []
 
 
 def _remove(folder: Path) -> None:

@@ -111,7 +111,15 @@ class PostgresDatabase:
             password = self._given.get("password")
             if password:
                 why = why.replace(password, "***")
-            raise StoreError(self.name, f"{type(error).__name__}: {why}", _REMEDY) from None
+            words = f"{type(error).__name__}: {why}"
+            raise StoreError(self.name, words, _REMEDY, away=_away(error)) from None
+
+
+def _away(error: psycopg.Error) -> bool:
+    """Whether no server was reached, or one that is starting, stopping, or full."""
+    state = error.sqlstate
+    refused = state is not None and state[:2] not in ("08", "53", "57")
+    return error.__class__.__name__.endswith("OperationalError") and not refused
 
 
 def _own(statement: str) -> Any:

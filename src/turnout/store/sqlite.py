@@ -98,4 +98,4 @@ class SqliteDatabase:
 def _remedy(path: Path, error: sqlite3.Error) -> str:
     if isinstance(error, sqlite3.OperationalError):
         return "see that its folder is there and can be written, and that no other program locks it"
-    return f'the file is damaged; repair it with `sqlite3 {path} ".recover" | sqlite3 repaired.db`'
+    return f"the file is damaged; `turnout store repair --store {path}` saves what can be read"

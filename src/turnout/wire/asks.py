@@ -18,7 +18,10 @@ from turnout.wire.reading import OBJECT, Kind, kind
 FIELD = "turnout"
 """The field of a body."""
 HEADER = "x-turnout-"
-OTHER_HEADERS = frozenset({"x-turnout-session", "x-turnout-user", "x-turnout-cache"})
+OTHER_HEADERS = frozenset({
+    "x-turnout-session", "x-turnout-user", "x-turnout-cache", "x-turnout-timeout-ms",
+    "x-turnout-hop",
+})  # fmt: skip
 """Request headers that others read."""
 MOST_NAMES = 64
 """Names or patterns in one list."""

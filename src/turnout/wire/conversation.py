@@ -8,8 +8,7 @@ was routed by itself, to a model whose window was too small for the conversation
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from turnout.types import Conversation
 
@@ -23,7 +22,7 @@ _GO_ON = frozenset(
     "weiter ja bitte danke mach oui continue continuer continuez merci vas-y d'accord si sí sigue "
     "continúa continua adelante gracias sim prossiga vai sì avanti grazie "
     "继续 好的 好 是的 请继续 続けて はい お願いします 계속 계속해 네 да продолжай дальше".split()
-)
+) | {""}
 _MARKS = (
     ".,;:!?\"'`()[]-\N{HORIZONTAL ELLIPSIS}\N{IDEOGRAPHIC FULL STOP}\N{FULLWIDTH COMMA}"
     "\N{FULLWIDTH EXCLAMATION MARK}👍✅🙏"
@@ -49,8 +48,10 @@ _HARNESS = (("<system-reminder>", "</system-reminder>"), ("[Request interrupted 
 GO_ON_NOTE = "the latest user text asks nothing new: routed by the task before it"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+_FIRST = Conversation()
+
+
+class Step(NamedTuple):
     """A message as far as the conversation goes, whichever API it comes from."""
 
     kind: Literal["user", "answer", "result", "other"]
@@ -62,8 +63,7 @@ class Step:
     """Of a result."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """The task, and what came after it."""
 
     task: str
@@ -76,6 +76,8 @@ class Standing:
         self, *, messages: int, answered: bool, signed: bool = False, elsewhere: bool = False
     ) -> Conversation:
         """The same as routers and policies see it."""
+        if messages == 1 and not (answered or elsewhere):
+            return _FIRST
         return Conversation(
             messages=messages,
             answered=answered or elsewhere,
@@ -130,8 +132,8 @@ def asks_nothing(text: str) -> bool:
     """Whether a user's text only lets the work go on: "ok", "yes, continue", "weiter"."""
     if len(text) > LONGEST_WORD_TO_GO_ON:
         return False
-    words = [word.strip(_MARKS) for word in text.lower().split()]
-    return all(word in _GO_ON for word in words if word) and bool(text.strip())
+    words = text.lower().split()
+    return bool(words) and all(word.strip(_MARKS) in _GO_ON for word in words)
 
 
 def by_harness(text: str) -> bool:

@@ -16,9 +16,12 @@ from turnout.errors import (
     AccessError,
     AuthenticationError,
     BodyTooLargeError,
+    DeadlineError,
     InputError,
     LimitError,
+    LoopError,
     NoCandidateError,
+    OverloadedError,
     ReplyError,
     SettingsError,
     TurnoutError,
@@ -65,8 +68,12 @@ def error_status(error: TurnoutError) -> int:
     if isinstance(error, UpstreamError):
         unreachable = 504 if isinstance(error, UpstreamTimeoutError) else 502
         return error.status or unreachable
-    if isinstance(error, UnavailableError | AccessDownError):
+    if isinstance(error, UnavailableError | AccessDownError | OverloadedError):
         return 503
+    if isinstance(error, DeadlineError):
+        return 504
+    if isinstance(error, LoopError):
+        return 508
     if isinstance(error, AccessError):
         return _access_status(error)
     if isinstance(error, ReplyError):

@@ -15,6 +15,10 @@ class ConnectError(HttpError):
     """No connection could be had: refused, no such host, no route."""
 
 
+class ExhaustedError(HttpError):
+    """No connection could be had because this process may open no more files."""
+
+
 class TlsError(HttpError):
     """The upstream could not prove who it is, or speaks no TLS."""
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import urlsplit
 
 from turnout.errors import InputError
 from turnout.providers.http.connection import Connection, Waits
-from turnout.providers.http.errors import ConnectError, SilentError, TlsError
+from turnout.providers.http.errors import ConnectError, ExhaustedError, SilentError, TlsError
+from turnout.providers.http.resolving import Resolver
 from turnout.settings.hosts import is_metadata_address
 
 KEPT_S = 30.0
@@ -17,6 +20,14 @@ KEPT_S = 30.0
 MOST_KEPT = 256
 """Idle connections that are kept."""
 _BREAKS = str.maketrans("", "", "\r\n\0")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class Origin:
@@ -43,6 +54,7 @@ class Origin:
             self._tls = tls or ssl.create_default_context()
         self._port = parts.port or (443 if self._tls else 80)
         self._prefix = parts.path.rstrip("/")
+        self._resolver = None if _is_address(self._host) else Resolver(self._host, self._port)
         self._authority = parts.netloc.rpartition("@")[2]
         self._allow_link_local = allow_link_local
         self._head: tuple[Mapping[str, str], str, bytes] = ({}, "", b"")
@@ -98,24 +110,44 @@ class Origin:
         return None
 
     async def _connect(self, seconds: float) -> Connection:
-        loop = asyncio.get_running_loop()
-        name = self._host if self._tls else None
         try:
             async with asyncio.timeout(seconds):
-                transport, connection = await loop.create_connection(
-                    Connection, self._host, self._port, ssl=self._tls, server_hostname=name
-                )
+                return await self._first_of(await self._addresses())
         except TimeoutError:
             raise SilentError("connect", seconds) from None
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise TlsError(type(error).__name__) from error
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise ExhaustedError("no file descriptor is left") from error
             raise ConnectError(type(error).__name__) from error
-        peer = transport.get_extra_info("peername")
-        if peer and not self._allow_link_local and is_metadata_address(str(peer[0])):
-            connection.abort()
-            raise ConnectError("its name leads to a link-local address or a metadata service")
-        return connection
+
+    async def _addresses(self) -> list[str]:
+        return [self._host] if self._resolver is None else await self._resolver.addresses()
+
+    async def _first_of(self, addresses: list[str]) -> Connection:
+        """A connection to the first address that takes one."""
+        loop = asyncio.get_running_loop()
+        name = self._host if self._tls else None
+        failed: OSError | None = None
+        for address in addresses:
+            if is_metadata_address(address) and not self._allow_link_local:
+                raise ConnectError("its name leads to a link-local address or a metadata service")
+            try:
+                _, connection = await loop.create_connection(
+                    Connection, address, self._port, ssl=self._tls, server_hostname=name
+                )
+            except ssl.SSLError:
+                raise  # another address of the same name is no better
+            except (OSError, asyncio.CancelledError) as error:
+                if self._resolver is not None:
+                    self._resolver.put_last(address)
+                if not isinstance(error, OSError):
+                    raise
+                failed = error
+            else:
+                return connection
+        raise failed or OSError("the name has no address")
 
     def give_back(self, connection: Connection) -> None:
         """An exchange is over: keep its connection, or cut it where its answer was not read whole."""
