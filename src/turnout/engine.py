@@ -208,7 +208,11 @@ class Engine:
         Raises:
             KeyError: no candidate of that name.
         """
-        return named_decision(query, self.pool[name], decision_id=self._new_id())
+        return self.named(query, self.pool[name])
+
+    def named(self, query: Query, model: Candidate) -> Decision:
+        """The same for any model, such as one for embeddings, which is not among the candidates."""
+        return named_decision(query, model, decision_id=self._new_id())
 
     def _decide_group(
         self,

@@ -22,7 +22,9 @@ from turnout.gateway.building import (
     build_resilience,
     build_rules,
     check_auto,
+    priced_pool,
 )
+from turnout.gateway.embedding import build_embeddings
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.learning import Keeper, read_reported
 from turnout.gateway.models import Catalog
@@ -60,6 +62,7 @@ class Gateway:
             "/responses/input_tokens": {"POST": partial(self._count, dialect="responses")},
             "/messages": {"POST": partial(self._complete, dialect="messages")},
             "/messages/count_tokens": {"POST": partial(self._count, dialect="messages")},
+            "/embeddings": {"POST": self._embed},
             "/route": {"POST": self._route},
             "/models": {"GET": self._models},
             "/healthz": {"GET": self._healthz},
@@ -79,14 +82,19 @@ class Gateway:
             ledger = build_ledger(self.settings)
             if ledger is not None:
                 await asyncio.to_thread(stack.enter_context, ledger)
+            embeddings = build_embeddings(self.settings.embeddings)
             self.serving = Serving(
                 engine=engine,
                 providers=providers,
                 catalog=Catalog(
-                    engine, auto_route(self.settings, engine), self.settings.allow_passthrough
+                    engine,
+                    auto_route(self.settings, engine),
+                    self.settings.allow_passthrough,
+                    embeddings,
                 ),
-                resilience=build_resilience(self.settings, engine),
-                recorder=Recorder(ledger=ledger, pool=engine.pool),
+                embeddings=embeddings,
+                resilience=build_resilience(self.settings, engine, embeddings),
+                recorder=Recorder(ledger=ledger, pool=priced_pool(engine, embeddings)),
                 rules=build_rules(self.settings),
                 max_body_bytes=self.settings.max_body_bytes,
             )
@@ -202,6 +210,9 @@ class Gateway:
 
     async def _complete(self, call: Call, dialect: Dialect) -> None:
         await self.opened().complete(call, dialect)
+
+    async def _embed(self, call: Call) -> None:
+        await self.opened().embed(call)
 
     async def _count(self, call: Call, dialect: Dialect) -> None:
         await self.opened().count(call, dialect)

@@ -14,6 +14,7 @@ from turnout.errors import InputError, SettingsError, UnknownNameError
 from turnout.execution.attempts import Target
 from turnout.execution.health import BreakerRules
 from turnout.execution.resilience import Resilience, RetryRules
+from turnout.gateway.embedding import Embeddings
 from turnout.gateway.learning import kept_artifact
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
@@ -124,11 +125,16 @@ def build_providers(settings: Settings) -> dict[str, Provider]:
     return {name: _provider(name, given) for name, given in settings.providers.items()}
 
 
-def build_resilience(settings: Settings, engine: Engine) -> Resilience:
+def build_resilience(
+    settings: Settings, engine: Engine, embeddings: Embeddings | None = None
+) -> Resilience:
     """The health of every target, unknown yet, and the budget of further calls."""
-    given = settings.resilience
+    given, embeddings = settings.resilience, embeddings or {}
     return Resilience(
-        targets={c.name: _targets(c, engine) for c in settings.candidates},
+        targets={
+            **{c.name: _targets(c, engine) for c in settings.candidates},
+            **{name: model.targets for name, model in embeddings.items()},
+        },
         windows={c.name: c.context_tokens for c in engine.pool.candidates},
         clock=time.monotonic,
         rng=random.Random(),  # noqa: S311 - jitter and a choice of targets, no secret
@@ -139,6 +145,12 @@ def build_resilience(settings: Settings, engine: Engine) -> Resilience:
         ),
         retries=RetryRules(most=given.retries, budget_share=given.retry_budget),
     )
+
+
+def priced_pool(engine: Engine, embeddings: Embeddings) -> Pool:
+    """Every model that a request may be charged for: the candidates, and the embedding models."""
+    models = tuple(model.candidate for model in embeddings.values())
+    return Pool(candidates=engine.pool.candidates + models, default=engine.pool.default)
 
 
 def build_ledger(settings: Settings) -> Ledger | None:

@@ -91,15 +91,7 @@ class Caller:
             headers=self.headers if provider.dialect == self.dialect else {},
             stream=self.body.fields.get("stream") is True,
         )
-        if reply.status >= 400:
-            raise UpstreamError(
-                f"{candidate.name} answered with status {reply.status}",
-                candidate=candidate.name,
-                status=reply.status,
-                body=await whole_body(reply, candidate.name),
-                headers=reply.headers,
-                dialect=provider.dialect,
-            )
+        await check_answer(reply, candidate.name, provider.dialect)
         answer = Answer(
             candidate=candidate.name,
             provider=target.provider,
@@ -142,9 +134,7 @@ class Caller:
 
     async def _whole(self, answer: Answer, reply: Reply, dialect: Dialect) -> None:
         content = await whole_body(reply, answer.candidate)
-        if reply.headers.get("content-type", "").startswith("text/html"):
-            message = f"the provider of {answer.candidate} answered with a web page"
-            raise UpstreamError(message, candidate=answer.candidate)
+        refuse_page(reply, answer.candidate)
         if dialect == self.dialect:
             if "content-encoding" not in reply.headers:
                 reading, answer.model = read_usage_of_reply(dialect, content)
@@ -207,6 +197,34 @@ class Caller:
         if answer.reply is None and not passing.ended:
             message = f"the answer of {answer.candidate} ended before it began"
             raise UpstreamError(message, candidate=answer.candidate)
+
+
+async def check_answer(reply: Reply, candidate: str, dialect: Dialect) -> None:
+    """Raise where an upstream answered with an error status.
+
+    Raises:
+        UpstreamError: with the upstream's own words, in its dialect.
+    """
+    if reply.status >= 400:
+        raise UpstreamError(
+            f"{candidate} answered with status {reply.status}",
+            candidate=candidate,
+            status=reply.status,
+            body=await whole_body(reply, candidate),
+            headers=reply.headers,
+            dialect=dialect,
+        )
+
+
+def refuse_page(reply: Reply, candidate: str) -> None:
+    """Raise where a web page came in place of an answer.
+
+    Raises:
+        UpstreamError: it did.
+    """
+    if reply.headers.get("content-type", "").startswith("text/html"):
+        message = f"the provider of {candidate} answered with a web page"
+        raise UpstreamError(message, candidate=candidate)
 
 
 @dataclass(frozen=True, slots=True)

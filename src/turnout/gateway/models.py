@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.engine import Engine
-from turnout.errors import UnknownNameError
+from turnout.errors import RequestError, UnknownNameError
+from turnout.gateway.embedding import Embeddings
 from turnout.names import RouteSpec, format_route, is_route
 from turnout.settings import AUTO
 from turnout.types import Candidate
@@ -23,6 +24,7 @@ class Catalog:
     engine: Engine
     auto: str
     allow_passthrough: bool = True
+    embeddings: Embeddings = field(default_factory=dict)
 
     def resolve(self, model: str) -> RouteSpec | Candidate:
         """What a model name asks for.
@@ -30,6 +32,7 @@ class Catalog:
         Raises:
             UnknownNameError: nothing here has this name; the message lists what does.
             RouteNameError: a malformed route.
+            RequestError: it is an embedding model.
         """
         if model == AUTO:
             return self.engine.parse(self.auto, "auto")
@@ -37,6 +40,10 @@ class Catalog:
             return self.engine.parse(model)
         if self.allow_passthrough and model in self.engine.pool.names:
             return self.engine.pool[model]
+        if model in self.embeddings:
+            raise RequestError(
+                "model", model, "it makes embeddings: ask POST /v1/embeddings for them"
+            )
         raise UnknownNameError("model", model, self.names())
 
     def names(self) -> list[str]:
@@ -51,7 +58,9 @@ class Catalog:
 
     def listing(self, *, anthropic: bool = False) -> dict[str, Any]:
         """The list of models, in OpenAI's or in Anthropic's form."""
-        return list_models(map(self._listed, self.names()), anthropic=anthropic)
+        # Anthropic's API has no embeddings, so that its clients could not use these models.
+        names = self.names() + ([] if anthropic else list(self.embeddings))
+        return list_models(map(self._listed, names), anthropic=anthropic)
 
     def entry(self, model: str, *, anthropic: bool = False) -> dict[str, Any]:
         """One of them. Routes need not be among the listed ones.
@@ -60,10 +69,13 @@ class Catalog:
             UnknownNameError: nothing here has this name.
             RouteNameError: a malformed route.
         """
-        self.resolve(model)
+        if anthropic or model not in self.embeddings:
+            self.resolve(model)
         return model_entry(self._listed(model), anthropic=anthropic)
 
     def _listed(self, name: str) -> ListedModel:
+        if name in self.embeddings:
+            return ListedModel(id=name, owner=self.embeddings[name].candidate.provider)
         pool = self.engine.pool
         if name not in pool.names:
             return ListedModel(id=name)

@@ -32,11 +32,13 @@ class Request:
     query: Query
     model: str
     """What `model` says: a route, or a candidate's name."""
+    embeds: bool = False
+    """Whether vectors are asked for, from an embedding model of this name."""
 
     @property
     def stream(self) -> bool:
         """Whether the answer is to come as a stream of events."""
-        return self.body.fields.get("stream") is True
+        return self.body.fields.get("stream") is True and not self.embeds
 
 
 async def read_request(call: Call, dialect: Dialect, max_body_bytes: int) -> Request:
@@ -49,10 +51,17 @@ async def read_request(call: Call, dialect: Dialect, max_body_bytes: int) -> Req
     """
     body = read_body(await call.body(max_body_bytes))
     query = _QUERIES[dialect](body.fields)
-    return Request(call=call, dialect=dialect, body=body, query=query, model=_model(body.fields))
+    return Request(
+        call=call, dialect=dialect, body=body, query=query, model=asked_model(body.fields)
+    )
 
 
-def _model(fields: Mapping[str, Any]) -> str:
+def asked_model(fields: Mapping[str, Any]) -> str:
+    """What `model` says.
+
+    Raises:
+        RequestError: it is missing, no text, empty or too long.
+    """
     remedy = "give the name of a route or a model; GET /v1/models lists them"
     if "model" not in fields:
         raise RequestError("model", Kind("a missing field"), remedy)

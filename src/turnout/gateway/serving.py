@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from turnout.engine import Engine
@@ -14,6 +14,12 @@ from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.calling import Caller
+from turnout.gateway.embedding import (
+    EmbeddingCaller,
+    Embeddings,
+    decide_embeddings,
+    read_embeddings_request,
+)
 from turnout.gateway.headers import (
     answer_headers,
     decision_headers,
@@ -47,10 +53,19 @@ class Serving:
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
+    embeddings: Embeddings = field(default_factory=dict)
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
-        request = await read_request(call, dialect, self.max_body_bytes)
+        await self._answer(await read_request(call, dialect, self.max_body_bytes))
+
+    async def embed(self, call: Call) -> None:
+        """Answer with the vectors of an embedding model."""
+        await self._answer(await read_embeddings_request(call, self.max_body_bytes))
+
+    async def _answer(self, request: Request) -> None:
+        """Decide, call, pass on."""
+        call, dialect = request.call, request.dialect
         decision = await self.decide(request)
         explained = decision_headers(decision)
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
@@ -105,6 +120,8 @@ class Serving:
             RouteNameError: a malformed route.
             NoCandidateError: no candidate can serve it.
         """
+        if request.embeds:
+            return decide_embeddings(self.engine, self.embeddings, request)
         query, target = request.query, self.catalog.resolve(request.model)
         if isinstance(target, Candidate):
             return self.engine.by_name(query, target.name)
@@ -112,7 +129,14 @@ class Serving:
             return await asyncio.to_thread(self.engine.decide, query, target)
         return self.engine.decide(query, target)
 
-    def _caller(self, request: Request) -> Caller:
+    def _caller(self, request: Request) -> Caller | EmbeddingCaller:
+        if request.embeds:
+            return EmbeddingCaller(
+                model=self.embeddings[request.model],
+                providers=self.providers,
+                body=request.body,
+                headers=to_upstream(request.call.headers),
+            )
         return Caller(
             pool=self.engine.pool,
             providers=self.providers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
 from turnout.settings.tree import (
     AUTO,
@@ -21,6 +22,7 @@ __all__ = [
     "MAX_BODY_BYTES",
     "MINIMAL",
     "CandidateSettings",
+    "EmbeddingSettings",
     "EncoderSettings",
     "LearnSettings",
     "ProviderSettings",

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from turnout.errors import SettingsError, suggest
-from turnout.settings.tree import (
-    MINIMAL,
-    CandidateSettings,
-    EncoderSettings,
-    ExploreSettings,
-    LearnSettings,
-    Listen,
-    PriceSettings,
-    ProviderSettings,
-    ReplicaSettings,
-    ResilienceSettings,
-    Settings,
-    StoreSettings,
-)
+from turnout.settings.shape import known_keys
+from turnout.settings.tree import MINIMAL
 
 _SECRET_KEYS = frozenset({"api_key", "headers"})
 
@@ -42,7 +30,7 @@ def settings_error(error: ValidationError, raw: Any) -> SettingsError:
     loc = first["loc"]
     field = _path(loc)
     if first["type"] == "extra_forbidden":
-        known = _known_keys(loc[:-1])
+        known = known_keys(loc[:-1])
         hint = suggest(str(loc[-1]), known).strip()
         remedy = f"no such setting.{' ' + hint if hint else ''} Known here: {', '.join(known)}"
         return SettingsError(field or "config", loc[-1], remedy)
@@ -80,20 +68,3 @@ class _Kind(str):
 
     def __repr__(self) -> str:
         return {"dict": "a mapping", "list": "a list"}.get(str(self), f"a {self}")
-
-
-def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
-    trees: dict[str, type[BaseModel]] = {
-        "listen": Listen,
-        "providers": ProviderSettings,
-        "candidates": CandidateSettings,
-        "explore": ExploreSettings,
-        "resilience": ResilienceSettings,
-        "store": StoreSettings,
-        "encoders": EncoderSettings,
-        "learn": LearnSettings,
-    }
-    tree = trees.get(str(parent[0]), Settings) if parent else Settings
-    nested: dict[str, type[BaseModel]] = {"price": PriceSettings, "replicas": ReplicaSettings}
-    deepest = next((nested[str(p)] for p in reversed(parent) if str(p) in nested), tree)
-    return list(deepest.model_fields)

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from turnout.errors import SettingsError
+from turnout.settings.base import Tree
 from turnout.settings.problems import settings_error
 from turnout.settings.resolving import (
     check_encoder_names,
@@ -20,7 +21,7 @@ from turnout.settings.resolving import (
     resolved_encoders,
     with_defaults,
 )
-from turnout.settings.tree import MINIMAL, EncoderSettings, Settings, Tree
+from turnout.settings.tree import MINIMAL, EncoderSettings, Settings
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from turnout.settings.base import Tree
+from turnout.settings.embeddings import EmbeddingSettings
+from turnout.settings.replicas import ReplicaSettings
 from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -25,12 +28,6 @@ candidates:            # strongest first
 """The shortest file that serves; shown where none was given."""
 
 _URL = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$"
-
-
-class Tree(BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Listen(Tree):
@@ -113,14 +110,6 @@ class PriceSettings(Tree):
     cache_read_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     cache_write_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     cache_write_1h_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-
-
-class ReplicaSettings(Tree):
-    """Another endpoint that serves the same model."""
-
-    provider: str
-    model: str | None = None
-    """The name that this provider knows it by; none: as the candidate's own."""
 
 
 class CandidateSettings(Tree):
@@ -221,6 +210,8 @@ class Settings(Tree):
     listen: Annotated[Listen, _NoneIsEmpty] = Listen()
     providers: dict[str, ProviderSettings] = Field(min_length=1)
     candidates: tuple[CandidateSettings, ...] = Field(min_length=1)
+    embeddings: tuple[EmbeddingSettings, ...] = ()
+    """Models of `POST /v1/embeddings`, asked for by their names; none: it is not served."""
     default: str = ""
     """The candidate that serves where a router fails; the first one where none is named."""
     routers: dict[str, _Router] = Field(
