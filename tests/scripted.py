@@ -12,6 +12,8 @@ PAUSE = b"<pause>"
 """In a script: wait until the client has closed."""
 CLOSE = b"<close>"
 RESET = b"<reset>"
+WAIT = b"<wait>"
+"""Wait until the test says `release`."""
 
 
 class Scripted:
@@ -19,12 +21,15 @@ class Scripted:
 
     def __init__(self, *scripts: list[bytes]) -> None:
         self.scripts = list(scripts)
+        self.usual: list[bytes] | None = None
+        """What follows the scripts; None: the connection is closed."""
         self.requests: list[bytes] = []
         self.connections = 0
         self.closed = 0
         self.url = ""
 
     async def __aenter__(self) -> Scripted:
+        self._go, self._loop = asyncio.Event(), asyncio.get_running_loop()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         host, port = self._server.sockets[0].getsockname()[:2]
         self.url = f"http://{host}:{port}"
@@ -33,15 +38,26 @@ class Scripted:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
 
+    def script(self) -> list[bytes]:
+        """What the next request is answered with."""
+        return self.scripts.pop(0) if self.scripts else self.usual or []
+
+    def release(self) -> None:
+        """Let every script that waits go on; from any thread."""
+        self._loop.call_soon_threadsafe(self._go.set)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
-            while self.scripts:
+            while self.scripts or self.usual is not None:
                 self.requests.append(await _request(reader))
-                for piece in self.scripts.pop(0):
+                for piece in self.script():
                     if piece == PAUSE:
                         await reader.read()
                         return
+                    if piece == WAIT:
+                        await self._go.wait()
+                        continue
                     if piece == RESET:
                         writer.transport.abort()
                         return

@@ -93,6 +93,19 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     save(kept, home / "kept" / "blend")
     _logs(home)
+    trained = CliRunner().invoke(
+        cli,
+        [
+            "train",
+            "blend",
+            "--data",
+            str(home / "outcomes.jsonl"),
+            "--out",
+            str(home / "my-router"),
+        ],
+        catch_exceptions=False,
+    )
+    assert trained.exit_code == 0, trained.output
     return home
 
 
@@ -121,10 +134,6 @@ def test_pages_have_commands() -> None:
 def test_the_commands_of_the_pages_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
     runner = CliRunner()
-    trained = runner.invoke(
-        cli, "train blend --data outcomes.jsonl --out my-router".split(), catch_exceptions=False
-    )
-    assert trained.exit_code == 0, trained.output
     for page in PAGES:
         for arguments in commands(page):
             if "--benchmark" in arguments:  # needs RouteLLM's data: tests/evaluation

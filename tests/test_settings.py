@@ -241,3 +241,36 @@ def test_a_candidate_has_no_control_characters_in_its_name(name: str) -> None:
     text = f'providers: {{up: {{base_url: "http://x/v1"}}}}\ncandidates: [{{name: "{name}"}}]\n'
     with pytest.raises(SettingsError, match=r"candidates\[0\]\.name"):
         parse_settings(text, {})
+
+
+def test_a_store_is_a_file_or_a_url_given_in_one_of_three_ways(tmp_path: Path) -> None:
+    def store(text: str, **environ: str) -> Any:
+        return parse_settings(f"{BASE}store: {text}\n", environ, folder=tmp_path).store
+
+    file = store("{path: a.db}")
+    assert (file.path, file.journal_folder) == (tmp_path / "a.db", tmp_path / "a.db.journal")
+    url = f"postgresql://me:{SECRET}@db/turnout"
+    (tmp_path / "url").write_text(url + "\n")
+    by_name = store("{url_env: DB_URL, journal: /var/j}", DB_URL=url)
+    for found in (store(f"{{url: '{url}'}}"), store("{url_file: url}"), by_name):
+        assert found.url.get_secret_value() == url
+        assert SECRET not in repr(found)
+    assert by_name.journal_folder == Path("/var/j")
+    assert store(f"{{url: '{url}'}}").journal_folder == tmp_path / "turnout.journal"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "store.*one of path"),
+        (f"{{path: a, url: 'postgresql://{SECRET}@h/d'}}", "store.*one of path"),
+        (f"{{url: 'mysql://{SECRET}@h/d'}}", r"store\.url: the hidden value.*postgresql://"),
+        ("{url_env: ABSENT}", r"store\.url_env.*postgresql://"),
+        ("{url_file: absent}", r"store\.url_file.*readable file"),
+        ("{path: a, journal_bytes: 1}", "journal_bytes"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_named(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as refused:
+        parse_settings(f"{BASE}store: {text}\n", {})
+    assert SECRET not in str(refused.value)

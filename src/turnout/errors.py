@@ -95,6 +95,8 @@ class SettingsError(InputError):
     """A configuration file or environment variable that cannot be used."""
 
     code = "invalid_settings"
+    place = ""
+    """`FILE:LINE` of what cannot be used, where it is known."""
 
 
 class DataError(InputError):
@@ -170,12 +172,9 @@ class StoreError(TurnoutError):
 
     code = "store_failed"
 
-    def __init__(self, path: str, why: object) -> None:
-        self.path = path
-        super().__init__(
-            f"records in {path}: {why}. If the file is damaged, move it away, or repair it with "
-            f'`sqlite3 {path} ".recover" | sqlite3 repaired.db`; records that wait are kept'
-        )
+    def __init__(self, where: str, why: object, remedy: str) -> None:
+        self.where = where
+        super().__init__(f"store {where}: {why}; {remedy}")
 
 
 class RouterError(TurnoutError):

@@ -18,8 +18,9 @@ from gateway_fakes import CLIENT_KEY, PROVIDER_KEY, make_engine, serving
 from turnout.gateway.app import Gateway, create_app
 from turnout.providers.fake import FakeUpstream, Fault
 from turnout.settings import parse_settings
+from turnout.store.database import open_database
 from turnout.store.record import Record
-from turnout.store.sqlite import SqliteRecords
+from turnout.store.records import RecordTable
 
 CONFIG = """
 providers:
@@ -79,7 +80,7 @@ def sdk(url: str) -> Iterator[openai.OpenAI]:
 
 
 def records(home: Path) -> list[Record]:
-    kept = SqliteRecords(home / "turnout.db")
+    kept = RecordTable(open_database(home / "turnout.db"))
     found = list(reversed(kept.latest(100)))
     kept.close()
     return found

@@ -15,8 +15,9 @@ from gateway_fakes import Deployment, deployment
 
 from turnout.providers.fake import Fault
 from turnout.settings import StoreSettings
+from turnout.store.database import open_database
 from turnout.store.record import Record
-from turnout.store.sqlite import SqliteRecords
+from turnout.store.records import RecordTable
 
 SECRET = "prompt-canary-91c2"
 ASK: Any = [{"role": "user", "content": SECRET}]
@@ -28,7 +29,7 @@ def recorded(home: Path) -> Iterator[tuple[Deployment, list[Record]]]:
     found: list[Record] = []
     with deployment(store=StoreSettings(path=home / "turnout.db")) as running:
         yield running, found
-    records = SqliteRecords(home / "turnout.db")
+    records = RecordTable(open_database(home / "turnout.db"))
     found.extend(reversed(records.latest(100)))
     records.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -16,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.errors import DataError, StoreError
+from turnout.store.database import open_database
 from turnout.store.journal import Journal, read_segment
 from turnout.store.ledger import Ledger
-from turnout.store.record import COLUMNS, Record, read_record
-from turnout.store.sqlite import MIGRATIONS, SqliteRecords
+from turnout.store.record import Record, read_record
+from turnout.store.records import RecordTable
 
 
 def record(name: str = "dec_1", **changes: object) -> Record:
@@ -29,14 +29,14 @@ def record(name: str = "dec_1", **changes: object) -> Record:
 def ledger(home: Path, **options: object) -> Ledger:
     return Ledger(
         home / "journal",
-        lambda: SqliteRecords(home / "records.db"),
+        lambda: RecordTable(open_database(home / "records.db")),
         every_s=60.0,
         **options,  # type: ignore[arg-type]
     )
 
 
 def kept(home: Path) -> dict[str, str]:
-    records = SqliteRecords(home / "records.db")
+    records = RecordTable(open_database(home / "records.db"))
     found = {r.id: r.status for r in records.latest(10_000)}
     records.close()
     return found
@@ -69,7 +69,7 @@ def test_a_request_ends_up_in_the_database(tmp_path: Path) -> None:
     with ledger(tmp_path) as kept_in:
         kept_in.begin(record("a", status="unknown"))
         kept_in.end(record("a", cost_picousd=5, decision='{"x": 1}'))
-    records = SqliteRecords(tmp_path / "records.db")
+    records = RecordTable(open_database(tmp_path / "records.db"))
     assert records.get("a") == record("a", cost_picousd=5, decision='{"x": 1}')
     assert records.get("b") is None
     records.close()
@@ -84,26 +84,6 @@ def test_a_request_under_way_is_unknown_until_it_is_over(tmp_path: Path) -> None
         kept_in.end(record("a"))
         kept_in.fold()
         assert kept(tmp_path) == {"a": "ok"}
-
-
-def test_folding_twice_changes_nothing(tmp_path: Path) -> None:
-    records = SqliteRecords(tmp_path / "records.db")
-    records.put([record("a", cost_picousd=1)])
-    records.put([record("a", cost_picousd=2), record("b", cost_picousd=3)])
-    assert records.spent_picousd(since_ms=0) == 4
-    records.put([record("a", status="unknown", cost_picousd=9)])
-    assert records.spent_picousd(since_ms=0) == 4
-    records.close()
-
-
-def test_spending_is_summed_exactly_by_key_and_time(tmp_path: Path) -> None:
-    records = SqliteRecords(tmp_path / "records.db")
-    big = 2**62
-    rows = [record(f"r{i}", key="k" if i % 2 else "", at_ms=i, cost_picousd=big) for i in range(6)]
-    records.put([*rows, record("free", key="k", at_ms=9)])
-    assert records.spent_picousd(since_ms=0) == 6 * big
-    assert records.spent_picousd(since_ms=2, key="k") == 2 * big
-    records.close()
 
 
 WORKER = """
@@ -149,13 +129,13 @@ def test_a_killed_process_loses_no_answered_request_and_doubles_none(
 class Failing:
     """A database that fails a few times."""
 
-    def __init__(self, records: SqliteRecords, failures: int) -> None:
+    def __init__(self, records: RecordTable, failures: int) -> None:
         self.records, self.failures = records, failures
 
     def put(self, records: Iterable[Record]) -> None:
         if self.failures > 0:
             self.failures -= 1
-            raise StoreError("x", "database is locked")
+            raise StoreError("x", "database is locked", "wait")
         self.records.put(records)
 
     def close(self) -> None:
@@ -166,7 +146,7 @@ def test_a_failing_database_lets_records_wait(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def failing() -> Failing:
-        return Failing(SqliteRecords(tmp_path / "records.db"), 3)
+        return Failing(RecordTable(open_database(tmp_path / "records.db")), 3)
 
     with Ledger(tmp_path / "journal", failing, every_s=0.001) as kept_in:
         for i in range(20):
@@ -219,22 +199,6 @@ def test_a_damaged_database_stops_the_start_and_says_what_to_do(tmp_path: Path) 
     (tmp_path / "records.db").write_bytes(b"not a database" * 1000)
     with pytest.raises(StoreError, match=r"repair it with .*\.recover"), ledger(tmp_path):
         pass
-
-
-def test_a_later_versions_database_is_refused(tmp_path: Path) -> None:
-    db = sqlite3.connect(tmp_path / "records.db")
-    db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    db.close()
-    with pytest.raises(StoreError, match="later Turnout"):
-        SqliteRecords(tmp_path / "records.db")
-
-
-def test_the_table_holds_every_field(tmp_path: Path) -> None:
-    SqliteRecords(tmp_path / "records.db").close()
-    db = sqlite3.connect(tmp_path / "records.db")
-    found = [row[1] for row in db.execute("PRAGMA table_info(records)")]
-    db.close()
-    assert tuple(found) == COLUMNS
 
 
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ CASES: list[tuple[errors.TurnoutError, int, str, str | None, str]] = [
     (errors.CapReachedError("cap_usd", 1, "x"), 400, "cap_reached", "cap_usd", "request"),
     (errors.SettingsError("a", 1, "x"), 500, "invalid_settings", "a", "server"),
     (errors.ArtifactError("x"), 500, "invalid_artifact", None, "server"),
-    (errors.StoreError("x.db", "locked"), 500, "store_failed", None, "server"),
+    (errors.StoreError("x.db", "locked", "wait"), 500, "store_failed", None, "server"),
     (errors.RouterError("x"), 500, "router_failed", None, "server"),
     (errors.MissingExtraError("x", "y"), 500, "missing_extra", None, "server"),
     (errors.UpstreamError("x", candidate="a"), 502, "upstream_error", None, "server"),

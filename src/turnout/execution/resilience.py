@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from turnout.errors import UpstreamError
@@ -55,6 +55,19 @@ class Resilience:
         for targets in self.targets.values():
             for target in targets:
                 self.health[target.key] = Health(self.breaker)
+
+    def take_over(self, old: Resilience, providers: Collection[str]) -> None:
+        """Go on with what another one knows of the targets of these providers, and with its budget.
+
+        The health is shared, so that calls which are still under way end where they began.
+        """
+        for targets in self.targets.values():
+            for target in targets:
+                if target.provider in providers and target.key in old.health:
+                    self.health[target.key] = old.health[target.key]
+                    self.health[target.key].rules = self.breaker
+        self.further_calls += old.further_calls
+        self._budget.held = old._budget.held
 
     def plan(self) -> RequestPlan:
         """The plan of one request."""

@@ -9,26 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from turnout.engine import Engine
 from turnout.errors import RequestError, TurnoutError, UnavailableError
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
-from turnout.gateway.building import (
-    auto_route,
-    build_engine,
-    build_ledger,
-    build_providers,
-    build_resilience,
-    build_rules,
-    check_auto,
-    priced_pool,
-)
-from turnout.gateway.embedding import build_embeddings
+from turnout.gateway.building import build_ledger
+from turnout.gateway.deploying import Deployment, check_change, deploy
 from turnout.gateway.headers import refusal_headers
-from turnout.gateway.learning import Keeper, read_reported
-from turnout.gateway.models import Catalog
-from turnout.gateway.recording import Recorder
+from turnout.gateway.learning import read_reported
 from turnout.gateway.serving import Serving
 from turnout.providers.base import Provider
 from turnout.routers.judging import Spend
@@ -42,6 +31,7 @@ from turnout.wire.reading import Kind
 log = logging.getLogger("turnout.gateway")
 
 Endpoint: TypeAlias = Callable[[Call], Awaitable[None]]
+Deploy: TypeAlias = Callable[..., Awaitable[Deployment]]
 
 
 class Gateway:
@@ -54,8 +44,14 @@ class Gateway:
         providers: Mapping[str, Provider] | None,
     ) -> None:
         self.settings, self._engine, self._providers = settings, engine, providers
-        self.serving: Serving | None = None
+        self.live: Deployment | None = None
         self.problem: str | None = "starting"
+        self.reload_problem: str | None = None
+        """Why the last settings that were given were not taken."""
+        self.reloads = 0
+        self._deploy: Deploy | None = None
+        self._turn = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
         self._endpoints: dict[str, dict[str, Endpoint]] = {
             "/chat/completions": {"POST": partial(self._complete, dialect="chat")},
             "/responses": {"POST": partial(self._complete, dialect="responses")},
@@ -74,42 +70,56 @@ class Gateway:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Open routers and clients, and close the clients in the end."""
-        check_auto(self.settings)
-        engine = self._engine or build_engine(self.settings)
         async with AsyncExitStack() as stack:
-            given = self._providers or build_providers(self.settings)
-            providers = {n: await stack.enter_async_context(p) for n, p in given.items()}
             ledger = build_ledger(self.settings)
             if ledger is not None:
                 await asyncio.to_thread(stack.enter_context, ledger)
-            embeddings = build_embeddings(self.settings.embeddings)
-            self.serving = Serving(
-                engine=engine,
-                providers=providers,
-                catalog=Catalog(
-                    engine,
-                    auto_route(self.settings, engine),
-                    self.settings.allow_passthrough,
-                    embeddings,
-                ),
-                embeddings=embeddings,
-                resilience=build_resilience(self.settings, engine, embeddings),
-                recorder=Recorder(ledger=ledger, pool=priced_pool(engine, embeddings)),
-                rules=build_rules(self.settings),
-                max_body_bytes=self.settings.max_body_bytes,
+            self._deploy = partial(deploy, ledger=ledger)
+            self.live = await self._deploy(
+                self.settings, engine=self._engine, providers=self._providers
             )
-            if self.settings.learn is not None:
-                keeper = Keeper(engine, self.settings.learn, self.settings.routers)
-                await stack.enter_async_context(keeper.running())
-            self.problem = _problem(engine)
+            stack.push_async_callback(self._close)
+            self.problem = None
             yield
             self.problem = "stopping"
 
+    async def _close(self) -> None:
+        """Close what serves, and wait for what served before it."""
+        if self.live is not None:
+            await self.live.retire()
+        await asyncio.gather(*self._retiring)
+
+    async def reload(self, settings: Settings, *, engine: Engine | None = None) -> None:
+        """Serve by other settings from now on. Requests under way end with what they began with.
+
+        Args:
+            settings: checked.
+            engine: decides; default: built from the settings.
+
+        Raises:
+            TurnoutError: they cannot be used, or not without a restart; what served goes on.
+        """
+        async with self._turn:
+            if self.live is None or self._deploy is None:
+                raise RuntimeError("the application serves inside its lifespan only")
+            old = self.live
+            check_change(old.settings, settings)
+            self.live = await self._deploy(settings, engine=engine, before=old)
+            self.settings = settings
+            self.reloads += 1
+            task = asyncio.create_task(old.retire())
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
     def opened(self) -> Serving:
         """What serves, when the lifespan is running."""
-        if self.serving is None:
+        return self.deployed().serving
+
+    def deployed(self) -> Deployment:
+        """What serves and from which settings. Hold it in a `with` block for a request."""
+        if self.live is None:
             raise RuntimeError("the application serves inside its lifespan only")
-        return self.serving
+        return self.live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection: the lifespan, or a request."""
@@ -128,7 +138,7 @@ class Gateway:
                 await receive()
         except Exception as error:
             log.exception("the gateway could not start or stop")
-            failed = "shutdown" if self.serving is not None else "startup"
+            failed = "shutdown" if self.live is not None else "startup"
             await send({"type": f"lifespan.{failed}.failed", "message": str(error)})
             raise
         await send({"type": "lifespan.shutdown.complete"})
@@ -194,31 +204,39 @@ class Gateway:
         await call.answer_json({"status": "ok"})
 
     async def _readyz(self, call: Call) -> None:
-        if self.serving is None or self.problem is not None:
-            await call.answer_json({"status": "not ready", "problem": self.problem}, 503)
+        problem = self.problem or (self.live and self.live.problem)
+        if self.live is None or problem:
+            await call.answer_json({"status": "not ready", "problem": problem}, 503)
             return
-        engine = self.serving.engine
-        ready = {
+        engine = self.live.serving.engine
+        ready: dict[str, Any] = {
             "status": "ready",
             "routers": sorted(engine.routers),
             "fallbacks": engine.fallbacks,
             "certificates": engine.certificates(),
+            "reloads": self.reloads,
         }
+        if self.reload_problem is not None:
+            ready["reload_problem"] = self.reload_problem
         spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}
         judges = {name: asdict(spend) for name, spend in spent.items() if isinstance(spend, Spend)}
         await call.answer_json(ready | ({"judges": judges} if judges else {}))
 
     async def _complete(self, call: Call, dialect: Dialect) -> None:
-        await self.opened().complete(call, dialect)
+        with self.deployed() as serving:
+            await serving.complete(call, dialect)
 
     async def _embed(self, call: Call) -> None:
-        await self.opened().embed(call)
+        with self.deployed() as serving:
+            await serving.embed(call)
 
     async def _count(self, call: Call, dialect: Dialect) -> None:
-        await self.opened().count(call, dialect)
+        with self.deployed() as serving:
+            await serving.count(call, dialect)
 
     async def _route(self, call: Call) -> None:
-        await self.opened().route(call)
+        with self.deployed() as serving:
+            await serving.route(call)
 
 
 class HttpError(Exception):
@@ -278,13 +296,3 @@ def create_app(
         providers: one for each name in the settings; default: built from them.
     """
     return Gateway(settings, engine, providers)
-
-
-def _problem(engine: Engine) -> str | None:
-    """Why this engine is not ready: a router that does not fit the candidates."""
-    try:
-        engine.check()
-    except TurnoutError as error:
-        log.error("not ready, the default candidate serves: %s", error)
-        return str(error)
-    return None

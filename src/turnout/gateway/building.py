@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from functools import partial
+from collections.abc import Mapping
 
 from turnout.artifacts.certificates import certificates_of, open_watches
 from turnout.artifacts.opening import open_router
@@ -22,9 +22,11 @@ from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
 from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
-from turnout.settings import CandidateSettings, ProviderSettings, Settings
+from turnout.routers.base import Router
+from turnout.settings import CandidateSettings, ProviderSettings, Settings, StoreSettings
+from turnout.store.database import Database, open_database
 from turnout.store.ledger import Ledger
-from turnout.store.sqlite import SqliteRecords
+from turnout.store.records import RecordTable
 from turnout.types import Candidate, Pool, Price
 from turnout.wire.translate.target import Target as Rules
 
@@ -35,16 +37,22 @@ def build_pool(settings: Settings) -> Pool:
     return Pool(candidates=candidates, default=settings.default)
 
 
-def build_engine(settings: Settings) -> Engine:
+def build_engine(settings: Settings, opened: Mapping[str, Router] | None = None) -> Engine:
     """Open every router and check it against the candidates. No key is used and nothing is called.
+
+    Args:
+        settings: checked.
+        opened: routers that are taken as they are, by name.
 
     Raises:
         TurnoutError: a router that does not exist, does not open, or does not know a candidate.
         SettingsError: `auto` does not name a route.
     """
     encoders = NamedEncoders(settings.encoders)
+    opened = opened or {}
     routers = {
-        name: open_router(
+        name: opened.get(name)
+        or open_router(
             name,
             artifact=kept_artifact(settings.learn, name, router),
             options=encoders.in_options(name, router.options) or None,
@@ -158,8 +166,23 @@ def build_ledger(settings: Settings) -> Ledger | None:
     given = settings.store
     if given is None:
         return None
-    journal = given.path.with_name(f"{given.path.name}.journal")
-    return Ledger(journal, partial(SqliteRecords, given.path), sync=given.sync)
+    return Ledger(
+        given.journal_folder,
+        lambda: RecordTable(open_store(given)),
+        most_bytes=given.journal_bytes,
+        sync=given.sync,
+    )
+
+
+def open_store(given: StoreSettings) -> Database:
+    """A connection of its own to the database that the settings name.
+
+    Raises:
+        StoreError: it cannot be opened.
+        MissingExtraError: it needs psycopg.
+    """
+    url = None if given.url is None else given.url.get_secret_value()
+    return open_database(url or given.path or "")
 
 
 def build_rules(settings: Settings) -> dict[str, Rules]:

@@ -10,7 +10,7 @@ from turnout.errors import SettingsError, suggest
 from turnout.settings.shape import known_keys
 from turnout.settings.tree import MINIMAL
 
-_SECRET_KEYS = frozenset({"api_key", "headers"})
+_SECRET_KEYS = frozenset({"api_key", "headers", "url"})
 
 
 class Hidden:

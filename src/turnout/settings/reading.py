@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from turnout.errors import SettingsError
 from turnout.settings.base import Tree
+from turnout.settings.lines import line_of
 from turnout.settings.problems import settings_error
 from turnout.settings.resolving import (
     check_encoder_names,
@@ -43,7 +44,12 @@ def load_settings(path: Path | str, environ: Mapping[str, str] | None = None) ->
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
         raise SettingsError("config", str(path), f"give a readable YAML file: {why}") from None
-    return parse_settings(text, environ, folder=path.parent)
+    try:
+        return parse_settings(text, environ, folder=path.parent)
+    except SettingsError as error:
+        line = error.place or line_of(text, error.field)
+        error.place = f"{path}:{line}" if line else str(path)
+        raise
 
 
 def parse_settings(
@@ -93,7 +99,11 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 line = key.start_mark.line + 1
-                raise SettingsError(key.value, f"line {line}", "this key is given twice; keep one")
+                twice = SettingsError(
+                    key.value, f"line {line}", "this key is given twice; keep one"
+                )
+                twice.place = str(line)
+                raise twice
             seen.add(getattr(key, "value", None) if isinstance(key, yaml.ScalarNode) else id(key))
         return super().construct_mapping(node, deep=deep)
 
@@ -106,7 +116,9 @@ def _read_yaml(text: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "the file"
-        raise SettingsError("config", where, f"write valid YAML: {error.problem}") from None
+        invalid = SettingsError("config", where, f"write valid YAML: {error.problem}")
+        invalid.place = str(mark.line + 1) if mark else ""
+        raise invalid from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SettingsError(
             "config", "the file", f"write valid YAML: {type(error).__name__}"

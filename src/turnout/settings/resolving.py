@@ -16,8 +16,10 @@ from turnout.settings.tree import (
     Keyed,
     RouterSettings,
     Settings,
+    StoreSettings,
 )
 
+_POSTGRES = re.compile(r"postgres(ql)?://\S+\Z", re.IGNORECASE)
 _ROUTER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z", re.ASCII)
 
 
@@ -121,8 +123,7 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
             "providers": providers,
             "encoders": resolved_encoders(settings.encoders, environ, folder),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
-            "store": settings.store
-            and settings.store.model_copy(update={"path": folder / settings.store.path}),
+            "store": settings.store and _store(settings.store, environ, folder),
         }
     )
 
@@ -161,6 +162,29 @@ def _key(field: str, given: Keyed, environ: Mapping[str, str], folder: Path) -> 
     if given.api_key is None:
         return None
     return _header_safe(f"{field}.api_key", given.api_key.get_secret_value())
+
+
+def _store(given: StoreSettings, environ: Mapping[str, str], folder: Path) -> StoreSettings:
+    """With its URL read, which must be PostgreSQL's."""
+    url, field = given.url, "store.url"
+    if given.url_env is not None:
+        url, field = SecretStr(environ.get(given.url_env, "")), "store.url_env"
+    elif given.url_file is not None:
+        field = "store.url_file"
+        try:
+            url = SecretStr((folder / given.url_file).read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError):
+            remedy = "give a readable file that holds the URL"
+            raise SettingsError(field, str(folder / given.url_file), remedy) from None
+    if url is not None and not _POSTGRES.match(url.get_secret_value()):
+        raise SettingsError(field, Hidden(), "give a URL such as postgresql://user@host/database")
+    return given.model_copy(
+        update={
+            "url": url,
+            "path": None if given.path is None else folder / given.path,
+            "journal": folder / given.journal_folder,
+        }
+    )
 
 
 def _header_safe(field: str, key: str) -> SecretStr:

@@ -155,12 +155,38 @@ class ResilienceSettings(Tree):
 
 
 class StoreSettings(Tree):
-    """Where records of requests are kept: no prompt, no answer."""
+    """Where records of requests are kept: no prompt, no answer.
 
-    path: Path
-    """An SQLite file; its journal is the folder of the same name with `.journal`."""
+    In SQLite by a path, or in PostgreSQL by a URL, which may hold a password and is given in one of
+    three ways.
+    """
+
+    path: Path | None = None
+    url: SecretStr | None = None
+    url_env: str | None = None
+    url_file: Path | None = None
+    journal: Path | None = None
+    """The folder in which records wait for the database, on a disk of this machine; none: that of the
+    same name as `path` with `.journal`, or `turnout.journal`."""
+    journal_bytes: int = Field(default=1 << 30, ge=1 << 20)
+    """Most that waits in it; what comes beyond is dropped and counted."""
     sync: bool = False
     """Ask the disk to keep each record before its client sees the end of the answer."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        given = [self.path, self.url, self.url_env, self.url_file]
+        if sum(place is not None for place in given) != 1:
+            raise ValueError("give one of path (SQLite), url, url_env and url_file (PostgreSQL)")
+        return self
+
+    @property
+    def journal_folder(self) -> Path:
+        """Where the journal is."""
+        if self.journal is not None:
+            return self.journal
+        path = self.path or Path("turnout")
+        return path.with_name(f"{path.name}.journal")
 
 
 class RouterSettings(BaseModel):

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from turnout.errors import StoreError
-from turnout.store.journal import Journal, read_segment, unknown
+from turnout.store.journal import MOST_BYTES, Journal, read_segment, unknown
 from turnout.store.record import Record
 
 log = logging.getLogger("turnout.store")
@@ -42,6 +42,8 @@ class Ledger:
         folder: of the journal; each process uses a folder of its own in it, and takes over those of
             processes that have died.
         open_records: opens the database, in the thread that folds.
+        most_bytes: of the journal; what comes beyond it is dropped and counted.
+        sync: ask the disk to keep each end of a request before its client sees it.
         every_s: how long a record waits at most.
     """
 
@@ -50,11 +52,12 @@ class Ledger:
         folder: Path,
         open_records: Callable[[], Records],
         *,
+        most_bytes: int = MOST_BYTES,
         sync: bool = False,
         every_s: float = EVERY_S,
     ) -> None:
         self._home, self._open_records = folder, open_records
-        self._sync, self._every_s = sync, every_s
+        self._most, self._sync, self._every_s = most_bytes, sync, every_s
         self._records: Records | None = None
         self._stop, self._now = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="turnout-ledger", daemon=True)
@@ -67,7 +70,7 @@ class Ledger:
         # What a damaged database says must stop the start, not a thread later on.
         self._records = self._open_records()
         self._own = self._home / f"{os.getpid()}-{os.urandom(4).hex()}"
-        self._journal = Journal(self._own, sync=self._sync)
+        self._journal = Journal(self._own, most_bytes=self._most, sync=self._sync)
         self._journal.open()
         self._held = _lock(self._own)
         self._adopt()
@@ -109,6 +112,7 @@ class Ledger:
 
         Raises:
             StoreError: the database failed; everything still waits.
+            OSError: no new file can be begun, since the disk is full, say.
         """
         for path in self._journal.rotate():
             self._fold(path, self._journal.folded)
@@ -121,10 +125,14 @@ class Ledger:
             try:
                 self.fold()
                 wait = self._every_s
-            except StoreError as error:
+            except (StoreError, OSError) as error:
                 self.failures += 1
                 wait = min(2.0 * wait, LONGEST_WAIT_S)
                 log.error("records wait in %s: %s", self._own, error)
+            except Exception:  # a thread's edge: records wait, and the next try may do better
+                self.failures += 1
+                wait = LONGEST_WAIT_S
+                log.exception("records wait in %s", self._own)
             if stopping:
                 return
 

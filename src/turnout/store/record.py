@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 from turnout.errors import DataError
@@ -57,10 +58,16 @@ class Record:
 
     def to_json(self) -> str:
         """One line."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return _ENCODE(dict(zip(COLUMNS, self.values(), strict=True)))
+
+    def values(self) -> tuple[Any, ...]:
+        """The row, in the order of `COLUMNS`."""
+        return _VALUES(self)
 
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Record))
+_VALUES = attrgetter(*COLUMNS)
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def read_record(line: str) -> Record:

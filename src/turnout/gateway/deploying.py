@@ -1,0 +1,195 @@
+"""One set of settings in service, and how another takes its place while requests are under way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+
+from turnout.engine import Engine
+from turnout.errors import SettingsError, TurnoutError
+from turnout.execution.resilience import Resilience
+from turnout.gateway.building import (
+    auto_route,
+    build_engine,
+    build_providers,
+    build_resilience,
+    build_rules,
+    check_auto,
+    priced_pool,
+)
+from turnout.gateway.embedding import build_embeddings
+from turnout.gateway.learning import Keeper
+from turnout.gateway.models import Catalog
+from turnout.gateway.recording import Observer, Recorder
+from turnout.gateway.serving import Serving
+from turnout.providers.base import Provider
+from turnout.routers.base import Router
+from turnout.routers.learning import LearningRouter
+from turnout.settings import Settings
+from turnout.store.ledger import Ledger
+
+log = logging.getLogger("turnout.gateway")
+
+RELOADED = frozenset({
+    "allow_passthrough", "auto", "candidates", "default", "embeddings", "encoders", "explore",
+    "max_body_bytes", "providers", "resilience", "routers",
+})  # fmt: skip
+"""Settings that may change while the gateway runs; all others are read once, at its start."""
+
+
+class Deployment:
+    """What serves under one set of settings. A `with` block holds it open for one request.
+
+    Args:
+        settings: that it was built from.
+        serving: serves requests.
+        problem: why it is not ready, or None.
+        stack: closes its providers.
+    """
+
+    __slots__ = ("_idle", "_retired", "_stack", "_users", "problem", "serving", "settings")
+
+    def __init__(
+        self, settings: Settings, serving: Serving, problem: str | None, stack: AsyncExitStack
+    ) -> None:
+        self.settings, self.serving, self.problem = settings, serving, problem
+        self._stack = stack
+        self._users = 0
+        self._retired = False
+        self._idle = asyncio.Event()
+
+    def __enter__(self) -> Serving:
+        self._users += 1
+        return self.serving
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._users -= 1
+        if self._retired and not self._users:
+            self._idle.set()
+
+    async def retire(self) -> None:
+        """Close it, once the last request that began with it is over."""
+        self._retired = True
+        if self._users:
+            await self._idle.wait()
+        await self._stack.aclose()
+
+
+async def deploy(
+    settings: Settings,
+    *,
+    engine: Engine | None = None,
+    providers: Mapping[str, Provider] | None = None,
+    ledger: Ledger | None = None,
+    observers: Sequence[Observer] = (),
+    before: Deployment | None = None,
+) -> Deployment:
+    """Open what serves under these settings. Nothing is in service until the caller puts it there.
+
+    Args:
+        settings: checked.
+        engine: decides; default: built from the settings, off the event loop.
+        providers: by name, not open yet; default: built from the settings.
+        ledger: open; None keeps no records.
+        observers: told of every record.
+        before: what serves until now: what was learned of upstreams and traffic is taken over.
+
+    Raises:
+        TurnoutError: something cannot be opened; all that was is closed again.
+    """
+    check_auto(settings)
+    if engine is None:
+        engine = await asyncio.to_thread(build_engine, settings, _learned(before))
+    if before is not None:
+        _take_over(engine, before.serving.engine)
+    stack = AsyncExitStack()
+    try:
+        given = providers or build_providers(settings)
+        opened = {n: await stack.enter_async_context(p) for n, p in given.items()}
+        embeddings = build_embeddings(settings.embeddings)
+        resilience = build_resilience(settings, engine, embeddings)
+        if before is not None:
+            _take_over_health(resilience, before, settings)
+        serving = Serving(
+            engine=engine,
+            providers=opened,
+            catalog=Catalog(
+                engine, auto_route(settings, engine), settings.allow_passthrough, embeddings
+            ),
+            embeddings=embeddings,
+            resilience=resilience,
+            recorder=Recorder(
+                ledger=ledger, pool=priced_pool(engine, embeddings), observers=observers
+            ),
+            rules=build_rules(settings),
+            max_body_bytes=settings.max_body_bytes,
+        )
+        if settings.learn is not None:
+            keeper = Keeper(engine, settings.learn, settings.routers)
+            await stack.enter_async_context(keeper.running())
+    except BaseException:
+        await stack.aclose()
+        raise
+    return Deployment(settings, serving, _problem(engine), stack)
+
+
+def check_change(old: Settings, new: Settings) -> None:
+    """Raise where a change cannot be made while the gateway runs.
+
+    Raises:
+        SettingsError: names the setting and says to start anew.
+    """
+    for name in type(new).model_fields:
+        if name not in RELOADED and getattr(old, name) != getattr(new, name):
+            raise SettingsError(name, _Changed(), "restart the gateway to change this setting")
+    if new.learn is not None and old.routers != new.routers:
+        remedy = "restart the gateway: routers that learn cannot be exchanged while they do"
+        raise SettingsError("routers", _Changed(), remedy)
+
+
+class _Changed:
+    """Stands for a value that may be a secret."""
+
+    def __repr__(self) -> str:
+        return "another value than it runs with"
+
+
+def _learned(before: Deployment | None) -> dict[str, Router]:
+    """The routers that learn go on with what they know; all others are opened again."""
+    if before is None or before.settings.learn is None:
+        return {}
+    routers = before.serving.engine.routers
+    return {name: router for name, router in routers.items() if isinstance(router, LearningRouter)}
+
+
+def _take_over(new: Engine, old: Engine) -> None:
+    """Counts go on, and a certificate that traffic has revoked stays revoked."""
+    new.fallbacks += old.fallbacks
+    known = {watch.id: watch for watch in old.watches.values()}
+    for spec, watch in new.watches.items():
+        new.watches[spec] = known.get(watch.id, watch)
+
+
+def _take_over_health(new: Resilience, before: Deployment, settings: Settings) -> None:
+    """What is known of targets whose provider is set up as before; of others nothing is."""
+    known = before.settings.providers
+    same = {name for name, given in settings.providers.items() if known.get(name) == given}
+    new.take_over(before.serving.resilience, same)
+
+
+def _problem(engine: Engine) -> str | None:
+    """Why this engine is not ready: a router that does not fit the candidates."""
+    try:
+        engine.check()
+    except TurnoutError as error:
+        log.error("not ready, the default candidate serves: %s", error)
+        return str(error)
+    return None

@@ -1,0 +1,103 @@
+"""The table of records: what the ledger folds its journal into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from turnout.store.database import Database, Schema, Value, clean_text, migrate
+from turnout.store.record import COLUMNS, Record
+
+SCHEMA = Schema(
+    "records",
+    (
+        (
+            # IF NOT EXISTS: SQLite files of before there were schemas have these already.
+            """
+            CREATE TABLE IF NOT EXISTS records (
+                id TEXT PRIMARY KEY, at_ms BIGINT NOT NULL, status TEXT NOT NULL,
+                key TEXT NOT NULL, model TEXT NOT NULL, router TEXT NOT NULL,
+                candidate TEXT NOT NULL, provider TEXT NOT NULL, upstream_model TEXT NOT NULL,
+                code TEXT NOT NULL, http_status BIGINT NOT NULL, stream BIGINT NOT NULL,
+                calls BIGINT NOT NULL, input_tokens BIGINT NOT NULL,
+                cache_read_tokens BIGINT NOT NULL, cache_write_tokens BIGINT NOT NULL,
+                output_tokens BIGINT NOT NULL, reasoning_tokens BIGINT NOT NULL,
+                cost_picousd BIGINT, cost_basis TEXT NOT NULL, duration_ms BIGINT NOT NULL,
+                first_byte_ms BIGINT NOT NULL, session TEXT NOT NULL, decision TEXT NOT NULL
+            )
+            """,
+            "CREATE INDEX IF NOT EXISTS records_at ON records (at_ms)",
+            "CREATE INDEX IF NOT EXISTS records_key_at ON records (key, at_ms)",
+        ),
+    ),
+)
+
+_LIST = ", ".join(COLUMNS)
+_PUT = (
+    f"INSERT INTO records ({_LIST}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608
+    "ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "id")
+    + " WHERE records.status = 'unknown'"
+)
+
+
+class RecordTable:
+    """Records in a database; made or brought up to date at once.
+
+    Raises:
+        StoreError: the database fails, or its tables are of a later version.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        migrate(database, SCHEMA)
+
+    def put(self, records: Iterable[Record]) -> None:
+        """Fold records in, in one transaction. A record that is there stays, unless it was `unknown`.
+
+        Raises:
+            StoreError: the database is locked, full, gone or damaged; nothing was folded in.
+        """
+        with self._db.transaction():
+            self._db.run_many(_PUT, map(_values, records))
+
+    def get(self, record_id: str) -> Record | None:
+        """One record, or None."""
+        found = self._select("WHERE id = ?", (record_id,))
+        return found[0] if found else None
+
+    def latest(self, count: int, *, before_ms: int | None = None) -> list[Record]:
+        """The latest records, newest first."""
+        if before_ms is None:
+            return self._select("ORDER BY at_ms DESC, id LIMIT ?", (count,))
+        return self._select("WHERE at_ms < ? ORDER BY at_ms DESC, id LIMIT ?", (before_ms, count))
+
+    def spent_picousd(self, *, since_ms: int, key: str | None = None) -> int:
+        """What the records since then cost, of one key or of all; an unknown cost counts as 0."""
+        values: list[Value] = [since_ms] if key is None else [since_ms, key]
+        # In two parts, since a sum over 9.2 million dollars in picodollars overflows SQLite's.
+        [(high, low)] = self._db.run(
+            "SELECT SUM(cost_picousd / 1000000), SUM(cost_picousd % 1000000) FROM records "  # noqa: S608
+            f"WHERE at_ms >= ?{'' if key is None else ' AND key = ?'}",
+            values,
+        )
+        return int(high or 0) * 1_000_000 + int(low or 0)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def _select(self, clause: str, values: Sequence[Value]) -> list[Record]:
+        rows = self._db.run(f"SELECT {_LIST} FROM records {clause}", values)  # noqa: S608
+        found = []
+        for row in rows:
+            given = dict(zip(COLUMNS, row, strict=True))
+            found.append(Record(**{**given, "stream": bool(given["stream"])}))
+        return found
+
+
+def _values(record: Record) -> list[Value]:
+    """A row: text that upstreams sent may hold what no database takes."""
+    return [
+        clean_text(value) if isinstance(value, str) else None if value is None else int(value)
+        for value in record.values()
+    ]

@@ -1,0 +1,101 @@
+"""Rows 42 and 43: other settings while requests are under way."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from fault_site import ASK, Site, engine_of, settings_of, site, until
+
+from scripted import WAIT
+from turnout.errors import SettingsError
+from turnout.settings import Settings, StoreSettings, load_settings
+
+
+def reload(here: Site, settings: Settings) -> None:
+    """Change the settings of a gateway that runs in another thread."""
+    asyncio.run_coroutine_threadsafe(
+        here.app.reload(settings, engine=engine_of(settings)), here.loop
+    ).result(20)
+
+
+def test_row_42_what_cannot_be_used_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    with site() as here:
+        before = here.app.live
+        settings = settings_of(here.one.url, here.two.url)
+        stored = settings.model_copy(update={"store": StoreSettings(path=tmp_path / "x.db")})
+        with pytest.raises(SettingsError, match=r"store: .* restart"):
+            reload(here, stored)
+        assert here.app.live is before
+        assert here.ask().status_code == 200
+
+
+def test_row_42_the_line_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "turnout.yaml"
+    head = 'providers:\n  up: {base_url: "http://127.0.0.1:1/v1"}\ncandidates:\n  - name: a\n'
+    for tail, line in (
+        ("  - {name: b, price: {input_usd: -1, output_usd: 1}}\n", 5),
+        ("  - name: b\n    provder: up\n", 6),
+        ("default: c\n", 5),
+        ("  - name: b\n    name: c\n", 6),
+        ("  - [unclosed\n", 6),
+    ):
+        file.write_text(head + tail)
+        with pytest.raises(SettingsError) as caught:
+            load_settings(file, {})
+        assert caught.value.place == f"{file}:{line}", tail
+
+
+def test_row_42_requests_under_way_end_with_what_they_began_with() -> None:
+    with site() as here, ThreadPoolExecutor(1) as pool:
+        here.one.scripts.append([b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{", WAIT, b"}"])
+        began = pool.submit(here.ask)
+        until(lambda: here.one.requests)
+        old = here.app.live
+        moved = settings_of(here.two.url, here.two.url)
+        reload(here, moved)
+        assert here.app.live is not old
+        assert here.ask().status_code == 200
+        assert len(here.two.requests) == 1
+        assert not began.done()  # its connection is still open
+        here.one.release()
+        assert began.result(10).status_code == 200
+
+
+def test_row_42_health_goes_on_where_the_provider_is_the_same() -> None:
+    with site() as here:
+        here.one.scripts.append([b"HTTP/1.1 401 X\r\ncontent-length: 0\r\n\r\n"])
+        assert [here.ask().status_code for _ in range(2)] == [502, 503]
+        reload(here, settings_of(here.one.url, here.two.url))
+        assert here.ask().status_code == 503
+        reload(here, settings_of(here.one.url, here.two.url, provider=", api_key: new"))
+        assert here.ask().status_code == 200
+
+
+def test_row_43_fifty_reloads_under_load_fail_no_request() -> None:
+    stop = threading.Event()
+
+    def load(here: Site) -> list[int]:
+        found = []
+        with httpx2.Client(base_url=here.url, timeout=20) as http:
+            while not stop.is_set():
+                body: Any = {"model": "auto", "messages": ASK, "stream": len(found) % 2 == 0}
+                found.append(http.post("/v1/chat/completions", json=body).status_code)
+        return found
+
+    with site() as here, ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(load, here) for _ in range(4)]
+        for i in range(50):
+            changed = settings_of(here.one.url, here.two.url, provider=f", headers: {{x-n: '{i}'}}")
+            reload(here, changed)
+        stop.set()
+        statuses = [status for done in as_completed(running) for status in done.result()]
+        assert set(statuses) == {200}
+        assert len(statuses) > 50
+        assert here.app.reloads == 50
+        until(lambda: not here.app._retiring)
