@@ -27,6 +27,7 @@ from turnout.explaining import (
     Routed,
     named_decision,
     routed_decision,
+    staying_decision,
     unpredicted_decision,
     with_spares,
     withheld_decision,
@@ -148,13 +149,23 @@ class Engine:
         return any(getattr(opened, "waits", False) for opened in found)
 
     def decide(
-        self, query: Query, spec: RouteSpec, *, allow: Sequence[str] | None = None
+        self,
+        query: Query,
+        spec: RouteSpec,
+        *,
+        allow: Sequence[str] | None = None,
+        explore: bool = True,
     ) -> Decision:
         """Decide for one query. See `decide_many`."""
-        return self.decide_many([query], spec, allow=allow)[0]
+        return self.decide_many([query], spec, allow=allow, explore=explore)[0]
 
     def decide_many(
-        self, queries: Sequence[Query], spec: RouteSpec, *, allow: Sequence[str] | None = None
+        self,
+        queries: Sequence[Query],
+        spec: RouteSpec,
+        *,
+        allow: Sequence[str] | None = None,
+        explore: bool = True,
     ) -> list[Decision]:
         """Decide for n queries; those with the same fit candidates are predicted together.
 
@@ -162,6 +173,7 @@ class Engine:
             queries: what is asked.
             spec: router and threshold.
             allow: names of the candidates that may serve; None allows all.
+            explore: False leaves exploring out: for queries that are not free to go anywhere.
 
         Raises:
             NoCandidateError: constraints leave none for some query.
@@ -179,7 +191,8 @@ class Engine:
         for kept in dict.fromkeys(tuple(sorted(excluded)) for excluded in out):
             at = [i for i, excluded in enumerate(out) if tuple(sorted(excluded)) == kept]
             fit = [c for c in self.pool.candidates if c.name not in kept]
-            made = self._decide_group([queries[i] for i in at], fit, spec, [out[i] for i in at])
+            why = [out[i] for i in at]
+            made = self._decide_group([queries[i] for i in at], fit, spec, why, explore=explore)
             for i, decision in zip(at, made, strict=True):
                 decisions[i] = decision
         made = [d for d in decisions if d is not None]
@@ -214,6 +227,25 @@ class Engine:
         """The same for any model, such as one for embeddings, which is not among the candidates."""
         return named_decision(query, model, decision_id=self._new_id())
 
+    def stay(
+        self,
+        query: Query,
+        name: str,
+        spec: RouteSpec,
+        reason: str,
+        *,
+        excluded: Mapping[str, str],
+    ) -> Decision:
+        """The decision where a conversation keeps the candidate that it has: nothing is predicted.
+
+        Raises:
+            KeyError: no candidate of that name.
+        """
+        decision = staying_decision(
+            query, self.pool[name], spec, reason, decision_id=self._new_id(), excluded=excluded
+        )
+        return with_spares(decision, self.pool, self.spares) if self.spares else decision
+
     def _decide_group(
         self,
         queries: Sequence[Query],
@@ -221,6 +253,7 @@ class Engine:
         spec: RouteSpec,
         excluded: Sequence[Mapping[str, str]],
         *,
+        explore: bool,
         since: int | None = None,
     ) -> list[Decision]:
         """`since`: when a router began that failed before this one; that failure is counted."""
@@ -258,7 +291,9 @@ class Engine:
                 "".join(traceback.format_tb(error.__traceback__)),
             )
             if stand_in is not None:
-                return self._stand_in(queries, candidates, spec, stand_in, excluded, error, start)
+                return self._stand_in(
+                    queries, candidates, spec, stand_in, excluded, error, start, explore=explore
+                )
             return [
                 unpredicted_decision(
                     query,
@@ -280,7 +315,7 @@ class Engine:
                 routed,
                 spec,
                 decision_id=self._new_id(),
-                explored=self._explored(i, query, routed),
+                explored=self._explored(i, query, routed) if explore else None,
                 certificate=covered,
                 excluded=why,
                 elapsed_us=elapsed_us,
@@ -339,10 +374,12 @@ class Engine:
         excluded: Sequence[Mapping[str, str]],
         error: Exception,
         start: int,
+        *,
+        explore: bool,
     ) -> list[Decision]:
         """The decisions of the fallback route, which say what failed and who decided instead."""
         note = f"router {failed.router} failed, {format_route(spec)} decided: {error}"
-        made = self._decide_group(queries, candidates, spec, excluded, since=start)
+        made = self._decide_group(queries, candidates, spec, excluded, explore=explore, since=start)
         # What a router fails on is not the traffic that a certificate speaks of.
         return [replace(d, fallback=True, certificate=None, notes=(*d.notes, note)) for d in made]
 

@@ -135,6 +135,30 @@ def named_decision(query: Query, candidate: Candidate, *, decision_id: str) -> D
     )
 
 
+def staying_decision(
+    query: Query,
+    candidate: Candidate,
+    spec: RouteSpec,
+    reason: str,
+    *,
+    decision_id: str,
+    excluded: Mapping[str, str],
+) -> Decision:
+    """The decision where a conversation keeps its model, and no router was asked."""
+    return Decision(
+        id=decision_id,
+        router=spec.router,
+        policy="conversation",
+        attempts=(Attempt(candidate=candidate.name, reason=reason),),
+        code="kept_for_conversation",
+        reason=reason,
+        threshold=spec.threshold,
+        excluded=dict(excluded),
+        notes=query.notes,
+        **_expected(query, candidate),
+    )
+
+
 def unpredicted_decision(
     query: Query,
     candidate: Candidate,

@@ -49,11 +49,34 @@ def estimate_tokens(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """Where a request stands in its conversation. The defaults are those of a first message."""
+
+    messages: int = 1
+    """Messages of the request, or items of another API's."""
+    answered: bool = False
+    """Something was answered before: this is not the first request."""
+    ends: Literal["task", "go_on", "tool"] = "task"
+    """With what the request ends: what its user asks, a word such as "continue" that asks nothing
+    new, or a tool's results."""
+    tool_rounds: int = 0
+    """Answers since the task that called tools."""
+    tool_calls: int = 0
+    """Calls in them."""
+    failed_in_row: int = 0
+    """Latest results of tools that are failures, without a success between them."""
+    signed: bool = False
+    """It holds reasoning that only its maker can read back."""
+    elsewhere: bool = False
+    """What came before is kept by the provider and does not stand in the request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What is asked, as routers and policies see it."""
 
     text: str
-    """The latest user text. Routers read this."""
+    """The task: the latest text of the user that asks for something. Routers read this."""
     system: str = ""
     """System or developer text, for rules that look at it."""
     turns: int = 1
@@ -68,6 +91,8 @@ class Query:
     """The answer must call a tool (`tool_choice` names one, or says that any will do)."""
     effort: str | None = None
     """The reasoning effort that the caller asked for (one of `EFFORTS`), if any."""
+    conversation: Conversation = Conversation()
+    """Where it stands in its conversation."""
     notes: tuple[str, ...] = ()
     """What a reader of the decision should know about this query (text was cut, had no text)."""
 

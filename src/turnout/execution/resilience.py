@@ -69,10 +69,20 @@ class Resilience:
         self.further_calls += old.further_calls
         self._budget.held = old._budget.held
 
-    def plan(self) -> RequestPlan:
-        """The plan of one request."""
+    def plan(self, prefer: str = "") -> RequestPlan:
+        """The plan of one request.
+
+        Args:
+            prefer: key of a target that is called before others of its candidate while it is fit: a
+                conversation's prompt cache is there.
+        """
         self._budget.first_call()
-        return RequestPlan(self)
+        return RequestPlan(self, prefer)
+
+    def fit(self, candidate: str) -> bool:
+        """Whether a target of a candidate may be called now."""
+        now = self.clock()
+        return any(self.health[t.key].fit(now) for t in self.targets.get(candidate, ()))
 
     def take_further_call(self) -> bool:
         """One call out of the budget."""
@@ -85,20 +95,26 @@ class Resilience:
 class RequestPlan:
     """Implements `attempts.Plan` for one request."""
 
-    __slots__ = ("_began", "_shared")
+    __slots__ = ("_began", "_prefer", "_shared")
 
-    def __init__(self, shared: Resilience) -> None:
-        self._shared = shared
+    def __init__(self, shared: Resilience, prefer: str = "") -> None:
+        self._shared, self._prefer = shared, prefer
         self._began = 0.0
 
     def pick(self, candidate: str, tried: frozenset[str]) -> Target | None:
-        """Of two fit targets drawn at random, the one with the lower load (power of two choices)."""
+        """The preferred target; else of two drawn at random the one with the lower load.
+
+        The power of two choices. Targets that are not fit are never drawn.
+        """
         shared, now = self._shared, self._shared.clock()
         fit = [
             t
             for t in shared.targets.get(candidate, ())
             if t.key not in tried and shared.health[t.key].fit(now)
         ]
+        for target in fit:
+            if target.key == self._prefer:
+                return target
         if len(fit) > 2:
             fit = shared.rng.sample(fit, 2)
         return min(fit, key=lambda t: shared.health[t.key].load(now), default=None)

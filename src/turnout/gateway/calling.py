@@ -40,6 +40,8 @@ class Answer:
     provider: str
     status: int
     headers: Mapping[str, str]
+    target: str = ""
+    """Key of the endpoint that answered."""
     notes: tuple[str, ...] = ()
     """What a translation left out or changed, by rule."""
     content: bytes = b""
@@ -95,6 +97,7 @@ class Caller:
         answer = Answer(
             candidate=candidate.name,
             provider=target.provider,
+            target=target.key,
             status=reply.status,
             headers=reply.headers,
             notes=sent.notes,

@@ -20,6 +20,7 @@ from turnout.gateway.building import (
     check_auto,
     priced_pool,
 )
+from turnout.gateway.conversing import Conversing
 from turnout.gateway.embedding import build_embeddings
 from turnout.gateway.learning import Keeper
 from turnout.gateway.models import Catalog
@@ -118,6 +119,13 @@ async def deploy(
         resilience = build_resilience(settings, engine, embeddings)
         if before is not None:
             _take_over_health(resilience, before, settings)
+        conversing = Conversing(
+            engine=engine,
+            resilience=resilience,
+            providers=opened,
+            settings=settings.conversations,
+            before=None if before is None else before.serving.conversing.table,
+        )
         serving = Serving(
             engine=engine,
             providers=opened,
@@ -126,8 +134,11 @@ async def deploy(
             ),
             embeddings=embeddings,
             resilience=resilience,
+            conversing=conversing,
             recorder=Recorder(
-                ledger=ledger, pool=priced_pool(engine, embeddings), observers=observers
+                ledger=ledger,
+                pool=priced_pool(engine, embeddings),
+                observers=(conversing, *observers),
             ),
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,

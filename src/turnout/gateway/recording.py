@@ -54,6 +54,7 @@ class Recorder:
             code=decision.code,
             stream=request.stream,
             input_tokens=request.query.input_tokens,
+            session=request.session,
             decision=kept_decision(decision) if self.ledger else "",
         )
         if self.ledger is not None:

@@ -34,6 +34,8 @@ class Request:
     """What `model` says: a route, or a candidate's name."""
     embeds: bool = False
     """Whether vectors are asked for, from an embedding model of this name."""
+    session: str = ""
+    """The id of its conversation."""
 
     @property
     def stream(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,6 +14,7 @@ from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.calling import Caller
+from turnout.gateway.conversing import Conversing, Talk
 from turnout.gateway.embedding import (
     EmbeddingCaller,
     Embeddings,
@@ -30,8 +31,9 @@ from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
 from turnout.gateway.request import Request, read_request
+from turnout.names import RouteSpec
 from turnout.providers.base import Provider
-from turnout.types import Candidate, Decision
+from turnout.types import Candidate, Decision, Query
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -49,6 +51,7 @@ class Serving:
     providers: Mapping[str, Provider]
     catalog: Catalog
     resilience: Resilience
+    conversing: Conversing
     recorder: Recorder
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
@@ -66,14 +69,17 @@ class Serving:
     async def _answer(self, request: Request) -> None:
         """Decide, call, pass on."""
         call, dialect = request.call, request.dialect
-        decision = await self.decide(request)
+        talk = None if request.embeds else self.conversing.find(request)
+        decision = await self.decide(request, talk)
         explained = decision_headers(decision)
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
         caller = self._caller(request)
         entry = self.recorder.begin(request, decision)
         try:
             async with call.unless_gone():
-                answer = await arun(decision, caller, self.resilience.plan())
+                answer = await arun(
+                    decision, caller, self.resilience.plan("" if talk is None else talk.prefer)
+                )
         except ClientLeftError:
             entry.end("left", http_status=0, calls=len(caller.made))
             raise
@@ -86,6 +92,8 @@ class Serving:
                 call, error, {**explained, **answer_headers(caller.made)}, dialect
             )
             return
+        if talk is not None:
+            self.conversing.answered(request, talk, answer)
         if answer.candidate != decision.model:
             explained.pop("x-turnout-certificate", None)  # it covers the choice, not its spare
         headers = {
@@ -103,7 +111,8 @@ class Serving:
 
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
-        decision = await self.decide(await read_request(call, "chat", self.max_body_bytes))
+        request = await read_request(call, "chat", self.max_body_bytes)
+        decision = await self.decide(request, self.conversing.find(request))
         await call.answer_json(decision.to_dict(), headers=decision_headers(decision))
 
     async def count(self, call: Call, dialect: Dialect) -> None:
@@ -112,22 +121,27 @@ class Serving:
         counted = count_tokens(dialect, body.fields)
         await call.answer_json(counted.body, headers=counted.headers)
 
-    async def decide(self, request: Request) -> Decision:
-        """Which candidates to try for a request; a router that waits does so off the event loop.
+    async def decide(self, request: Request, talk: Talk | None) -> Decision:
+        """Which candidates to try for a request of a conversation.
 
         Raises:
             UnknownNameError: no such model or router here.
             RouteNameError: a malformed route.
             NoCandidateError: no candidate can serve it.
         """
-        if request.embeds:
+        if talk is None:  # embeddings stand alone
             return decide_embeddings(self.engine, self.embeddings, request)
-        query, target = request.query, self.catalog.resolve(request.model)
+        target = self.catalog.resolve(request.model)
         if isinstance(target, Candidate):
-            return self.engine.by_name(query, target.name)
-        if self.engine.waits(target.router):
-            return await asyncio.to_thread(self.engine.decide, query, target)
-        return self.engine.decide(query, target)
+            return self.engine.by_name(request.query, target.name)
+        return await self.conversing.decide(request, talk, target, self._ask)
+
+    async def _ask(
+        self, query: Query, spec: RouteSpec, *, allow: Sequence[str] | None, explore: bool
+    ) -> Decision:
+        """The router's decision; one that waits does so off the event loop."""
+        decide = partial(self.engine.decide, query, spec, allow=allow, explore=explore)
+        return await asyncio.to_thread(decide) if self.engine.waits(spec.router) else decide()
 
     def _caller(self, request: Request) -> Caller | EmbeddingCaller:
         if request.embeds:

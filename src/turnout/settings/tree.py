@@ -154,6 +154,22 @@ class ResilienceSettings(Tree):
     """How long it is out at first, before one request may probe it."""
 
 
+class ConversationSettings(Tree):
+    """Which model serves the later requests of a conversation."""
+
+    sticky: bool = True
+    """A conversation keeps its model, but where changing it pays or the router finds it too weak."""
+    idle_s: float = Field(default=300.0, gt=0, le=86_400)
+    """How long a prompt cache lives after its last use; a conversation that was silent for longer may
+    change its model."""
+    errors: int = Field(default=4, ge=0)
+    """Failures of tools in a row after which a stronger model takes over; 0: never."""
+    keep_s: float = Field(default=3600.0, gt=0)
+    """How long a conversation is remembered after its latest request."""
+    most: int = Field(default=10_000, ge=1)
+    """Conversations that are remembered, the latest ones."""
+
+
 class StoreSettings(Tree):
     """Where records of requests are kept: no prompt, no answer.
 
@@ -255,6 +271,7 @@ class Settings(Tree):
     store: StoreSettings | None = None
     """None keeps no records."""
     resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
+    conversations: Annotated[ConversationSettings, _NoneIsEmpty] = ConversationSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from turnout.errors import RequestError
 from turnout.types import Capability, Query, estimate_tokens
+from turnout.wire.conversation import GO_ON_NOTE, Step, by_harness, looks_failed, standing
 from turnout.wire.reading import (
     AUDIO_TOKENS,
     FILE_TOKENS,
@@ -49,8 +50,9 @@ def read_query(body: Mapping[str, Any]) -> Query:
         body: the parsed JSON of `POST /v1/chat/completions`; unknown fields are left alone.
 
     Returns:
-        A query whose text is that of the latest user message that has any, cut to `TEXT_CAP`
-        characters, with lone surrogates replaced; `notes` say where it was cut or is missing.
+        A query whose text is the task, that of the latest user message that asks for something, cut
+        to `TEXT_CAP` characters, with lone surrogates replaced; `notes` say where it was cut, is
+        missing, or is not the latest text.
 
     Raises:
         RequestError: there are no messages, or one is not a message. The text of a message never
@@ -58,9 +60,12 @@ def read_query(body: Mapping[str, Any]) -> Query:
     """
     messages = _messages(body)
     notes: list[str] = []
-    text = cut(_latest_user_text(messages), "the text", notes)
+    stands = standing(map(_step, reversed(messages)))
+    text = cut(stands.task, "the text", notes)
     if not text:
         notes.append("no user text in the request: routed as empty text")
+    if stands.ends == "go_on":
+        notes.append(GO_ON_NOTE)
     system = "\n".join(_text(m) for m in messages if m["role"] in ("system", "developer"))
     tools = [body.get("tools"), body.get("functions")]
     return Query(
@@ -72,6 +77,10 @@ def read_query(body: Mapping[str, Any]) -> Query:
         needs=frozenset(_needs(body, messages)),
         forced_tool=forces_tool(body.get("tool_choice")),
         effort=effort_of(body.get("reasoning_effort")),
+        conversation=stands.conversation(
+            messages=len(messages),
+            answered=any(m["role"] in ("assistant", "tool", "function") for m in messages),
+        ),
         notes=tuple(notes),
     )
 
@@ -106,11 +115,33 @@ def _check_message(field: str, message: Any) -> None:
     content_parts(f"{field}.content", message.get("content"), _PART)
 
 
-def _latest_user_text(messages: Sequence[Mapping[str, Any]]) -> str:
-    for message in reversed(messages):
-        if message["role"] == "user" and (text := _text(message)):
+def first_user_text(body: Mapping[str, Any]) -> str:
+    """The text by which the conversation of a request that was read begins; empty without one."""
+    for message in body["messages"]:
+        if message["role"] == "user" and (text := _user_text(message)):
             return text
     return ""
+
+
+def _step(message: Mapping[str, Any]) -> Step:
+    role = message["role"]
+    if role == "user":
+        return Step("user", _user_text(message))
+    if role == "assistant":
+        calls = message.get("tool_calls")
+        made = len(calls) if isinstance(calls, list) else int(bool(message.get("function_call")))
+        return Step("answer", calls=made)
+    if role in ("tool", "function"):
+        return Step("result", failed=looks_failed(_text(message)))
+    return Step("other")
+
+
+def _user_text(message: Mapping[str, Any]) -> str:
+    """The text of a user's message without what a harness put in."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return "" if by_harness(content) else content
+    return "\n".join(t for p in content or () if (t := _part_text(p)) and not by_harness(t))
 
 
 def _text(message: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from turnout.errors import RequestError
 from turnout.types import Capability, Query, estimate_tokens
+from turnout.wire.conversation import GO_ON_NOTE, Step, by_harness, standing
 from turnout.wire.efforts import effort_of_thinking
 from turnout.wire.reading import (
     FILE_TOKENS,
@@ -38,8 +39,8 @@ def read_query(body: Mapping[str, Any]) -> Query:
         body: the parsed JSON of `POST /v1/messages`; unknown fields and blocks are left alone.
 
     Returns:
-        A query whose text is that of the latest user message that has any beside tool results;
-        `turns` counts the user messages that are more than tool results.
+        A query whose text is the task, that of the latest user message that asks for something beside
+        tool results; `turns` counts the user messages that are more than tool results.
 
     Raises:
         RequestError: there are no messages, or one is not a message. The text of a message never
@@ -47,9 +48,12 @@ def read_query(body: Mapping[str, Any]) -> Query:
     """
     messages = _messages(body)
     notes: list[str] = []
-    text = cut(_latest_user_text(messages), "the text", notes)
+    stands = standing(step for message in reversed(messages) for step in _steps(message))
+    text = cut(stands.task, "the text", notes)
     if not text:
         notes.append("no user text in the request: routed as empty text")
+    if stands.ends == "go_on":
+        notes.append(GO_ON_NOTE)
     return Query(
         text=text,
         system=cut(_system(body, messages), "the system text", notes),
@@ -59,6 +63,11 @@ def read_query(body: Mapping[str, Any]) -> Query:
         needs=frozenset(_needs(body, messages)),
         forced_tool=_forces_tool(body.get("tool_choice")),
         effort=effort_of_thinking(body),
+        conversation=stands.conversation(
+            messages=len(messages),
+            answered=any(m["role"] == "assistant" for m in messages),
+            signed=any(m["role"] == "assistant" and _signed(m) for m in messages),
+        ),
         notes=tuple(notes),
     )
 
@@ -88,11 +97,43 @@ def _messages(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return messages
 
 
-def _latest_user_text(messages: Sequence[Mapping[str, Any]]) -> str:
-    for message in reversed(messages):
-        if message["role"] == "user" and (text := _text(message.get("content"))):
+def first_user_text(body: Mapping[str, Any]) -> str:
+    """The text by which the conversation of a request that was read begins; empty without one."""
+    for message in body["messages"]:
+        if message["role"] == "user" and (text := _user_text(message.get("content"))):
             return text
     return ""
+
+
+def _steps(message: Mapping[str, Any]) -> Iterator[Step]:
+    """What a message says, the latest first: a user's may hold results and a text behind them."""
+    content = message.get("content")
+    if message["role"] == "assistant":
+        yield Step("answer", calls=sum(p.get("type") == "tool_use" for p in parts_of(content)))
+    elif message["role"] == "user":
+        results = [p for p in parts_of(content) if p.get("type") == "tool_result"]
+        text = _user_text(content)
+        if text or not results:
+            yield Step("user", text)
+        for result in reversed(results):
+            yield Step("result", failed=result.get("is_error") is True)
+
+
+def _user_text(content: Any) -> str:
+    """The text of a user's content without what a harness put in."""
+    if isinstance(content, str):
+        return "" if by_harness(content) else content
+    texts = (part.get("text") for part in parts_of(content) if part.get("type") == "text")
+    return "\n".join(t for t in texts if isinstance(t, str) and t and not by_harness(t))
+
+
+def _signed(message: Mapping[str, Any]) -> bool:
+    """Whether an answer holds thinking that only its maker can read back."""
+    return any(
+        part.get("type") == "redacted_thinking"
+        or (part.get("type") == "thinking" and bool(part.get("signature")))
+        for part in parts_of(message.get("content"))
+    )
 
 
 def _text(content: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from turnout.errors import RequestError
 from turnout.types import Capability, Query, estimate_tokens
 from turnout.wire.chat import forces_tool
+from turnout.wire.conversation import GO_ON_NOTE, Step, by_harness, looks_failed, standing
 from turnout.wire.reading import (
     AUDIO_TOKENS,
     FILE_TOKENS,
@@ -35,6 +36,11 @@ _EXAMPLE = 'give a text, or a list of items, such as [{"role": "user", "content"
 _PART = '{"type": "input_text", "text": "Hello"}'
 _ELSEWHERE = ("previous_response_id", "conversation", "prompt")
 """Fields by which the input stands with the provider, so that it may be absent here."""
+KEPT_BY_ID = ("previous_response_id", "conversation")
+"""Those of a conversation: only the provider that keeps it can go on with it."""
+_CALLS = ("function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call")
+_RESULTS = tuple(f"{call}_output" for call in _CALLS)
+_ANSWERS = (*_CALLS, *_RESULTS, "reasoning")
 
 
 def read_query(body: Mapping[str, Any]) -> Query:
@@ -44,17 +50,22 @@ def read_query(body: Mapping[str, Any]) -> Query:
         body: the parsed JSON of `POST /v1/responses`; unknown fields and items are left alone.
 
     Returns:
-        A query whose text is that of the latest user message that has any. What a provider keeps
-        (`previous_response_id`, `conversation`, `prompt`) is not read, and `notes` say so.
+        A query whose text is the task, that of the latest user message that asks for something. What a
+        provider keeps (`previous_response_id`, `conversation`, `prompt`) is not read, and `notes` say
+        so.
 
     Raises:
         RequestError: there is no input. The text of an item never appears in the error.
     """
     items = _items(body)
     notes: list[str] = []
-    text = cut(_latest_user_text(items), "the text", notes)
+    elsewhere = any(body.get(name) is not None for name in KEPT_BY_ID)
+    stands = standing(map(_step, reversed(items)), elsewhere=elsewhere)
+    text = cut(stands.task, "the text", notes)
     if not text:
         notes.append("no user text in the request: routed as empty text")
+    if stands.ends == "go_on" and not elsewhere:
+        notes.append(GO_ON_NOTE)
     kept = [name for name in _ELSEWHERE if body.get(name) is not None]
     notes.extend(f"{name}: what the provider keeps was not read" for name in kept)
     return Query(
@@ -66,6 +77,12 @@ def read_query(body: Mapping[str, Any]) -> Query:
         needs=frozenset(_needs(body, items)),
         forced_tool=forces_tool(body.get("tool_choice")),
         effort=_effort(body),
+        conversation=stands.conversation(
+            messages=len(items),
+            answered=any(_role(i) == "assistant" or i.get("type") in _ANSWERS for i in items),
+            signed=any(i.get("type") == "reasoning" and i.get("encrypted_content") for i in items),
+            elsewhere=elsewhere,
+        ),
         notes=tuple(notes),
     )
 
@@ -93,11 +110,33 @@ def _role(item: Mapping[str, Any]) -> str:
     return role if item.get("type") in (None, "message") and isinstance(role, str) else ""
 
 
-def _latest_user_text(items: Sequence[Mapping[str, Any]]) -> str:
-    for item in reversed(items):
-        if _role(item) == "user" and (text := _text(item.get("content"))):
+def first_user_text(body: Mapping[str, Any]) -> str:
+    """The text by which the conversation of a request that was read begins; empty without one."""
+    for item in _items(body):
+        if _role(item) == "user" and (text := _user_text(item.get("content"))):
             return text
     return ""
+
+
+def _step(item: Mapping[str, Any]) -> Step:
+    role, form = _role(item), item.get("type")
+    if role == "user":
+        return Step("user", _user_text(item.get("content")))
+    if form in _CALLS:
+        return Step("answer", calls=1)
+    if form in _RESULTS:
+        output = item.get("output")
+        failed = item.get("status") in ("failed", "incomplete")
+        return Step("result", failed=failed or looks_failed(_text(output)))
+    return Step("other")
+
+
+def _user_text(content: Any) -> str:
+    """The text of a user's content without what a harness put in."""
+    if isinstance(content, str):
+        return "" if by_harness(content) else content
+    texts = (p.get("text") for p in parts_of(content) if p.get("type") in _TEXT_PARTS)
+    return "\n".join(t for t in texts if isinstance(t, str) and t and not by_harness(t))
 
 
 def _text(content: Any) -> str:

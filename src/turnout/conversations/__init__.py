@@ -1,0 +1,1 @@
+"""Conversations: which model serves one, and when it may be another."""

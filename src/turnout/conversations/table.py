@@ -1,0 +1,97 @@
+"""The conversations that are under way: who serves each, and what is cached where."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from turnout.conversations.remaining import Remaining
+
+MOST_RESPONSES = 4
+"""Ids of responses that are kept for each conversation that may be, on average."""
+
+
+@dataclass(slots=True)
+class Warm:
+    """What one model's provider has cached of a conversation."""
+
+    tokens: float
+    at: float
+    """When it was last used."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Held:
+    """One conversation."""
+
+    candidate: str
+    """Who answered last."""
+    target: str
+    """Which of its endpoints; its cache is there."""
+    provider: str
+    model: str
+    """What `model` said: with another route the user wants another choice."""
+    at: float
+    """When it was last heard of."""
+    requests: int = 0
+    messages: int = 0
+    """Of the latest request; fewer in the next one mean that history was cut or summed up."""
+    input_tokens: int = 0
+    """Of the latest request, as estimated."""
+    first_input_tokens: int = 0
+    output_tokens: int = 0
+    """Written in all requests."""
+    counted_tokens: int = 0
+    """Input of the latest request as its provider counted it; 0 where it did not say."""
+    errors_seen: int = 0
+    """Failures in a row for which it was already given a stronger model."""
+    warm: dict[str, Warm] = field(default_factory=dict)
+    """Candidate → what is cached."""
+
+
+class Table:
+    """At most so many conversations, the least recently used ones forgotten first. Not for threads.
+
+    Args:
+        most: conversations that are kept.
+        keep_s: for how long after the latest request.
+    """
+
+    def __init__(self, *, most: int, keep_s: float) -> None:
+        self._most, self._keep_s = most, keep_s
+        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._made: OrderedDict[str, str] = OrderedDict()
+        self.remaining = Remaining()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def find(self, session: str, now: float) -> Held | None:
+        """A conversation that is under way; None where it is not known or too long ago."""
+        self._forget(now)
+        return self._held.get(session)
+
+    def keep(self, session: str, held: Held) -> None:
+        """Keep a conversation as the most recently used one."""
+        self._held[session] = held
+        self._held.move_to_end(session)
+        if len(self._held) > self._most:
+            self._held.popitem(last=False)  # it may go on for all we know: nothing is learned
+
+    def made(self, response: str, session: str) -> None:
+        """A response was made in a conversation."""
+        self._made[response] = session
+        if len(self._made) > MOST_RESPONSES * self._most:
+            self._made.popitem(last=False)
+
+    def made_by(self, response: str) -> str | None:
+        """The conversation that a response was made in."""
+        return self._made.get(response)
+
+    def _forget(self, now: float) -> None:
+        while self._held:
+            oldest = next(iter(self._held.values()))
+            if oldest.at > now - self._keep_s:
+                return
+            self._held.popitem(last=False)
+            self.remaining.ended(oldest.requests)

@@ -1,0 +1,249 @@
+"""Conversations at the gateway: which one a request belongs to, and what that means for who serves it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field, replace
+from typing import Any, Protocol
+
+from turnout.conversations.dollars import held_tokens
+from turnout.conversations.sticking import StickyRules, Switching, boundary, usable, why_kept
+from turnout.conversations.table import Held, Table, Warm
+from turnout.engine import Engine
+from turnout.execution.resilience import Resilience
+from turnout.gateway.calling import Answer
+from turnout.gateway.request import Request
+from turnout.names import RouteSpec
+from turnout.policies.constraints import exclusions
+from turnout.providers.base import Provider
+from turnout.settings.tree import ConversationSettings
+from turnout.store.record import Record
+from turnout.types import Decision, Query, Usage
+from turnout.wire.session import SessionKey, session_key
+
+_RESPONSE_ID = re.compile(rb'"id": ?"(resp_[\w-]{1,200})"')
+"""Stands at the beginning of a Responses answer, whole or a stream."""
+
+
+class Decide(Protocol):
+    """Asks a router."""
+
+    def __call__(
+        self, query: Query, spec: RouteSpec, *, allow: Sequence[str] | None, explore: bool
+    ) -> Awaitable[Decision]:
+        """The router's decision, among the candidates that are allowed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """The conversation of one request."""
+
+    key: SessionKey
+    held: Held | None
+    """What is known of it; None where it begins."""
+
+    @property
+    def prefer(self) -> str:
+        """Key of the endpoint that has its prompt cache."""
+        return "" if self.held is None else self.held.target
+
+
+@dataclass(slots=True, kw_only=True)
+class Conversing:
+    """Keeps conversations with their models. One for a process; an observer of records.
+
+    Args:
+        engine: decides.
+        resilience: knows which endpoints are out.
+        providers: by name.
+        settings: of conversations.
+        before: the conversations that are under way where this takes another one's place.
+        clock: monotonic seconds.
+    """
+
+    engine: Engine
+    resilience: Resilience
+    providers: Mapping[str, Provider]
+    settings: ConversationSettings
+    before: InitVar[Table | None] = None
+    clock: Callable[[], float] = time.monotonic
+    table: Table = field(init=False)
+    _switching: Switching = field(init=False, repr=False)
+
+    def __post_init__(self, before: Table | None) -> None:
+        given = self.settings
+        self.table = Table(most=given.most, keep_s=given.keep_s) if before is None else before
+        self._switching = Switching(
+            pool=self.engine.pool,
+            spares=self.engine.spares,
+            rules=StickyRules(idle_s=given.idle_s, errors=given.errors),
+            remaining=self.table.remaining,
+        )
+
+    def find(self, request: Request, scope: str = "") -> Talk:
+        """The conversation of a request.
+
+        Args:
+            request: has been read.
+            scope: who asks: conversations of two scopes are never one.
+        """
+        key = session_key(
+            request.dialect,
+            request.body,
+            request.call.headers,
+            scope=scope,
+            made_by=self.table.made_by,
+        )
+        request.session = key.id
+        # A first message that is told by how it begins is a conversation of its own.
+        goes_on = key.exact or request.query.conversation.answered
+        held = self.table.find(key.id, self.clock()) if goes_on else None
+        if held is not None and held.candidate not in self.engine.pool.names:
+            held = None  # the settings have changed since
+        return Talk(key=key, held=held)
+
+    async def decide(self, request: Request, talk: Talk, spec: RouteSpec, ask: Decide) -> Decision:
+        """Who serves a request of a conversation.
+
+        Args:
+            request: what is asked.
+            talk: its conversation.
+            spec: the route that it asks for.
+            ask: asks the route's router.
+
+        Raises:
+            NoCandidateError: no candidate can serve it, or go on with what a provider keeps.
+        """
+        held, query = talk.held, request.query
+        if held is None:
+            return await ask(query, spec, allow=None, explore=True)
+        if query.conversation.elsewhere:
+            query = request.query = _whole(query, held)
+        allow = self._bound(request, query, held)
+        decision = await self._decided(request, query, held, allow, spec, ask)
+        return decision if allow is None else _worded(decision, allow)
+
+    async def _decided(
+        self,
+        request: Request,
+        query: Query,
+        held: Held,
+        allow: list[str] | None,
+        spec: RouteSpec,
+        ask: Decide,
+    ) -> Decision:
+        if held.model != request.model or not self.settings.sticky:
+            return await ask(query, spec, allow=allow, explore=True)
+        excluded = exclusions(query, self.engine.pool.candidates, allow=allow)
+        fit = self.resilience.fit(held.candidate)
+        gone = usable(self.engine.pool[held.candidate], excluded, fit=fit)
+        if gone:
+            decision = await ask(query, spec, allow=allow, explore=False)
+            return (
+                decision
+                if not fit and decision.model == held.candidate
+                else _released(decision, held, gone)
+            )
+        now = self.clock()
+        where = boundary(held, query, self._switching.rules, now)
+        if where is None:
+            why = why_kept(held, query)
+            return self.engine.stay(query, held.candidate, spec, why, excluded=excluded)
+        decision = await ask(query, spec, allow=allow, explore=False)
+        return self._switching.settle(decision, held, query, where, now)
+
+    def answered(self, request: Request, talk: Talk, answer: Answer) -> None:
+        """An answer has begun: its model has the conversation from here on."""
+        query, held, now = request.query, talk.held, self.clock()
+        if held is None:
+            held = Held(
+                candidate="", target="", provider="", model="", at=now,
+                first_input_tokens=query.input_tokens,
+            )  # fmt: skip
+        else:
+            self.table.remaining.went_on(held.requests)
+        row = query.conversation.failed_in_row
+        if row < held.errors_seen or row >= held.errors_seen + self.settings.errors:
+            held.errors_seen = row  # the boundary that it made is passed
+        held.candidate, held.target = answer.candidate, answer.target
+        held.provider, held.model, held.at = answer.provider, request.model, now
+        held.requests += 1
+        held.messages, held.input_tokens = query.conversation.messages, query.input_tokens
+        self.table.keep(talk.key.id, held)
+        if request.dialect == "responses":
+            found = _RESPONSE_ID.search(answer.content[:4096])
+            if found:
+                self.table.made(found[1].decode(), talk.key.id)
+
+    def began(self, record: Record) -> None:
+        """See `gateway.recording.Observer`."""
+
+    def ended(self, record: Record) -> None:
+        """What a request used says what is cached, and how long the conversation is."""
+        held = self.table.find(record.session, self.clock()) if record.session else None
+        if held is None or held.candidate != record.candidate or record.cost_basis == "estimate":
+            return
+        usage = Usage(
+            input_tokens=record.input_tokens,
+            cache_read_tokens=record.cache_read_tokens,
+            cache_write_5m_tokens=record.cache_write_tokens,
+        )
+        if record.status != "ok":
+            return
+        before = held.warm.get(record.candidate)
+        provider = self.providers.get(record.provider)
+        tokens = held_tokens(
+            usage,
+            automatic=provider is None or provider.dialect != "messages",
+            before=0.0 if before is None else before.tokens,
+        )
+        held.warm[record.candidate] = Warm(tokens, self.clock())
+        held.counted_tokens = usage.total_input_tokens
+        held.output_tokens = record.output_tokens
+
+    def _bound(self, request: Request, query: Query, held: Held) -> list[str] | None:
+        """The candidates that can go on with what one provider alone can read; None: all.
+
+        A conversation that a provider keeps by an id exists there alone. Reasoning that its maker
+        signed or encrypted can go to its maker, or to where a translation leaves it out; sent on
+        untouched to another, it would be refused.
+        """
+        stands = query.conversation
+        if not (stands.elsewhere or stands.signed):
+            return None
+        able = [
+            name
+            for name, targets in self.resilience.targets.items()
+            if any(t.provider == held.provider for t in targets)
+        ]
+        if stands.elsewhere:
+            return able
+        for name, targets in self.resilience.targets.items():
+            translated = all(self.providers[t.provider].dialect != request.dialect for t in targets)
+            if translated and name not in able:
+                able.append(name)
+        out = exclusions(query, self.engine.pool.candidates, allow=able)
+        return None if len(out) == len(self.engine.pool.candidates) else able
+
+
+def _whole(query: Query, held: Held) -> Query:
+    """The query with the tokens of what its provider keeps."""
+    kept = (held.counted_tokens or held.input_tokens) + held.output_tokens
+    return replace(query, input_tokens=query.input_tokens + kept)
+
+
+def _worded(decision: Decision, allow: list[str]) -> Decision:
+    """The decision with the reason why other providers are out."""
+    why = "what its provider keeps or signed of this conversation is not for others"
+    excluded = {n: old if n in allow else why for n, old in decision.excluded.items()}
+    return replace(decision, excluded=excluded)
+
+
+def _released(decision: Decision, held: Held, why: str) -> Decision:
+    """The router's decision where the model that had the conversation can serve it no longer."""
+    reason = f"{held.candidate} can serve its conversation no longer, {why}; {decision.reason}"
+    changed: dict[str, Any] = {} if decision.fallback else {"reason": reason}
+    return replace(decision, code="released_from_conversation", **changed)
