@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 import traceback
@@ -32,6 +31,7 @@ from turnout.explaining import (
     with_spares,
     withheld_decision,
 )
+from turnout.ids import id_maker
 from turnout.knobs import Knobs
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.base import Policy
@@ -68,7 +68,7 @@ class Engine:
         explore: Explore | None = None,
         spares: int = 0,
         watches: Sequence[Watch] = (),
-        new_id: Callable[[], str] = lambda: f"dec_{secrets.token_hex(8)}",
+        new_id: Callable[[], str] | None = None,
     ) -> None:
         if not pool.candidates:
             raise InputError("candidates", (), "name at least one model")
@@ -77,7 +77,7 @@ class Engine:
                 raise InputError("candidates", name, "name each candidate once")
         if pool.default not in pool.names:
             raise UnknownNameError("candidate", pool.default, pool.names)
-        self.pool, self.routers, self._new_id = pool, dict(routers), new_id
+        self.pool, self.routers, self._new_id = pool, dict(routers), new_id or id_maker("dec_", 8)
         self.explore, self.spares = explore, spares
         self._fallback_routes = dict(fallbacks or {})
         for name, spec in self._fallback_routes.items():

@@ -155,9 +155,12 @@ def raw_headers(headers: Iterable[tuple[str, str]]) -> RawHeaders:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def json_bytes(value: Any) -> bytes:
     """Compact JSON in ASCII: safe whatever a client sent."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _ENCODE(value).encode()
 
 
 def _too_large(limit: int) -> BodyTooLargeError:

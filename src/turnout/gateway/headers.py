@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
-from turnout.types import Decision
+from turnout.ids import id_maker
+from turnout.types import PICO, Decision
 
 REASON_CAP = 300
 """Characters of `x-turnout-reason`."""
@@ -32,9 +31,8 @@ def to_client(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def new_request_id() -> str:
-    """An id for a reply to which no upstream gave one."""
-    return f"req_{secrets.token_hex(12)}"
+new_request_id = id_maker("req_", 12)
+"""An id for a reply to which no upstream gave one."""
 
 
 def decision_headers(decision: Decision) -> dict[str, str]:
@@ -83,13 +81,17 @@ def refusal_headers(code: str) -> dict[str, str]:
 
 def picousd_decimal(picousd: int) -> str:
     """USD as a fixed-point decimal, never in exponent notation."""
-    return f"{Decimal(picousd).scaleb(-12).normalize():f}"
+    whole, rest = divmod(abs(picousd), PICO)
+    digits = f"{whole}.{rest:012d}".rstrip("0").rstrip(".")
+    return f"-{digits}" if picousd < 0 else digits
 
 
 def header_safe(text: str) -> str:
     """Printable ASCII on one line, of a bounded length."""
-    plain = "".join(c if " " <= c <= "~" else "?" if c > "~" else " " for c in text[:REASON_CAP])
-    return plain.strip()
+    text = text[:REASON_CAP]
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    return "".join(c if " " <= c <= "~" else "?" if c > "~" else " " for c in text).strip()
 
 
 def plain_reason(decision: Decision) -> str:

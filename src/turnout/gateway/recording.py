@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from turnout.gateway.calling import Answer
 from turnout.gateway.headers import plain_reason
 from turnout.gateway.request import Request
 from turnout.store.ledger import Ledger
-from turnout.store.record import CostBasis, Record, Status
+from turnout.store.record import CostBasis, Record, Status, json_line
 from turnout.types import Decision, Pool, Usage
 
 
@@ -78,7 +77,7 @@ def kept_decision(decision: Decision) -> str:
         reason = plain_reason(decision)
         attempts = [{**attempt, "reason": reason} for attempt in found["attempts"]]
         found |= {"reason": reason, "attempts": attempts, "notes": []}
-    return json.dumps(found, separators=(",", ":"))
+    return json_line(found).decode()
 
 
 @dataclass(slots=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -60,6 +59,7 @@ class HttpProvider:
             else:
                 self._headers["authorization"] = f"Bearer {api_key}"
         self._headers.update({k.lower(): v for k, v in (headers or {}).items()})
+        self._alone = self._over({})
         self._stream_waits = waits or Waits()
         self._waits = replace(self._stream_waits, first_byte_s=timeout_s)
         self._origin: Origin | None = None
@@ -91,11 +91,14 @@ class HttpProvider:
         if self._origin is None:
             raise RuntimeError("open the provider with `async with` before calling it")
         waits = self._stream_waits if stream else self._waits
-        with _as_upstream_errors(self.name, candidate):
-            exchange = await self._origin.post(path, self._sent(headers), body, waits)
+        try:
+            sent = self._over(headers) if headers else self._alone
+            exchange = await self._origin.post(path, sent, body, waits)
+        except HttpError as error:
+            raise _upstream_error(error, self.name, candidate) from error
         return HttpReply(exchange, provider=self.name, candidate=candidate)
 
-    def _sent(self, headers: Mapping[str, str]) -> dict[str, str]:
+    def _over(self, headers: Mapping[str, str]) -> dict[str, str]:
         """The provider's own headers over the client's."""
         if self.dialect == "messages":
             return {"anthropic-version": ANTHROPIC_VERSION, **headers, **self._headers}
@@ -114,32 +117,30 @@ class HttpReply:
 
     async def chunk(self) -> bytes | None:
         """The next piece of the body as it arrives, not decoded; None at its end."""
-        with _as_upstream_errors(self._provider, self._candidate):
+        try:
             return await self._exchange.chunk()
+        except HttpError as error:
+            raise _upstream_error(error, self._provider, self._candidate) from error
 
     def close(self) -> None:
         """Give the connection back, or cut it where the body was not read to its end."""
         self._exchange.close()
 
 
-@contextmanager
-def _as_upstream_errors(provider: str, candidate: str) -> Iterator[None]:
-    """Our errors for the HTTP client's, which hold nothing of what was sent or received."""
-    try:
-        yield
-    except SilentError as error:
-        raise UpstreamTimeoutError(
+def _upstream_error(error: HttpError, provider: str, candidate: str) -> UpstreamError:
+    """Our error for the HTTP client's, which holds nothing of what was sent or received."""
+    if isinstance(error, SilentError):
+        return UpstreamTimeoutError(
             f"provider {provider} did not answer for {candidate} in time: {error}",
             candidate=candidate,
             phase=error.phase,
-        ) from error
-    except HttpError as error:
-        what = "could not be reached" if isinstance(error, ConnectError) else "broke off"
-        if isinstance(error, TlsError):
-            what = "could not be trusted"
-        raise UpstreamError(
-            f"provider {provider} {what} for {candidate} ({type(error).__name__}: {error})",
-            candidate=candidate,
-            phase="connect" if isinstance(error, ConnectError | TlsError) else "answer",
-            tls=isinstance(error, TlsError),
-        ) from error
+        )
+    what = "could not be reached" if isinstance(error, ConnectError) else "broke off"
+    if isinstance(error, TlsError):
+        what = "could not be trusted"
+    return UpstreamError(
+        f"provider {provider} {what} for {candidate} ({type(error).__name__}: {error})",
+        candidate=candidate,
+        phase="connect" if isinstance(error, ConnectError | TlsError) else "answer",
+        tls=isinstance(error, TlsError),
+    )

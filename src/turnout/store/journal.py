@@ -66,11 +66,11 @@ class Journal:
 
     def begin(self, record: Record) -> None:
         """A request has begun; `record` is what is known of it, with status `unknown`."""
-        self._write(b"%b%b\n" % (_BEGUN, record.to_json().encode()), sync=False)
+        self._write(b"%b%b\n" % (_BEGUN, record.to_json()), sync=False)
 
     def end(self, record: Record) -> None:
         """A request is over."""
-        self._write(b"%b%b\n" % (_OVER, record.to_json().encode()), sync=self._sync)
+        self._write(b"%b%b\n" % (_OVER, record.to_json()), sync=self._sync)
 
     def rotate(self) -> list[Path]:
         """Close the file under way, if it holds anything; all closed files, oldest first.
@@ -168,7 +168,7 @@ def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[tuple[bo
         if line.startswith(_BEGUN) and _id_part(line) in over:
             continue
         try:
-            record = read_record(line[1:].decode("utf-8", "replace"))
+            record = read_record(line[1:])
         except DataError:
             on_bad(number)
             continue

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
+import orjson
+
 from turnout.errors import DataError
 
 Status: TypeAlias = Literal["ok", "partial", "failed", "refused", "left", "unknown"]
@@ -56,9 +58,9 @@ class Record:
     decision: str = ""
     """The whole decision, as JSON."""
 
-    def to_json(self) -> str:
-        """One line."""
-        return _ENCODE(dict(zip(COLUMNS, self.values(), strict=True)))
+    def to_json(self) -> bytes:
+        """One line, in UTF-8."""
+        return json_line(dict(zip(COLUMNS, self.values(), strict=True)))
 
     def values(self) -> tuple[Any, ...]:
         """The row, in the order of `COLUMNS`."""
@@ -67,19 +69,33 @@ class Record:
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Record))
 _VALUES = attrgetter(*COLUMNS)
-_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def read_record(line: str) -> Record:
+def json_line(value: Any) -> bytes:
+    """Compact JSON on one line; `json` writes what `orjson` cannot: a lone surrogate."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _read_line(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(line)
+        except ValueError:
+            return None
+
+
+def read_record(line: bytes) -> Record:
     """A record from its line. Fields that a later version added are passed over.
 
     Raises:
         DataError: not a record.
     """
-    try:
-        given: Any = json.loads(line)
-    except ValueError:
-        given = None
+    given = _read_line(line)
     if not isinstance(given, dict) or not {"id", "at_ms", "status"} <= given.keys():
-        raise DataError("record", f"{len(line)} characters", "this line is no record")
+        raise DataError("record", f"{len(line)} bytes", "this line is no record")
     return Record(**{name: given[name] for name in COLUMNS if name in given})

@@ -10,11 +10,12 @@ Reasoning is inside the output in all three. Some OpenAI-compatible providers le
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+import orjson
 
 from turnout.types import PICO, Usage
 from turnout.wire.dialects import Dialect
@@ -63,8 +64,8 @@ def read_usage_of_reply(dialect: Dialect, body: bytes) -> tuple[UsageReading, st
         body: its bytes; those that are no JSON object say nothing.
     """
     try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError:
         given = None
     if not isinstance(given, Mapping):
         return UsageReading(None), None

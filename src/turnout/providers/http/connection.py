@@ -108,7 +108,6 @@ class Connection(asyncio.Protocol):
         """
         while not self._chunks:
             if self.complete:
-                self._unwatch()
                 return None
             try:
                 await self._wait()
@@ -217,7 +216,6 @@ class Connection(asyncio.Protocol):
             self.headers, self._header_count = {}, 0
             return
         self.complete = True
-        self._unwatch()
         if not self._parser.should_keep_alive():
             self._fail(BrokenError("closed by the upstream"))
 
@@ -256,10 +254,16 @@ class Connection(asyncio.Protocol):
         return not self.headers.keys() & {"content-length", "transfer-encoding"}
 
     def _watch(self, phase: Phase, seconds: float) -> None:
-        """Fail when nothing comes for so long. One timer serves many pieces: it looks when it is due."""
-        self._unwatch()
-        self._phase, self._wait_s, self._moved = phase, seconds, self._loop.time()
-        self._timer = self._loop.call_later(seconds, self._due)
+        """Fail when nothing comes for so long.
+
+        One timer serves many pieces and many exchanges: it looks when it is due, and is only set
+        anew where that would be too late.
+        """
+        now = self._loop.time()
+        self._phase, self._wait_s, self._moved = phase, seconds, now
+        if self._timer is None or self._timer.when() > now + seconds:
+            self._unwatch()
+            self._timer = self._loop.call_later(seconds, self._due)
 
     def _unwatch(self) -> None:
         if self._timer is not None:

@@ -39,6 +39,8 @@ class Origin:
         self._port = parts.port or (443 if self._tls else 80)
         self._prefix = parts.path.rstrip("/")
         self._authority = parts.netloc.rpartition("@")[2]
+        self._head: tuple[Mapping[str, str], str, bytes] = ({}, "", b"")
+        """The headers and path of the last request, and its head up to its length."""
         self._idle: list[tuple[float, Connection]] = []
         self._busy: set[Connection] = set()
 
@@ -67,10 +69,17 @@ class Origin:
         return Exchange(self, connection)
 
     def head(self, path: str, headers: Mapping[str, str], size: int) -> bytes:
-        """Request line and headers. Line breaks cannot be smuggled in: they are taken out."""
-        lines = [f"POST {self._prefix}{path} HTTP/1.1\r\nhost: {self._authority}"]
-        lines += [f"{n}: {v}".translate(_BREAKS) for n, v in headers.items()]
-        return ("\r\n".join(lines) + f"\r\ncontent-length: {size}\r\n\r\n").encode("latin-1")
+        """Request line and headers. Line breaks cannot be smuggled in: they are taken out.
+
+        The same mapping again, which must not have changed, is not written anew.
+        """
+        known, known_path, start = self._head
+        if headers is not known or path != known_path:
+            lines = [f"POST {self._prefix}{path} HTTP/1.1\r\nhost: {self._authority}"]
+            lines += [f"{n}: {v}".translate(_BREAKS) for n, v in headers.items()]
+            start = "\r\n".join(lines).encode("latin-1") + b"\r\ncontent-length: "
+            self._head = (headers, path, start)
+        return b"%b%d\r\n\r\n" % (start, size)
 
     def _kept(self) -> Connection | None:
         """The idle connection that was used last, if it still stands."""
