@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import genai_prices
 import numpy as np
 import pytest
 from hypothesis import given
@@ -64,10 +67,65 @@ def test_the_price_of_calls_adds_up_exactly(
 
 
 def test_the_list_knows_prices_by_public_name() -> None:
-    assert list_price("gpt-4o-mini") == Price.per_million("0.15", "0.6", cache_read_usd="0.075")
-    assert list_price("claude-sonnet-4-5") == Price.per_million(
-        3, 15, cache_read_usd="0.3", cache_write_usd="3.75", cache_write_1h_usd=6
+    mini, sonnet = list_price("gpt-4o-mini"), list_price("claude-sonnet-4-5")
+    assert mini is not None
+    assert sonnet is not None
+    usual = replace(mini, above=(), services=())
+    assert usual == Price.per_million("0.15", "0.6", cache_read_usd="0.075")
+    assert sonnet.for_input(200_000).input_picousd == 3_000_000
+    assert replace(sonnet.for_input(200_001), above=()) == Price.per_million(
+        6, 22.5, cache_read_usd="0.6", cache_write_usd="7.5", cache_write_1h_usd=12
     )
+    assert mini.in_service("batch").input_picousd == 75_000
+    assert mini.in_service("unheard-of") is mini
+    assert not mini.has_service("flex")
+    assert mini.has_service("default")
+
+
+def test_what_is_priced_by_other_things_than_tokens_has_no_price() -> None:
+    assert list_price("whisper-large-v3-turbo") is None
+
+
+@given(
+    st.sampled_from(["gpt-5.4", "claude-sonnet-4-5", "gemini-2.5-pro", "grok-4.20", "gpt-4o"]),
+    st.sampled_from(["", "flex", "priority", "batch"]),
+    st.lists(st.integers(0, 300_000), min_size=4, max_size=4),
+)
+def test_the_list_is_taken_exactly(model: str, service: str, tokens: list[int]) -> None:
+    plain, read, write, out = tokens
+    price = list_price(model)
+    assert price is not None
+    used = Usage(
+        input_tokens=plain,
+        cache_read_tokens=read,
+        cache_write_5m_tokens=write,
+        output_tokens=out,
+    )
+    listed = genai_prices.Usage(
+        input_tokens=plain + read + write,
+        cache_read_tokens=read,
+        cache_write_tokens=write,
+        output_tokens=out,
+    )
+    context = {"processing": "batch"} if service == "batch" else {"service_tier": service}
+    expected = genai_prices.calc_price(listed, model, price_context=context).total_price
+    assert price.usage_picousd(used, service) == expected * PICO
+
+
+def test_a_long_input_is_expected_at_its_own_price() -> None:
+    long = replace(CHEAP.price or Price(input_picousd=0, output_picousd=0), input_picousd=7)
+    tiered = replace(CHEAP, price=replace(CHEAP.price or long, above=((100, long),)))
+    cost = expected_cost_picousd([query(100, 0), query(101, 0)], [DEAR, tiered])
+    assert cost[:, 1].tolist() == [100 * 50_000, 101 * 7]
+    assert cost[:, 0].tolist() == [100 * 3_000_000, 101 * 3_000_000]
+
+
+def test_the_dearest_token_of_a_price_with_rules() -> None:
+    long = Price.per_million(1, 2, cache_write_1h_usd=9)
+    fast = Price.per_million(3, 20, reasoning_usd=30)
+    price = replace(Price.per_million(1, 2), above=((10, long),), services=(("fast", fast),))
+    assert price.dearest_input_picousd == 9_000_000
+    assert price.dearest_output_picousd == 30_000_000
 
 
 def test_each_kind_of_token_has_its_own_rate() -> None:

@@ -236,6 +236,33 @@ def test_the_guides_examples_are_settings() -> None:
     assert read[1].max_body_bytes == MAX_BODY_BYTES
 
 
+def test_the_guides_prices_are_settings() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "guides" / "money.md").read_text()
+    [example] = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    price = parse_settings(example, ENV).candidates[0].price
+    assert price is not None
+    assert set(price.above) == {200_000}
+    assert set(price.services) == {"flex", "priority"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("above: {-1: {input_usd: 1}}", "above"),
+        ("above: {200000: {input: 1}}", "Did you mean 'input_usd'"),
+        ("services: {quick: {input_usd: 1}}", "'flex', 'priority'"),
+        ("services: {flex: {abov: {}}}", "Did you mean 'above'"),
+        ("cache_read_usd: 1000000", "10000"),
+    ],
+)
+def test_a_rule_of_a_price_that_cannot_be_used_is_named(rule: str, message: str) -> None:
+    text = BASE.replace(
+        "{name: cheap}", f"{{name: cheap, price: {{input_usd: 1, output_usd: 1, {rule}}}}}"
+    )
+    with pytest.raises(SettingsError, match=message):
+        parse_settings(text, {})
+
+
 @pytest.mark.parametrize("name", ["two\\nlines", "a\\tb", "bell\\a"])
 def test_a_candidate_has_no_control_characters_in_its_name(name: str) -> None:
     text = f'providers: {{up: {{base_url: "http://x/v1"}}}}\ncandidates: [{{name: "{name}"}}]\n'

@@ -273,7 +273,7 @@ def _dearest_call(candidate: Candidate) -> float:
             "context window is unknown; give --most-usd, the most that one request can cost"
         )
         raise InputError("most_usd", candidate.name, remedy)
-    return window * max(price.input_picousd, price.output_picousd) / PICO
+    return window * max(price.dearest_input_picousd, price.dearest_output_picousd) / PICO
 
 
 def _share(facts: Facts, point: int, level: float) -> Measured:

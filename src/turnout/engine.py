@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -153,26 +153,31 @@ class Engine:
         query: Query,
         spec: RouteSpec,
         *,
-        allow: Sequence[str] | None = None,
+        allow: Collection[str] | None = None,
+        max_cost_picousd: int | None = None,
         explore: bool = True,
     ) -> Decision:
         """Decide for one query. See `decide_many`."""
-        return self.decide_many([query], spec, allow=allow, explore=explore)[0]
+        return self.decide_many(
+            [query], spec, allow=allow, max_cost_picousd=max_cost_picousd, explore=explore
+        )[0]
 
     def decide_many(
         self,
         queries: Sequence[Query],
         spec: RouteSpec,
         *,
-        allow: Sequence[str] | None = None,
+        allow: Collection[str] | None = None,
+        max_cost_picousd: int | None = None,
         explore: bool = True,
     ) -> list[Decision]:
         """Decide for n queries; those with the same fit candidates are predicted together.
 
         Args:
             queries: what is asked.
-            spec: router and threshold.
+            spec: router and knob.
             allow: names of the candidates that may serve; None allows all.
+            max_cost_picousd: the most that each call may cost: see `most_cost_picousd`.
             explore: False leaves exploring out: for queries that are not free to go anywhere.
 
         Raises:
@@ -183,7 +188,16 @@ class Engine:
             raise UnknownNameError("router", spec.router, self.routers)
         if not 0.0 <= spec.threshold <= 1.0:
             raise RouteNameError("threshold", spec.threshold, "give a number from 0 to 1")
-        out = [exclusions(query, self.pool.candidates, allow=allow) for query in queries]
+        out = [
+            exclusions(
+                query,
+                self.pool.candidates,
+                allow=allow,
+                max_cost_picousd=max_cost_picousd,
+                priced=spec.usd_per_quality is not None,
+            )
+            for query in queries
+        ]
         for excluded in out:
             if len(excluded) == len(self.pool.candidates):
                 raise NoCandidateError(excluded)
@@ -215,12 +229,27 @@ class Engine:
             if isinstance(router, Learns)
         }
 
-    def by_name(self, query: Query, name: str) -> Decision:
+    def by_name(
+        self,
+        query: Query,
+        name: str,
+        *,
+        allow: Collection[str] | None = None,
+        max_cost_picousd: int | None = None,
+    ) -> Decision:
         """The decision where a candidate was asked for by its name: nothing is predicted.
+
+        What it can do is between the caller and the upstream, unless the request is limited too.
 
         Raises:
             KeyError: no candidate of that name.
+            NoCandidateError: limits are given, and put it out.
         """
+        if allow is not None or max_cost_picousd is not None:
+            given = [self.pool[name]]
+            out = exclusions(query, given, allow=allow, max_cost_picousd=max_cost_picousd)
+            if out:
+                raise NoCandidateError(out)
         return self.named(query, self.pool[name])
 
     def named(self, query: Query, model: Candidate) -> Decision:

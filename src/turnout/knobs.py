@@ -17,7 +17,8 @@ from turnout.policies.base import Policy
 from turnout.policies.hull import HullPolicy, OperatingPoint, operating_points
 from turnout.policies.threshold import ThresholdPolicy
 from turnout.policies.within_price import WithinPricePolicy
-from turnout.pricing import DEFAULT_OUTPUT_TOKENS, expected_cost_picousd, rates
+from turnout.policies.worth import WorthPolicy
+from turnout.pricing import DEFAULT_OUTPUT_TOKENS, cost_of_tokens_picousd, expected_cost_picousd
 from turnout.routers.base import Router
 from turnout.routers.reference import Reference
 from turnout.types import PICO, Candidate, Pool, Prediction, Query
@@ -61,6 +62,7 @@ class Knobs:
         self._pool, self._routers = pool, routers
         self._policies: dict[tuple[RouteSpec, tuple[str, ...]], Policy] = {}
         self._points: dict[tuple[str, tuple[str, ...]], tuple[OperatingPoint, ...]] = {}
+        self._thresholds: dict[tuple[str, float], float] = {}
         self._recorded: dict[tuple[str, tuple[str, ...]], NDArray[np.float64]] = {}
 
     def route_for_share(self, router: str, share: float) -> RouteSpec:
@@ -77,7 +79,12 @@ class Knobs:
             raise UnknownNameError("router", router, self._routers)
         opened = self._routers[router]
         if len(self._pool.candidates) == 2 and isinstance(opened, KnowsShares):
-            found = opened.threshold_for_share(self._pool.candidates, share)
+            known = opened
+            found = _kept(
+                self._thresholds,
+                (router, share),
+                lambda: known.threshold_for_share(self._pool.candidates, share),
+            )
             # Four decimals read well; cut down, so that the share is not below what was asked.
             return RouteSpec(router, math.floor(found * 1e4) / 1e4)
         return RouteSpec(router, 1.0 - share)
@@ -117,8 +124,9 @@ class Knobs:
     def policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
         """The policy that a spec means here: a threshold in a pool of two, the hull in a larger one.
 
-        The pool decides, not how many candidates constraints leave, so that a threshold keeps its
-        meaning from request to request.
+        In any pool it is what quality is worth, where the spec says so. The pool decides, not how
+        many candidates constraints leave, so that a threshold keeps its meaning from request to
+        request.
         """
         key = (spec, tuple(c.name for c in candidates))
         return _kept(self._policies, key, lambda: self._make_policy(spec, candidates))
@@ -146,6 +154,8 @@ class Knobs:
         return knob_positions(policy.points) if isinstance(policy, HullPolicy) else hundredths
 
     def _make_policy(self, spec: RouteSpec, candidates: Sequence[Candidate]) -> Policy:
+        if spec.usd_per_quality is not None:
+            return WorthPolicy(spec.usd_per_quality)
         if len(self._pool.candidates) == 2:
             return ThresholdPolicy(spec.threshold)
         router = self._routers[spec.router]
@@ -169,13 +179,11 @@ def reference_points(
     Raises:
         InputError: a candidate has neither.
     """
+    tokens_in = reference.input_tokens.astype(np.float64)
     tokens_out = np.where(
         np.isfinite(reference.output_tokens), reference.output_tokens, DEFAULT_OUTPUT_TOKENS
     )
-    priced = (
-        reference.input_tokens[:, None] * rates(candidates, "input_picousd")
-        + tokens_out * rates(candidates, "output_picousd")
-    ) / PICO
+    priced = cost_of_tokens_picousd(tokens_in, tokens_out, candidates) / PICO
     cost = np.where(np.isfinite(priced), priced, reference.mean_cost_usd())
     names = [c.name for c in candidates]
     return operating_points(reference.predicted, reference.score, cost, names)

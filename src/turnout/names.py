@@ -24,6 +24,14 @@ class RouteSpec:
 
     router: str
     threshold: float
+    usd_per_quality: float | None = None
+    """What a full unit of quality is worth: where given, candidates are weighed by it, and the
+    threshold plays no part."""
+
+    @property
+    def knob(self) -> float | None:
+        """The threshold, where it decides."""
+        return self.threshold if self.usd_per_quality is None else None
 
 
 def is_route(model: str) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,30 +19,76 @@ DEFAULT_OUTPUT_TOKENS = 256
 """Expected output length where neither the router nor the request says one."""
 
 
+_RATES = {
+    "input_picousd": "input_mtok",
+    "output_picousd": "output_mtok",
+    "cache_read_picousd": "cache_read_mtok",
+    "cache_write_5m_picousd": "cache_write_mtok",
+    "cache_write_1h_picousd": "cache_write_1h_mtok",
+    "reasoning_picousd": "output_reasoning_mtok",
+}
+"""Rate of a `Price` → its key in the list."""
+
+_SERVICES: dict[str, tuple[dict[str, str], ...]] = {
+    "flex": ({"service_tier": "flex"},),
+    "priority": ({"service_tier": "priority"},),
+    "fast": ({"service_tier": "fast"}, {"speed": "fast"}),
+    "batch": ({"processing": "batch"},),
+}
+"""Service tier → what the list knows it by, at one provider or another."""
+
+
 def list_price(model: str) -> Price | None:
     """The list price of a model by its public name, offline; None where the list has none.
 
-    `vendor/model` and `vendor:model` are tried without the vendor as well. Tiered prices give their
-    base tier. The list is the one inside the installed `genai-prices`: nothing is fetched.
+    It holds what the list has: caches, reasoning, long inputs, service tiers, as of today. `vendor/model`
+    and `vendor:model` are tried without the vendor as well. The list is the one inside the installed
+    `genai-prices`: nothing is fetched.
     """
     one = _calculated(model)
     if one is None:
         return None
-    listed = one.model_price
-    return Price(
-        input_picousd=_per_token(one.input_price),
-        output_picousd=_per_token(one.output_price),
-        cache_read_picousd=_cache_rate(listed, "cache_read_mtok"),
-        cache_write_5m_picousd=_cache_rate(listed, "cache_write_mtok"),
-        cache_write_1h_picousd=_cache_rate(listed, "cache_write_1h_mtok"),
-    )
+    plain = _with_tiers(one.model_price)
+    if plain is None:
+        return None
+    services = ((name, _in_service(one, contexts)) for name, contexts in _SERVICES.items())
+    return replace(plain, services=tuple((n, p) for n, p in services if p not in (None, plain)))
 
 
-def _cache_rate(listed: ModelPrice, name: str) -> int | None:
-    """Picodollars a token of one kind of cached input; the base tier, where there are tiers."""
-    given = getattr(listed, name, None)
-    base = getattr(given, "base", given)
-    return None if base is None else int((base * 10**6).to_integral_value())
+def _in_service(one: PriceCalculation, contexts: Sequence[dict[str, str]]) -> Price | None:
+    """The price in a service tier; None where the list does not tell it apart."""
+    if not any(one.model is own for own in one.provider.models):
+        return None  # borrowed from another provider, whose tiers these are
+    now = datetime.now(tz=UTC)
+    for context in contexts:
+        listed = one.model.get_prices(now, context)
+        if listed != one.model_price:
+            return _with_tiers(listed)
+    return None
+
+
+def _with_tiers(listed: ModelPrice) -> Price | None:
+    """A listed price with those of long inputs; None where tokens have none."""
+    given = {name: getattr(listed, key) for name, key in _RATES.items()}
+    if given["input_picousd"] is None and given["output_picousd"] is None:
+        return None
+    tiered = [rate for rate in given.values() if hasattr(rate, "tiers")]
+    starts = sorted({tier.start for rate in tiered for tier in rate.tiers})
+    above = tuple((start, _flat(given, start)) for start in starts)
+    return replace(_flat(given, None), above=above)
+
+
+def _flat(given: Mapping[str, Any], start: int | None) -> Price:
+    """The rates that hold for inputs above a tier's start; None: below all."""
+    found: dict[str, Any] = {}
+    for name, rate in given.items():
+        usd = getattr(rate, "base", rate)
+        for tier in getattr(rate, "tiers", ()):
+            if start is not None and tier.start <= start:
+                usd = tier.price
+        found[name] = None if usd is None else int((usd * 10**6).to_integral_value())
+    into, out = found.pop("input_picousd") or 0, found.pop("output_picousd") or 0
+    return Price(input_picousd=into, output_picousd=out, **found)
 
 
 def list_context_tokens(model: str) -> int | None:
@@ -120,11 +166,6 @@ def _calculated(model: str) -> PriceCalculation | None:
     return None
 
 
-def _per_token(price_of_thousand: Decimal) -> int:
-    """Picodollars a token from the price of a thousand tokens (below every tier's first step)."""
-    return int((price_of_thousand * 10**9).to_integral_value())
-
-
 def expected_output_tokens(
     queries: Sequence[Query], prediction: Prediction | None, m: int
 ) -> NDArray[np.float64]:
@@ -167,12 +208,17 @@ def cost_of_tokens_picousd(
 ) -> NDArray[np.float64]:
     """(n, m) price of calls with (n,) or (n, m) input and (n, m) output tokens, in picodollars.
 
-    NaN for a candidate without a price, and where tokens are.
+    Long inputs at their own price. NaN for a candidate without a price, and where tokens are.
     """
     tokens_in = input_tokens[:, None] if input_tokens.ndim == 1 else input_tokens
     cost: NDArray[np.float64] = tokens_in * rates(
         candidates, "input_picousd"
     ) + output_tokens * rates(candidates, "output_picousd")
+    for j, candidate in enumerate(candidates):
+        for start, price in () if candidate.price is None else candidate.price.above:
+            given, out = tokens_in[:, min(j, tokens_in.shape[1] - 1)], output_tokens[:, j]
+            dearer = given * price.input_picousd + out * price.output_picousd
+            cost[:, j] = np.where(given > start, dearer, cost[:, j])
     return cost
 
 

@@ -177,8 +177,8 @@ def test_the_table_holds_every_field(opened: Open) -> None:
 
 def test_a_file_of_before_there_were_schemas_is_taken_over(tmp_path: Path) -> None:
     old = sqlite3.connect(tmp_path / "old.db")
-    columns = ", ".join(f"{name} {'TEXT PRIMARY KEY' if name == 'id' else ''}" for name in COLUMNS)
-    old.execute(f"CREATE TABLE records ({columns}) WITHOUT ROWID")
+    for statement in SCHEMA.migrations[0]:
+        old.execute(statement)
     old.execute("PRAGMA user_version = 1")
     old.close()
     table = RecordTable(open_database(tmp_path / "old.db"))

@@ -24,10 +24,11 @@ ASK: Any = [{"role": "user", "content": SECRET}]
 
 
 @contextmanager
-def recorded(home: Path) -> Iterator[tuple[Deployment, list[Record]]]:
+def recorded(home: Path, **changes: Any) -> Iterator[tuple[Deployment, list[Record]]]:
     """A gateway with a ledger, and the records once it has stopped."""
     found: list[Record] = []
-    with deployment(store=StoreSettings(path=home / "turnout.db")) as running:
+    home.mkdir(exist_ok=True)
+    with deployment(store=StoreSettings(path=home / "turnout.db"), **changes) as running:
         yield running, found
     records = RecordTable(open_database(home / "turnout.db"))
     found.extend(reversed(records.latest(100)))

@@ -122,10 +122,10 @@ def test_media_are_needs_of_a_fixed_size_wherever_they_stand() -> None:
     assert query.needs == {"vision"}
     assert query.input_tokens - plain.input_tokens == IMAGE_TOKENS
     result = {"type": "tool_result", "tool_use_id": "t", "content": [image, {"type": "document"}]}
-    assert message(user([result])).needs == {"vision", "files"}
+    assert message(user([result])).needs == {"vision", "files", "tools"}
     item = {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_file"}]}
     query = response([user("hello"), item])
-    assert query.needs == {"files"}
+    assert query.needs == {"files", "tools"}
     assert query.input_tokens >= FILE_TOKENS
     audio = user([{"type": "input_audio", "input_audio": {}}])
     assert response([audio]).needs == {"audio"}

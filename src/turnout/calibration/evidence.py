@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from turnout.data.groups import near_duplicate_groups
 from turnout.data.table import OutcomeTable
 from turnout.errors import DataError
-from turnout.pricing import rates
+from turnout.pricing import cost_of_tokens_picousd
 from turnout.types import PICO, Candidate, Query
 from turnout.wire.chat import query_of_prompt
 
@@ -100,10 +100,7 @@ class Evidence:
 
         What was recorded goes first, then the list price of recorded tokens, then what is expected.
         """
-        priced = (
-            self.input_tokens * rates(candidates, "input_picousd")
-            + self.output_tokens * rates(candidates, "output_picousd")
-        ) / PICO
+        priced = cost_of_tokens_picousd(self.input_tokens, self.output_tokens, candidates) / PICO
         ways = {"recorded": self.cost_usd, "list prices of recorded tokens": priced,
                 "expected": expected_usd}  # fmt: skip
         cost, used = np.full(expected_usd.shape, np.nan), []

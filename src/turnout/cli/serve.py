@@ -53,11 +53,10 @@ def serve(
     import uvicorn
 
     from turnout.gateway.app import create_app
-    from turnout.gateway.building import auto_route, build_engine
-    from turnout.gateway.models import Catalog
+    from turnout.gateway.building import build_catalog, build_engine
 
     engine = build_engine(settings)
-    catalog = Catalog(engine, auto_route(settings, engine), settings.allow_passthrough)
+    catalog = build_catalog(settings, engine)
     app = create_app(settings, engine=engine)
     with bound(settings.listen.host, settings.listen.port) as listener:
         click.echo(_banner(settings, listener, catalog.names()))

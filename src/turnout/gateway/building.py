@@ -16,6 +16,9 @@ from turnout.execution.health import BreakerRules
 from turnout.execution.resilience import Resilience, RetryRules
 from turnout.gateway.embedding import Embeddings
 from turnout.gateway.learning import kept_artifact
+from turnout.gateway.models import Catalog
+from turnout.gateway.prices import read_price
+from turnout.gateway.routes import HALF, build_routes, default_router
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
@@ -27,7 +30,7 @@ from turnout.settings import CandidateSettings, ProviderSettings, Settings, Stor
 from turnout.store.database import Database, open_database
 from turnout.store.ledger import Ledger
 from turnout.store.records import RecordTable
-from turnout.types import Candidate, Pool, Price
+from turnout.types import Candidate, Pool
 from turnout.wire.translate.target import Target as Rules
 
 
@@ -104,6 +107,24 @@ def _own_route(settings: Settings, field: str, route: str) -> RouteSpec:
         raise SettingsError(field, route, str(error)) from error
 
 
+def build_catalog(
+    settings: Settings, engine: Engine, embeddings: Embeddings | None = None
+) -> Catalog:
+    """What `model` may say.
+
+    Raises:
+        SettingsError: a route of the settings that cannot be.
+    """
+    return Catalog(
+        engine,
+        auto_route(settings, engine),
+        settings.allow_passthrough,
+        routes=build_routes(settings, engine),
+        as_requested=settings.response_model == "requested",
+        embeddings=embeddings or {},
+    )
+
+
 def auto_route(settings: Settings, engine: Engine) -> str:
     """The route that model `auto` means.
 
@@ -114,17 +135,16 @@ def auto_route(settings: Settings, engine: Engine) -> str:
     certified = engine.certified_route()
     if certified is not None:
         return format_route(certified)
-    router = "blend" if "blend" in engine.routers else next(iter(engine.routers))
-    return format_route(engine.route_for_share(router, 0.5))
+    return format_route(engine.route_for_share(default_router(engine), HALF))
 
 
 def check_auto(settings: Settings) -> None:
-    """Raise where `auto` is given and does not name a route over the configured routers.
+    """Raise where `auto` is given and names neither a configured route nor one over the routers.
 
     Raises:
         SettingsError: names the value and the way out.
     """
-    if settings.auto:
+    if settings.auto and settings.auto not in settings.routes:
         _own_route(settings, "auto", settings.auto)
 
 
@@ -212,7 +232,7 @@ def _candidate(given: CandidateSettings) -> Candidate:
         name=given.name,
         upstream_model=given.model or "",
         provider=given.provider or "",
-        price=None if price is None else Price.per_million(**price.model_dump()),
+        price=None if price is None else read_price(price),
         context_tokens=given.context_tokens,
         max_output_tokens=given.max_output_tokens,
         capabilities=None if given.capabilities is None else frozenset(given.capabilities),

@@ -14,19 +14,20 @@ from typing import Any
 from turnout.errors import ReplyError, UpstreamError
 from turnout.execution.attempts import Try
 from turnout.gateway.asgi import json_bytes
-from turnout.gateway.passing import Passing, Translated, Untouched
+from turnout.gateway.passing import Passing, Renamed, Translated, Untouched
 from turnout.gateway.relay import is_stream, whole_body
 from turnout.providers.base import Provider, Reply
 from turnout.types import Candidate, Pool, Usage
 from turnout.wire.arms import arm_fields
 from turnout.wire.body import Body
 from turnout.wire.dialects import PATHS, Dialect
+from turnout.wire.renaming import renamed_reply
 from turnout.wire.streams.translator import StreamTranslator
 from turnout.wire.streams.watch import ask_for_usage
 from turnout.wire.translate.replies import Client, translate_reply
 from turnout.wire.translate.requests import translate_request
 from turnout.wire.translate.target import Target as Rules
-from turnout.wire.usage import read_usage_of_reply
+from turnout.wire.usage import estimate_output_tokens, read_usage_of_reply
 
 HELD_BYTES = 1 << 20
 """Most that is held back of a stream before its content begins; then it is passed on all the same."""
@@ -49,13 +50,24 @@ class Answer:
     reply: Reply | None = None
     """Of a stream: the rest of it."""
     passing: Passing | None = None
+    asked: str = ""
+    """The model that the upstream was asked for, by its own name."""
     usage: Usage | None = None
-    """Of a whole answer."""
+    """Of a whole answer, as the three below are."""
+    problems: tuple[str, ...] = ()
+    """Counts that were not believed, by name."""
     model: str | None = None
     """The model that the upstream names."""
+    service: str = ""
+    """The service tier that it says it served the call in."""
     first_byte_s: float = 0.0
     events: int = 0
-    """Events of a stream that have passed: about its output tokens, where it does not count them."""
+    """About its output tokens, where it does not count them: events of a stream that have passed."""
+
+    @property
+    def named(self) -> str:
+        """The model that the upstream names so far; empty where it does not."""
+        return (self.model if self.passing is None else self.passing.model) or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +83,8 @@ class Caller:
     body: Body
     headers: Mapping[str, str]
     input_tokens: int
+    rename: str | None = None
+    """The model that the reply is to name; None: whatever the upstream names."""
     made: list[str] = field(default_factory=list)
     """Candidates that were called, in order."""
 
@@ -101,6 +115,7 @@ class Caller:
             status=reply.status,
             headers=reply.headers,
             notes=sent.notes,
+            asked=target.model,
         )
         if is_stream(reply):
             await self._begin(answer, reply, provider.dialect, sent)
@@ -140,18 +155,24 @@ class Caller:
         refuse_page(reply, answer.candidate)
         if dialect == self.dialect:
             if "content-encoding" not in reply.headers:
-                reading, answer.model = read_usage_of_reply(dialect, content)
-                answer.usage = reading.usage
-            answer.content = content
+                found = read_usage_of_reply(dialect, content)
+                answer.usage, answer.problems = found.reading.usage, found.reading.problems
+                answer.model, answer.service = found.model, found.service
+                answer.events = found.output_estimate
+            plain = self.rename is None or "content-encoding" in reply.headers
+            answer.content = content if plain else renamed_reply(content, str(self.rename))
             return
         try:
             translated = translate_reply(content, dialect, self._client(include_usage=True))
         except ReplyError as error:
             raise UpstreamError(str(error), candidate=answer.candidate) from error
-        answer.content = json_bytes(translated.body)
+        body = translated.body if self.rename is None else {**translated.body, "model": self.rename}
+        answer.content = json_bytes(body)
         answer.headers = {"content-type": "application/json"}
         answer.notes += translated.dropped
-        answer.usage, answer.model = translated.usage, translated.model
+        answer.usage, answer.problems = translated.usage, translated.usage_problems
+        answer.model, answer.service = translated.model, translated.service
+        answer.events = 0 if answer.usage else estimate_output_tokens(translated.body)
 
     async def _begin(self, answer: Answer, reply: Reply, dialect: Dialect, sent: _Sent) -> None:
         """Hold a stream back until its content begins, or it is over."""
@@ -161,6 +182,8 @@ class Caller:
         else:
             client = self._client(include_usage=not sent.hide_usage)
             passing = Translated(StreamTranslator(dialect, client), self.dialect)
+        if self.rename is not None:
+            passing = Renamed(passing, self.dialect, self.rename)
         answer.reply, answer.passing = reply, passing
         held: list[bytes] = []
         size = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import InitVar, dataclass, field, replace
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from turnout.execution.resilience import Resilience
 from turnout.gateway.calling import Answer
 from turnout.gateway.request import Request
 from turnout.names import RouteSpec
-from turnout.policies.constraints import exclusions
+from turnout.policies.constraints import NO_LIMITS, Limits, exclusions
 from turnout.providers.base import Provider
 from turnout.settings.tree import ConversationSettings
 from turnout.store.record import Record
@@ -31,7 +31,7 @@ class Decide(Protocol):
     """Asks a router."""
 
     def __call__(
-        self, query: Query, spec: RouteSpec, *, allow: Sequence[str] | None, explore: bool
+        self, query: Query, spec: RouteSpec, *, allow: Collection[str] | None, explore: bool
     ) -> Awaitable[Decision]:
         """The router's decision, among the candidates that are allowed."""
         ...
@@ -105,7 +105,14 @@ class Conversing:
             held = None  # the settings have changed since
         return Talk(key=key, held=held)
 
-    async def decide(self, request: Request, talk: Talk, spec: RouteSpec, ask: Decide) -> Decision:
+    async def decide(
+        self,
+        request: Request,
+        talk: Talk,
+        spec: RouteSpec,
+        ask: Decide,
+        limits: Limits = NO_LIMITS,
+    ) -> Decision:
         """Who serves a request of a conversation.
 
         Args:
@@ -113,31 +120,33 @@ class Conversing:
             talk: its conversation.
             spec: the route that it asks for.
             ask: asks the route's router.
+            limits: of the request and its route; `ask` heeds all but the names.
 
         Raises:
             NoCandidateError: no candidate can serve it, or go on with what a provider keeps.
         """
         held, query = talk.held, request.query
         if held is None:
-            return await ask(query, spec, allow=None, explore=True)
+            return await ask(query, spec, allow=limits.allow, explore=True)
         if query.conversation.elsewhere:
             query = request.query = _whole(query, held)
-        allow = self._bound(request, query, held)
-        decision = await self._decided(request, query, held, allow, spec, ask)
-        return decision if allow is None else _worded(decision, allow)
+        bound = self._bound(request, query, held)
+        decision = await self._decided(request, query, held, limits.among(bound), spec, ask)
+        return decision if bound is None else _worded(decision, bound)
 
     async def _decided(
         self,
         request: Request,
         query: Query,
         held: Held,
-        allow: list[str] | None,
+        limits: Limits,
         spec: RouteSpec,
         ask: Decide,
     ) -> Decision:
-        if held.model != request.model or not self.settings.sticky:
+        allow = limits.allow
+        if held.model != request.route or not self.settings.sticky:
             return await ask(query, spec, allow=allow, explore=True)
-        excluded = exclusions(query, self.engine.pool.candidates, allow=allow)
+        excluded = limits.exclusions(query, self.engine.pool.candidates)
         fit = self.resilience.fit(held.candidate)
         gone = usable(self.engine.pool[held.candidate], excluded, fit=fit)
         if gone:
@@ -169,7 +178,7 @@ class Conversing:
         if row < held.errors_seen or row >= held.errors_seen + self.settings.errors:
             held.errors_seen = row  # the boundary that it made is passed
         held.candidate, held.target = answer.candidate, answer.target
-        held.provider, held.model, held.at = answer.provider, request.model, now
+        held.provider, held.model, held.at = answer.provider, request.route, now
         held.requests += 1
         held.messages, held.input_tokens = query.conversation.messages, query.input_tokens
         self.table.keep(talk.key.id, held)

@@ -11,8 +11,9 @@ from types import TracebackType
 from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.resilience import Resilience
+from turnout.gateway.booking import Books
 from turnout.gateway.building import (
-    auto_route,
+    build_catalog,
     build_engine,
     build_providers,
     build_resilience,
@@ -23,7 +24,6 @@ from turnout.gateway.building import (
 from turnout.gateway.conversing import Conversing
 from turnout.gateway.embedding import build_embeddings
 from turnout.gateway.learning import Keeper
-from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Observer, Recorder
 from turnout.gateway.serving import Serving
 from turnout.providers.base import Provider
@@ -36,7 +36,7 @@ log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
     "allow_passthrough", "auto", "candidates", "default", "embeddings", "encoders", "explore",
-    "max_body_bytes", "providers", "resilience", "routers",
+    "max_body_bytes", "providers", "resilience", "response_model", "routers", "routes",
 })  # fmt: skip
 """Settings that may change while the gateway runs; all others are read once, at its start."""
 
@@ -129,15 +129,13 @@ async def deploy(
         serving = Serving(
             engine=engine,
             providers=opened,
-            catalog=Catalog(
-                engine, auto_route(settings, engine), settings.allow_passthrough, embeddings
-            ),
+            catalog=build_catalog(settings, engine, embeddings),
             embeddings=embeddings,
             resilience=resilience,
             conversing=conversing,
             recorder=Recorder(
                 ledger=ledger,
-                pool=priced_pool(engine, embeddings),
+                books=Books(priced_pool(engine, embeddings)),
                 observers=(conversing, *observers),
             ),
             rules=build_rules(settings),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.engine import Engine
-from turnout.errors import UnknownNameError
+from turnout.errors import RequestError, UnknownNameError
 from turnout.execution.attempts import Target, Try
 from turnout.gateway.asgi import Call
 from turnout.gateway.calling import Answer, check_answer, refuse_page
@@ -22,8 +22,10 @@ from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
 from turnout.settings import EmbeddingSettings
 from turnout.types import Candidate, Decision, Price, Query
+from turnout.wire.asks import FIELD, read_asks
 from turnout.wire.body import Body, read_body
 from turnout.wire.embeddings import PATH, read_embeddings, read_embeddings_reply
+from turnout.wire.reading import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,25 @@ async def read_embeddings_request(call: Call, max_body_bytes: int) -> Request:
     """Read a request whole.
 
     Raises:
-        RequestError: the input is not texts or token ids; no model is asked for.
+        RequestError: the input is not texts or token ids; no model is asked for; something is
+            asked of routing.
         BodyTooLargeError: it is longer than `max_body_bytes`.
         ClientLeftError: the client left before all of it came.
     """
     body = read_body(await call.body(max_body_bytes))
+    asks = read_asks(call.headers, body.fields)
+    for name in asks.given():
+        if name != "decision_only":
+            remedy = "leave it out: embeddings are never routed"
+            raise RequestError(f"turnout.{name}", Kind("what it asks"), remedy)
+    if FIELD in body.fields:
+        body = body.without(FIELD)
     model = asked_model(body.fields)
     asked = read_embeddings(body.fields)
     query = Query(text="", input_tokens=asked.input_tokens, max_output_tokens=0)
-    return Request(call=call, dialect="chat", body=body, query=query, model=model, embeds=True)
+    return Request(
+        call=call, dialect="chat", body=body, query=query, model=model, asks=asks, embeds=True
+    )
 
 
 def decide_embeddings(engine: Engine, models: Embeddings, request: Request) -> Decision:
@@ -115,6 +127,8 @@ class EmbeddingCaller:
         answer = Answer(
             candidate=name,
             provider=target.provider,
+            target=target.key,
+            asked=target.model,
             status=reply.status,
             headers=reply.headers,
             content=content,

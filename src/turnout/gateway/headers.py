@@ -57,18 +57,23 @@ def decision_headers(decision: Decision) -> dict[str, str]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def answer_headers(called: Sequence[str], notes: Sequence[str] = ()) -> dict[str, str]:
+def answer_headers(
+    called: Sequence[str], notes: Sequence[str] = (), other_model: str = ""
+) -> dict[str, str]:
     """What became of a decision: who answered, after how many calls, what a translation left out.
 
     Args:
         called: candidates, in order.
         notes: names and rules, never values.
+        other_model: the one that the upstream names, where it is not the one it was asked for.
     """
     found = {}
     if called:
         found["x-turnout-model"] = header_safe(called[-1])
     if len(called) > 1:
         found["x-turnout-calls"] = str(len(called))
+    if other_model:
+        found["x-turnout-upstream-model"] = header_safe(other_model)
     if notes:
         found["x-turnout-translation"] = header_safe("; ".join(notes))
     return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.engine import Engine
 from turnout.errors import RequestError, UnknownNameError
 from turnout.gateway.embedding import Embeddings
-from turnout.names import RouteSpec, format_route, is_route
+from turnout.gateway.routes import Route
+from turnout.names import format_route, is_route
 from turnout.settings import AUTO
 from turnout.types import Candidate
 from turnout.wire.listing import ListedModel, list_models, model_entry
@@ -19,14 +21,24 @@ LISTED_SHARES = (0.75, 0.5, 0.25)
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The models that a gateway offers."""
+    """The models that a gateway offers.
+
+    Args:
+        engine: knows routers and candidates.
+        auto: what `auto` means: a name in `routes`, or a route written out.
+        allow_passthrough: whether a candidate may be asked for by its name.
+        routes: by name.
+        as_requested: whether replies name the model that was asked for, where no named route says.
+    """
 
     engine: Engine
     auto: str
     allow_passthrough: bool = True
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    as_requested: bool = False
     embeddings: Embeddings = field(default_factory=dict)
 
-    def resolve(self, model: str) -> RouteSpec | Candidate:
+    def resolve(self, model: str) -> Route | Candidate:
         """What a model name asks for.
 
         Raises:
@@ -34,10 +46,13 @@ class Catalog:
             RouteNameError: a malformed route.
             RequestError: it is an embedding model.
         """
+        named = self.routes.get(self.auto if model == AUTO else model)
+        if named is not None:
+            return named
         if model == AUTO:
-            return self.engine.parse(self.auto, "auto")
+            return self._written_out(self.auto, "auto")
         if is_route(model):
-            return self.engine.parse(model)
+            return self._written_out(model)
         if self.allow_passthrough and model in self.engine.pool.names:
             return self.engine.pool[model]
         if model in self.embeddings:
@@ -45,6 +60,9 @@ class Catalog:
                 "model", model, "it makes embeddings: ask POST /v1/embeddings for them"
             )
         raise UnknownNameError("model", model, self.names())
+
+    def _written_out(self, model: str, field: str = "model") -> Route:
+        return Route(spec=self.engine.parse(model, field), as_requested=self.as_requested)
 
     def names(self) -> list[str]:
         """The names listed by `GET /v1/models`, `auto` first."""
@@ -54,7 +72,7 @@ class Catalog:
             for share in LISTED_SHARES
         ]
         candidates = self.engine.pool.names if self.allow_passthrough else ()
-        return [AUTO, *routes, *candidates]
+        return [AUTO, *self.routes, *routes, *candidates]
 
     def listing(self, *, anthropic: bool = False) -> dict[str, Any]:
         """The list of models, in OpenAI's or in Anthropic's form."""

@@ -12,6 +12,7 @@ from turnout.types import Usage
 from turnout.wire import sse
 from turnout.wire.dialects import Dialect
 from turnout.wire.errors import error_body, read_fault, status_of_type, write_fault
+from turnout.wire.renaming import renamed_lines
 from turnout.wire.streams.translator import StreamTranslator
 from turnout.wire.streams.watch import StreamWatch
 
@@ -44,8 +45,18 @@ class Passing(Protocol):
         ...
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """Counts that were not believed, by name."""
+        ...
+
+    @property
     def model(self) -> str | None:
         """The model that the upstream names."""
+        ...
+
+    @property
+    def service(self) -> str:
+        """The service tier that the upstream says it served the call in."""
         ...
 
     @property
@@ -92,9 +103,19 @@ class Untouched:
         return self._watch.usage
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """See `Passing`."""
+        return self._watch.problems
+
+    @property
     def model(self) -> str | None:
         """See `Passing`."""
         return self._watch.model
+
+    @property
+    def service(self) -> str:
+        """See `Passing`."""
+        return self._watch.service
 
     @property
     def ended(self) -> bool:
@@ -146,9 +167,19 @@ class Translated:
         return self._translator.usage
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """See `Passing`."""
+        return self._translator.usage_problems
+
+    @property
     def model(self) -> str | None:
         """See `Passing`."""
         return self._translator.model or None
+
+    @property
+    def service(self) -> str:
+        """See `Passing`."""
+        return self._translator.service
 
     @property
     def ended(self) -> bool:
@@ -175,3 +206,62 @@ class Translated:
         """See `Passing`."""
         late = isinstance(error, UpstreamTimeoutError)
         return self._translator.fail(str(error), 504 if late else 502)
+
+
+class Renamed:
+    """A stream that names the model its client asked for. See `Passing`.
+
+    Args:
+        inner: gives whole lines of the client's dialect.
+        dialect: the client's.
+        model: the name to give.
+    """
+
+    def __init__(self, inner: Passing, dialect: Dialect, model: str) -> None:
+        self._inner, self._dialect, self._name = inner, dialect, model
+
+    @property
+    def answered(self) -> bool:
+        """See `Passing`."""
+        return self._inner.answered
+
+    @property
+    def usage(self) -> Usage | None:
+        """See `Passing`."""
+        return self._inner.usage
+
+    @property
+    def model(self) -> str | None:
+        """The upstream's own."""
+        return self._inner.model
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """See `Passing`."""
+        return self._inner.problems
+
+    @property
+    def service(self) -> str:
+        """See `Passing`."""
+        return self._inner.service
+
+    @property
+    def ended(self) -> bool:
+        """See `Passing`."""
+        return self._inner.ended
+
+    def failure(self, seen: bytes) -> tuple[int, bytes] | None:
+        """See `Passing`."""
+        return self._inner.failure(seen)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See `Passing`."""
+        return renamed_lines(self._inner.feed(chunk), self._dialect, self._name)
+
+    def end(self, candidate: str) -> bytes:
+        """See `Passing`."""
+        return renamed_lines(self._inner.end(candidate), self._dialect, self._name)
+
+    def fail(self, error: UpstreamError) -> bytes:
+        """See `Passing`."""
+        return self._inner.fail(error)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from turnout.gateway.booking import Books
 from turnout.gateway.calling import Answer
 from turnout.gateway.headers import plain_reason
 from turnout.gateway.request import Request
 from turnout.store.ledger import Ledger
-from turnout.store.record import CostBasis, Record, Status, json_line
-from turnout.types import Decision, Pool, Usage
+from turnout.store.record import Record, Status, json_line
+from turnout.types import Decision, Usage
+
+log = logging.getLogger("turnout.gateway")
 
 
 class Observer(Protocol):
@@ -33,12 +37,12 @@ class Recorder:
 
     Args:
         ledger: open; None keeps nothing.
-        pool: for prices.
+        books: prices what was used.
         observers: told of each record as it begins and as it ends.
     """
 
     ledger: Ledger | None
-    pool: Pool
+    books: Books
     observers: Sequence[Observer] = ()
 
     def begin(self, request: Request, decision: Decision) -> Entry:
@@ -108,33 +112,43 @@ class Entry:
     def _answered(self, record: Record, answer: Answer) -> Record:
         passing = answer.passing
         usage = answer.usage if passing is None else passing.usage
-        model = answer.model if passing is None else passing.model
-        estimated = usage is None
-        if usage is None:
-            usage = Usage(input_tokens=record.input_tokens, output_tokens=answer.events)
-        cost, basis = self._cost(answer.candidate, usage, estimated=estimated)
+        problems = answer.problems if passing is None else passing.problems
+        service = answer.service if passing is None else passing.service
+        if problems:
+            log.warning("%s: counts not believed: %s", record.id, "; ".join(problems))
+        estimate = Usage(input_tokens=record.input_tokens, output_tokens=answer.events)
+        refused = usage is None
+        broken = passing is not None and not passing.ended
+        if usage is not None and broken and usage.output_tokens < answer.events:
+            # Counted when the stream began, as Anthropic does: more has come since.
+            estimate = replace(usage, output_tokens=answer.events)
+            usage = None
+        booked = self.recorder.books.book(
+            answer.candidate,
+            usage,
+            estimate=estimate,
+            asked=answer.asked,
+            named=answer.named,
+            service=service,
+        )
+        flags = list(booked.flags)
+        if problems:
+            flags.append("usage_refused" if refused else "usage_doubted")
+        usage = usage or estimate
         return replace(
             record,
             candidate=answer.candidate,
             provider=answer.provider,
-            upstream_model=model or "",
+            upstream_model=answer.named,
             input_tokens=usage.input_tokens,
             cache_read_tokens=usage.cache_read_tokens,
             cache_write_tokens=usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
+            cache_write_1h_tokens=usage.cache_write_1h_tokens,
             output_tokens=usage.output_tokens,
             reasoning_tokens=usage.reasoning_tokens,
-            cost_picousd=cost,
-            cost_basis=basis,
+            cost_picousd=booked.cost_picousd,
+            cost_basis=booked.basis,
+            service=service,
+            flags=" ".join(flags),
             first_byte_ms=round(answer.first_byte_s * 1e3),
         )
-
-    def _cost(
-        self, candidate: str, usage: Usage, *, estimated: bool
-    ) -> tuple[int | None, CostBasis]:
-        """The provider's own word where it gives one, else its counts at our price."""
-        if usage.cost_picousd is not None:
-            return usage.cost_picousd, "provider"
-        price = self.recorder.pool[candidate].price
-        if price is None:
-            return None, "none"
-        return price.usage_picousd(usage), "estimate" if estimated else "usage"

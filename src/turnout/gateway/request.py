@@ -10,6 +10,7 @@ from turnout.errors import RequestError
 from turnout.gateway.asgi import Call
 from turnout.types import Query
 from turnout.wire import chat, messages, responses
+from turnout.wire.asks import FIELD, Asks, read_asks
 from turnout.wire.body import Body, read_body
 from turnout.wire.dialects import Dialect
 from turnout.wire.reading import Kind, kind
@@ -32,6 +33,12 @@ class Request:
     query: Query
     model: str
     """What `model` says: a route, or a candidate's name."""
+    asks: Asks
+    """What it asks of routing beside."""
+    rename: str | None = None
+    """The model that the reply is to name; None: whatever the upstream names."""
+    route: str = ""
+    """The route that it asks for, its knob included: while this stays the same, so may its model."""
     embeds: bool = False
     """Whether vectors are asked for, from an embedding model of this name."""
     session: str = ""
@@ -52,10 +59,12 @@ async def read_request(call: Call, dialect: Dialect, max_body_bytes: int) -> Req
         ClientLeftError: the client left before all of it came.
     """
     body = read_body(await call.body(max_body_bytes))
+    asks = read_asks(call.headers, body.fields)
+    if FIELD in body.fields:
+        body = body.without(FIELD)
     query = _QUERIES[dialect](body.fields)
-    return Request(
-        call=call, dialect=dialect, body=body, query=query, model=asked_model(body.fields)
-    )
+    model = asked_model(body.fields)
+    return Request(call=call, dialect=dialect, body=body, query=query, model=model, asks=asks)
 
 
 def asked_model(fields: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,6 +13,7 @@ from turnout.errors import TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
+from turnout.gateway.asking import explain, wanted
 from turnout.gateway.calling import Caller
 from turnout.gateway.conversing import Conversing, Talk
 from turnout.gateway.embedding import (
@@ -31,9 +32,10 @@ from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
 from turnout.gateway.request import Request, read_request
+from turnout.gateway.routes import Route
 from turnout.names import RouteSpec
 from turnout.providers.base import Provider
-from turnout.types import Candidate, Decision, Query
+from turnout.types import Decision, Query
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -72,6 +74,9 @@ class Serving:
         talk = None if request.embeds else self.conversing.find(request)
         decision = await self.decide(request, talk)
         explained = decision_headers(decision)
+        if request.asks.decision_only:
+            await call.answer_json(decision.to_dict(), headers=explained)
+            return
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
         caller = self._caller(request)
         entry = self.recorder.begin(request, decision)
@@ -100,8 +105,12 @@ class Serving:
             **call.own_id(),
             **to_client(answer.headers),
             **explained,
-            **answer_headers(caller.made, answer.notes),
+            **answer_headers(
+                caller.made, answer.notes, answer.named if answer.named != answer.asked else ""
+            ),
         }
+        if request.asks.explain:
+            explain(answer, decision)
         ended = partial(entry.end, http_status=answer.status, calls=len(caller.made), answer=answer)
         if answer.passing is not None:
             await relay_stream(call, answer, {**headers, "content-type": _EVENTS}, ended)
@@ -127,20 +136,41 @@ class Serving:
         Raises:
             UnknownNameError: no such model or router here.
             RouteNameError: a malformed route.
+            RequestError: what it asks of routing does not exist here, or does not go together.
             NoCandidateError: no candidate can serve it.
         """
         if talk is None:  # embeddings stand alone
             return decide_embeddings(self.engine, self.embeddings, request)
-        target = self.catalog.resolve(request.model)
-        if isinstance(target, Candidate):
-            return self.engine.by_name(request.query, target.name)
-        return await self.conversing.decide(request, talk, target, self._ask)
+        catalog, query = self.catalog, request.query
+        target = catalog.resolve(request.model)
+        if target.as_requested if isinstance(target, Route) else catalog.as_requested:
+            request.rename = request.model
+        want = wanted(self.engine, target, request.asks, by_name=catalog.allow_passthrough)
+        if want.spec is None:
+            return want.decide(self.engine, query)
+        request.route = want.key(request.model)
+        ask = partial(self._ask, want.limits.max_cost_picousd)
+        made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
+        return want.told(made)
 
     async def _ask(
-        self, query: Query, spec: RouteSpec, *, allow: Sequence[str] | None, explore: bool
+        self,
+        max_cost_picousd: int | None,
+        query: Query,
+        spec: RouteSpec,
+        *,
+        allow: Collection[str] | None,
+        explore: bool,
     ) -> Decision:
         """The router's decision; one that waits does so off the event loop."""
-        decide = partial(self.engine.decide, query, spec, allow=allow, explore=explore)
+        decide = partial(
+            self.engine.decide,
+            query,
+            spec,
+            allow=allow,
+            max_cost_picousd=max_cost_picousd,
+            explore=explore,
+        )
         return await asyncio.to_thread(decide) if self.engine.waits(spec.router) else decide()
 
     def _caller(self, request: Request) -> Caller | EmbeddingCaller:
@@ -159,6 +189,7 @@ class Serving:
             body=request.body,
             headers=to_upstream(request.call.headers),
             input_tokens=request.query.input_tokens,
+            rename=request.rename,
         )
 
 

@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
-from turnout.types import Candidate, Query
+from turnout.pricing import DEFAULT_OUTPUT_TOKENS
+from turnout.types import PICO, Candidate, Query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a request, or its route, sets bounds to."""
+
+    allow: frozenset[str] | None = None
+    """Names that may serve; None allows all."""
+    max_cost_picousd: int | None = None
+    """The most that a call may cost; see `most_cost_picousd`."""
+    priced: bool = False
+    """Whether a candidate needs a price."""
+
+    def among(self, names: Collection[str] | None) -> Limits:
+        """The same among these names alone; None: among all."""
+        if names is None:
+            return self
+        kept = frozenset(names) if self.allow is None else self.allow.intersection(names)
+        return replace(self, allow=kept)
+
+    def exclusions(self, query: Query, candidates: Sequence[Candidate]) -> dict[str, str]:
+        """Why each candidate is out that is unfit or beyond these bounds; see `exclusions`."""
+        return exclusions(
+            query,
+            candidates,
+            allow=self.allow,
+            max_cost_picousd=self.max_cost_picousd,
+            priced=self.priced,
+        )
+
+
+NO_LIMITS = Limits()
 
 
 def exclusions(
-    query: Query, candidates: Sequence[Candidate], *, allow: Sequence[str] | None = None
+    query: Query,
+    candidates: Sequence[Candidate],
+    *,
+    allow: Collection[str] | None = None,
+    max_cost_picousd: int | None = None,
+    priced: bool = False,
 ) -> dict[str, str]:
     """Why each unfit candidate is out.
 
@@ -16,6 +55,9 @@ def exclusions(
         query: what is needed: capabilities, and a window that holds input and asked output.
         candidates: all of the pool. A property that is not known (None) excludes nothing.
         allow: names that may serve; None allows all.
+        max_cost_picousd: the most that a call may cost; see `most_cost_picousd`. A candidate without
+            a price is out.
+        priced: whether a price is needed at all.
 
     Returns:
         Candidate name → reason, for the unfit ones only.
@@ -26,13 +68,25 @@ def exclusions(
             _not_allowed(candidate, allow)
             or _unable(query, candidate)
             or _too_long(query, candidate)
+            or _too_dear(query, candidate, max_cost_picousd, priced)
         )
         if why:
             found[candidate.name] = why
     return found
 
 
-def _not_allowed(candidate: Candidate, allow: Sequence[str] | None) -> str:
+def most_cost_picousd(query: Query, candidate: Candidate) -> int | None:
+    """What a call may cost: the whole output that the request, or else the arm, allows.
+
+    Where neither says how much, `DEFAULT_OUTPUT_TOKENS`. None without a price.
+    """
+    if candidate.price is None:
+        return None
+    output = query.max_output_tokens or candidate.arm_output_tokens or DEFAULT_OUTPUT_TOKENS
+    return candidate.price.cost_picousd(input_tokens=query.input_tokens, output_tokens=output)
+
+
+def _not_allowed(candidate: Candidate, allow: Collection[str] | None) -> str:
     return "not on the allow-list" if allow is not None and candidate.name not in allow else ""
 
 
@@ -55,4 +109,15 @@ def _too_long(query: Query, candidate: Candidate) -> str:
             f"its window of {candidate.context_tokens} tokens does not hold "
             f"about {query.input_tokens} of input and {asked} of output"
         )
+    return ""
+
+
+def _too_dear(query: Query, candidate: Candidate, most: int | None, priced: bool) -> str:
+    if most is None:
+        return "its price is not known" if priced and candidate.price is None else ""
+    cost = most_cost_picousd(query, candidate)
+    if cost is None:
+        return "its price is not known, and what a request may cost is limited"
+    if cost > most:
+        return f"may cost {cost / PICO:.6g} USD, at most {most / PICO:.6g} are allowed"
     return ""

@@ -13,7 +13,7 @@ from turnout.knobs import HasReference, reference_points
 from turnout.names import RouteSpec, format_route
 from turnout.policies.hull import OperatingPoint, best_value
 from turnout.policies.within_price import WithinPricePolicy
-from turnout.pricing import DEFAULT_OUTPUT_TOKENS, rates
+from turnout.pricing import DEFAULT_OUTPUT_TOKENS, cost_of_tokens_picousd
 from turnout.review.columns import Columns
 from turnout.routers.base import Router
 from turnout.types import Candidate, Prediction
@@ -109,9 +109,8 @@ def make_knob(columns: Columns, router: Router, candidates: Sequence[Candidate])
     expected = np.where(
         np.isfinite(columns.expected_tokens), columns.expected_tokens, DEFAULT_OUTPUT_TOKENS
     )
-    cost = columns.estimated_tokens[:, None] * rates(
-        candidates, "input_picousd"
-    ) + expected * rates(candidates, "output_picousd")
+    tokens_in = columns.estimated_tokens.astype(np.float64)
+    cost = cost_of_tokens_picousd(tokens_in, expected, candidates)
     win_rate = None
     if m == 2:
         pair = router.predict([], candidates).pair

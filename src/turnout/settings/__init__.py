@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
+from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
     AUTO,
     MAX_BODY_BYTES,
@@ -11,6 +12,8 @@ from turnout.settings.tree import (
     CandidateSettings,
     EncoderSettings,
     LearnSettings,
+    OtherRates,
+    PriceSettings,
     ProviderSettings,
     RouterSettings,
     Settings,
@@ -25,7 +28,10 @@ __all__ = [
     "EmbeddingSettings",
     "EncoderSettings",
     "LearnSettings",
+    "OtherRates",
+    "PriceSettings",
     "ProviderSettings",
+    "RouteSettings",
     "RouterSettings",
     "Settings",
     "StoreSettings",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -19,6 +19,7 @@ from turnout.settings.tree import (
     StoreSettings,
 )
 
+_ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,199}\Z", re.ASCII)
 _POSTGRES = re.compile(r"postgres(ql)?://\S+\Z", re.IGNORECASE)
 _ROUTER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z", re.ASCII)
 
@@ -64,6 +65,8 @@ def check_names(settings: Settings) -> None:
     for name in settings.routers:
         if not _ROUTER_NAME.match(name):
             raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
+    for name in settings.routes:
+        _check_route_name(name, names)
     check_encoder_names(settings.encoders)
 
 
@@ -85,6 +88,15 @@ def _check_embeddings(settings: Settings, taken: list[str]) -> None:
             if settings.providers[str(name)].api == "messages":
                 remedy = "Anthropic's API makes no embeddings; name a provider with another `api`"
                 raise SettingsError(where, name, remedy)
+
+
+def _check_route_name(name: str, candidates: Sequence[str]) -> None:
+    field = f"routes.{name}"
+    if not _ROUTE_NAME.match(name) or name == AUTO or name.startswith("router-"):
+        remedy = "use letters, digits, . : / - and _, and neither auto nor a name in router-"
+        raise SettingsError(field, name, remedy)
+    if name in candidates:
+        raise SettingsError(field, name, "a candidate has this name; choose another")
 
 
 def check_encoder_names(names: Iterable[str]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from turnout.settings.base import Tree
+from turnout.settings.base import NoneIsEmpty, Tree
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.replicas import ReplicaSettings
+from turnout.settings.routes import ResponseModel, RouteSettings
 from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -17,6 +18,12 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 
 AUTO = "auto"
 """The model name that stands for the configured route."""
+
+MOST_USD_PER_MILLION = 10_000
+"""A higher price is a mistake of units; below it, no call overflows a database's whole numbers."""
+
+Service: TypeAlias = Literal["flex", "priority", "fast", "batch", "scale"]
+"""Service tiers that replies name beside the usual one."""
 
 MINIMAL = """\
 providers:
@@ -102,14 +109,41 @@ class EncoderSettings(Keyed):
         return self
 
 
+_Usd = Annotated[float, Field(ge=0, le=MOST_USD_PER_MILLION, allow_inf_nan=False)]
+
+
+class OtherRates(Tree):
+    """USD per million tokens, of calls that have a price of their own. What is left out is as usual."""
+
+    input_usd: _Usd | None = None
+    output_usd: _Usd | None = None
+    cache_read_usd: _Usd | None = None
+    cache_write_usd: _Usd | None = None
+    cache_write_1h_usd: _Usd | None = None
+    reasoning_usd: _Usd | None = None
+
+
+class ServicePriceSettings(OtherRates):
+    """The price of a service tier."""
+
+    above: dict[Annotated[int, Field(gt=0)], OtherRates] = Field(default_factory=dict)
+    """Long inputs in it; left out, they cost what others do."""
+
+
 class PriceSettings(Tree):
     """USD per million tokens."""
 
-    input_usd: float = Field(ge=0, allow_inf_nan=False)
-    output_usd: float = Field(ge=0, allow_inf_nan=False)
-    cache_read_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    cache_write_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    cache_write_1h_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    input_usd: _Usd
+    output_usd: _Usd
+    cache_read_usd: _Usd | None = None
+    cache_write_usd: _Usd | None = None
+    cache_write_1h_usd: _Usd | None = None
+    reasoning_usd: _Usd | None = None
+    """Of output that is reasoning; none: as any output."""
+    above: dict[Annotated[int, Field(gt=0)], OtherRates] = Field(default_factory=dict)
+    """Long inputs: with more input tokens than this, those rates hold for the whole call."""
+    services: dict[Service, ServicePriceSettings] = Field(default_factory=dict)
+    """What a call costs that the provider says it served in this service tier."""
 
 
 class CandidateSettings(Tree):
@@ -242,14 +276,13 @@ class LearnSettings(Tree):
     """Between two writes, where something was learned; and once more when the gateway ends."""
 
 
-_NoneIsEmpty = BeforeValidator(lambda value: {} if value is None else value)
-_Router = Annotated[RouterSettings, _NoneIsEmpty]
+_Router = Annotated[RouterSettings, NoneIsEmpty]
 
 
 class Settings(Tree):
     """Everything that a gateway is told."""
 
-    listen: Annotated[Listen, _NoneIsEmpty] = Listen()
+    listen: Annotated[Listen, NoneIsEmpty] = Listen()
     providers: dict[str, ProviderSettings] = Field(min_length=1)
     candidates: tuple[CandidateSettings, ...] = Field(min_length=1)
     embeddings: tuple[EmbeddingSettings, ...] = ()
@@ -259,19 +292,23 @@ class Settings(Tree):
     routers: dict[str, _Router] = Field(
         default_factory=lambda: {"mf": RouterSettings(), "blend": RouterSettings()}, min_length=1
     )
-    learn: Annotated[LearnSettings, _NoneIsEmpty] | None = None
+    learn: Annotated[LearnSettings, NoneIsEmpty] | None = None
     """None takes no outcomes."""
-    encoders: Annotated[dict[str, EncoderSettings], _NoneIsEmpty] = Field(default_factory=dict)
+    encoders: Annotated[dict[str, EncoderSettings], NoneIsEmpty] = Field(default_factory=dict)
     """By the name that a router's `encoder` option says."""
     auto: str = ""
-    """The route that model `auto` means; where none is named, that of the last certificate, else
-    `blend` (or the first router) at about half of the calls to the strong model."""
+    """The route that model `auto` means, one of `routes` or written out; where none is named, that of
+    the last certificate, else `blend` (or the first router) at about half of the calls to the strong
+    model."""
+    routes: Annotated[dict[str, RouteSettings], NoneIsEmpty] = Field(default_factory=dict)
+    """By the names that `model` may say."""
+    response_model: ResponseModel = "actual"
     explore: ExploreSettings | None = None
     """None never explores."""
     store: StoreSettings | None = None
     """None keeps no records."""
-    resilience: Annotated[ResilienceSettings, _NoneIsEmpty] = ResilienceSettings()
-    conversations: Annotated[ConversationSettings, _NoneIsEmpty] = ConversationSettings()
+    resilience: Annotated[ResilienceSettings, NoneIsEmpty] = ResilienceSettings()
+    conversations: Annotated[ConversationSettings, NoneIsEmpty] = ConversationSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)

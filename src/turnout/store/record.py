@@ -15,6 +15,14 @@ Status: TypeAlias = Literal["ok", "partial", "failed", "refused", "left", "unkno
 """`ok`; `partial`: a stream that broke off after its answer began; `failed`: no attempt gave an answer;
 `refused` before a decision; `left`: the client went away; `unknown`: this process died in between."""
 
+FLAGS = {
+    "usage_refused": "the upstream's token counts were not believed; tokens and cost are estimates",
+    "usage_doubted": "some of the upstream's counts were not believed and left out",
+    "other_model": "the upstream named another model than it was asked for",
+    "service_unpriced": "no price of this service tier is known; the usual one was taken",
+}
+"""What may stand in a record's `flags`."""
+
 CostBasis: TypeAlias = Literal["provider", "usage", "estimate", "none"]
 """Whose word the cost rests on: the provider's bill line, its token counts, our estimate of tokens, or
 nothing (no price is known)."""
@@ -48,10 +56,16 @@ class Record:
     input_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    """Those of `cache_write_tokens` that were written for long."""
     output_tokens: int = 0
     reasoning_tokens: int = 0
     cost_picousd: int | None = None
     cost_basis: CostBasis = "none"
+    service: str = ""
+    """The service tier that the provider says it served the call in."""
+    flags: str = ""
+    """What a reader of the bill should know, by words with a space between: see `FLAGS`."""
     duration_ms: int = 0
     first_byte_ms: int = 0
     session: str = ""

@@ -28,6 +28,11 @@ SCHEMA = Schema(
             "CREATE INDEX IF NOT EXISTS records_at ON records (at_ms)",
             "CREATE INDEX IF NOT EXISTS records_key_at ON records (key, at_ms)",
         ),
+        (
+            "ALTER TABLE records ADD COLUMN cache_write_1h_tokens BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE records ADD COLUMN service TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE records ADD COLUMN flags TEXT NOT NULL DEFAULT ''",
+        ),
     ),
 )
 

@@ -32,6 +32,27 @@ class Body:
         start, end = self.spans[name]
         return (self.text[:start] + json.dumps(value) + self.text[end:]).encode()
 
+    def without(self, name: str) -> Body:
+        """The body without one of its fields, all else byte for byte as sent."""
+        names, (_, end) = list(self.spans), self.spans[name]
+        place = names.index(name)
+        if place:  # from the end of the field before it, its comma included
+            start = self.spans[names[place - 1]][1]
+        else:
+            start = self.text.index("{") + 1
+            after = _skip(self.text, end)
+            end = after + 1 if self.text[after] == "," else after
+        gone = end - start
+        return Body(
+            self.text[:start] + self.text[end:],
+            {other: value for other, value in self.fields.items() if other != name},
+            {
+                other: (at, to) if to <= start else (at - gone, to - gone)
+                for other, (at, to) in self.spans.items()
+                if other != name
+            },
+        )
+
     def with_fields(self, values: Mapping[str, Any]) -> bytes:
         """The body with fields replaced, or added at its start, all else byte for byte as sent."""
         text = self.text

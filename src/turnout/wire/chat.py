@@ -179,6 +179,8 @@ def _needs(body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> It
     if isinstance(form, OBJECT) and form.get("type") == "json_schema":
         yield "json_schema"
     for message in messages:
+        if message.get("tool_calls") or message["role"] in ("tool", "function"):
+            yield "tools"  # a model without tools cannot read what they said either
         for part in parts_of(message.get("content")):
             if found := _media(part):
                 yield found[0]

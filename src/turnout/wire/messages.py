@@ -199,6 +199,8 @@ def _media(content: Any) -> Iterator[Capability]:
         form = part.get("type")
         if isinstance(form, str) and form in _MEDIA:
             yield _MEDIA[form][0]
+        elif form in ("tool_use", "tool_result"):
+            yield "tools"  # a model without tools cannot read what they said either
 
 
 def _forces_tool(choice: Any) -> bool:

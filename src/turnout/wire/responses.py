@@ -179,6 +179,8 @@ def _needs(body: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> Itera
     if isinstance(form, OBJECT) and form.get("type") == "json_schema":
         yield "json_schema"
     for item in items:
+        if item.get("type") in ("function_call", "function_call_output"):
+            yield "tools"  # a model without tools cannot read what they said either
         for content in (item.get("content"), item.get("output")):
             yield from (found[0] for found in _media(content))
 

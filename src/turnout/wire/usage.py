@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from turnout.types import PICO, Usage
+from turnout.types import BYTES_PER_TOKEN, PICO, Usage
 from turnout.wire.dialects import Dialect
 from turnout.wire.reading import kind
 
@@ -56,7 +56,20 @@ def read_usage(dialect: Dialect, given: Any) -> UsageReading:
     return UsageReading(usage, tuple(counts.problems))
 
 
-def read_usage_of_reply(dialect: Dialect, body: bytes) -> tuple[UsageReading, str | None]:
+@dataclass(frozen=True, slots=True)
+class ReplyReading:
+    """What a whole reply says of the call that it came of."""
+
+    reading: UsageReading
+    model: str | None = None
+    """The model that it names."""
+    service: str = ""
+    """The service tier that it was served in, where it says one."""
+    output_estimate: int = 0
+    """Tokens of its text, for a reply that does not count them."""
+
+
+def read_usage_of_reply(dialect: Dialect, body: bytes) -> ReplyReading:
     """What a whole reply says that it used, and the model that it names.
 
     Args:
@@ -68,9 +81,47 @@ def read_usage_of_reply(dialect: Dialect, body: bytes) -> tuple[UsageReading, st
     except orjson.JSONDecodeError:
         given = None
     if not isinstance(given, Mapping):
-        return UsageReading(None), None
-    model = given.get("model")
-    return read_usage(dialect, given.get("usage")), model if isinstance(model, str) else None
+        return ReplyReading(UsageReading(None))
+    model, reading = given.get("model"), read_usage(dialect, given.get("usage"))
+    return ReplyReading(
+        reading,
+        model if isinstance(model, str) else None,
+        service_of(dialect, given),
+        0 if reading.usage is not None else estimate_output_tokens(given),
+    )
+
+
+def service_of(dialect: Dialect, reply: Mapping[str, Any]) -> str:
+    """The service tier that a reply, or an event of it, says it was served in; empty: it does not say.
+
+    Anthropic says it in the usage, and its fast mode as a speed.
+    """
+    holder = reply
+    if dialect == "messages":
+        usage = reply.get("usage")
+        holder = usage if isinstance(usage, Mapping) else {}
+        if holder.get("speed") == "fast":
+            return "fast"
+    found = holder.get("service_tier")
+    return found if isinstance(found, str) and len(found) <= _LONGEST_SERVICE else ""
+
+
+_TEXTS = frozenset({"content", "text", "arguments", "reasoning_content", "refusal", "thinking"})
+_LONGEST_SERVICE = 32
+
+
+def estimate_output_tokens(reply: Mapping[str, Any]) -> int:
+    """About how many tokens the texts of a whole reply have, of any dialect, choices together."""
+    size, left = 0, [reply.get("choices"), reply.get("output"), reply.get("content")]
+    while left:
+        value = left.pop()
+        if isinstance(value, Mapping):
+            size += sum(len(v) for k, v in value.items() if k in _TEXTS and isinstance(v, str))
+            size += len(str(value["input"])) if isinstance(value.get("input"), Mapping) else 0
+            left += [v for v in value.values() if isinstance(v, Mapping | list)]
+        elif isinstance(value, list):
+            left += value
+    return -(-size // BYTES_PER_TOKEN)
 
 
 def merge_usage(first: Any, later: Any) -> Any:
@@ -132,7 +183,7 @@ class _Counts:
     given: Mapping[str, Any]
     problems: list[str] = field(default_factory=list)
 
-    def count(self, *path: str) -> int | None:
+    def count(self, *path: str, most: int = MOST_TOKENS) -> int | None:
         """A count below objects; None where it is absent or not believed."""
         value: Any = self.given
         for name in path:
@@ -141,7 +192,7 @@ class _Counts:
             return None
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
             return value
         self.problems.append(f"{'.'.join(path)} is {_shown(value)}")
         return None
@@ -160,14 +211,31 @@ class _Counts:
         return value
 
     def cost(self) -> int | None:
-        """OpenRouter's `cost`, in USD; exact to the digits that were sent."""
+        """What the provider says that the call cost; exact to the digits that were sent.
+
+        OpenRouter's `cost`, in USD, to which belongs what it says the user's own key was charged;
+        Perplexity's `cost.total_cost`; xAI's `cost_in_usd_ticks`, of 1e-10 USD.
+        """
         value = self.given.get("cost")
+        if isinstance(value, Mapping):
+            return self._usd("cost.total_cost", value.get("total_cost"))
+        if value is None:
+            ticks = self.count("cost_in_usd_ticks", most=_MOST_USD * 10**10)
+            return None if ticks is None else ticks * (PICO // 10**10)
+        cost = self._usd("cost", value)
+        details = self.given.get("cost_details")
+        if cost is not None and self.given.get("is_byok") is True and isinstance(details, Mapping):
+            name = "upstream_inference_cost"
+            cost += self._usd(f"cost_details.{name}", details.get(name)) or 0
+        return cost
+
+    def _usd(self, name: str, value: Any) -> int | None:
         if value is None:
             return None
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if number and 0 <= value <= _MOST_USD:
             return int((Decimal(repr(value)) * PICO).to_integral_value())
-        self.problems.append(f"cost is {_shown(value)}")
+        self.problems.append(f"{name} is {_shown(value)}")
         return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from turnout.wire.streams.events import Event, Finished, Ping, Sign, Start
 from turnout.wire.streams.reading import Blocks, failed, truncated
 from turnout.wire.translate.answers_read import mapping, messages_finish, text
-from turnout.wire.usage import merge_usage
+from turnout.wire.usage import merge_usage, service_of
 
 
 class MessagesReader:
@@ -70,7 +70,7 @@ class MessagesReader:
             messages_finish(stop.get("stop_reason")),
             self.blocks.usage,
             text(stop.get("stop_sequence")) or None,
-            text(mapping(self._usage).get("service_tier")) or None,
+            service_of("messages", {"usage": self._usage}) or None,
         )
 
     def _start_block(self, given: Mapping[str, Any]) -> Iterator[Event]:

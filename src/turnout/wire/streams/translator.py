@@ -83,6 +83,8 @@ class StreamTranslator:
         """Why the stream broke off, where it did."""
         self.model = ""
         """The model that the upstream names."""
+        self.service = ""
+        """The service tier that it says it served the call in."""
 
     @property
     def usage(self) -> Usage | None:
@@ -161,5 +163,5 @@ class StreamTranslator:
             elif isinstance(event, Failed):
                 self.over, self.failed = True, event.fault
             elif isinstance(event, Finished):
-                self.over = True
+                self.over, self.service = True, event.tier or ""
             yield from self._writer.write(event)

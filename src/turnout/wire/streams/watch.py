@@ -10,7 +10,7 @@ from typing import Any
 from turnout.types import Usage
 from turnout.wire.dialects import Dialect
 from turnout.wire.sse import WholeLines
-from turnout.wire.usage import merge_usage, read_usage
+from turnout.wire.usage import merge_usage, read_usage, service_of
 
 _CONTENT: Mapping[Dialect, re.Pattern[bytes]] = {
     "chat": re.compile(
@@ -49,6 +49,8 @@ class StreamWatch:
         """Some of the answer has passed: from here on there is no other candidate."""
         self.model: str | None = None
         """The model that the upstream names."""
+        self.service = ""
+        """The service tier that it says it served the call in."""
         self.problems: tuple[str, ...] = ()
         """Counts that were not believed, by name."""
 
@@ -98,6 +100,7 @@ class StreamWatch:
         holder = inner if isinstance(inner, dict) else event
         if self.model is None and isinstance(holder.get("model"), str):
             self.model = holder["model"]
+        self.service = service_of(self._dialect, holder) or self.service
         usage = holder.get("usage")
         if self._dialect == "messages":
             self._given = merge_usage(self._given, usage)

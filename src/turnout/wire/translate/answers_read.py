@@ -10,7 +10,7 @@ from turnout.errors import ReplyError
 from turnout.wire.dialects import Dialect
 from turnout.wire.reading import OBJECT
 from turnout.wire.translate.neutral import Answer, Finish, Refusal, Text, Thinking, ToolCall
-from turnout.wire.usage import read_usage
+from turnout.wire.usage import read_usage, service_of
 
 Said: TypeAlias = Text | Refusal | Thinking | ToolCall
 
@@ -224,7 +224,7 @@ def read_messages_answer(body: Mapping[str, Any]) -> Answer:
         stop_sequence=text(body.get("stop_sequence")) or None,
         usage=reading.usage,
         usage_problems=reading.problems,
-        tier=text(mapping(body.get("usage")).get("service_tier")) or None,
+        tier=service_of("messages", body) or None,
         dropped=tuple(dict.fromkeys(dropped)),
     )
 

@@ -43,6 +43,8 @@ class TranslatedReply:
     """What the reply held that the client's dialect has no place for, by name."""
     model: str
     """The model that the upstream names."""
+    service: str
+    """The service tier that it says it served the call in; empty where it does not."""
 
 
 def translate_reply(body: bytes, source: Dialect, client: Client) -> TranslatedReply:
@@ -63,6 +65,7 @@ def translate_reply(body: bytes, source: Dialect, client: Client) -> TranslatedR
         usage_problems=answer.usage_problems,
         dropped=answer.dropped,
         model=answer.model,
+        service=answer.tier or "",
     )
 
 

@@ -1,0 +1,40 @@
+"""Routes that have a name: what they decide by, and what they may spend."""
+
+from __future__ import annotations
+
+from typing import Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from turnout.settings.base import Tree
+
+ResponseModel: TypeAlias = Literal["actual", "requested"]
+"""Which model a reply names: the one that answered, or what the request's `model` said."""
+
+KNOBS = ("threshold", "strong_share", "floor", "max_loss", "willingness_to_pay_usd")
+
+
+class RouteSettings(Tree):
+    """A router, one knob, and limits: what a request's `turnout` object may say, under a name."""
+
+    router: str = ""
+    """Which router predicts; none: `blend`, or the first one."""
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    strong_share: float | None = Field(default=None, ge=0, le=1)
+    """Of requests to the strongest model; a half where no knob is given."""
+    floor: float | None = Field(default=None, gt=0, le=1)
+    max_loss: float | None = Field(default=None, gt=0, le=1)
+    willingness_to_pay_usd: float | None = Field(default=None, gt=0, le=1e6)
+    allow: tuple[str, ...] | None = Field(default=None, min_length=1)
+    deny: tuple[str, ...] | None = Field(default=None, min_length=1)
+    max_cost_usd: float | None = Field(default=None, gt=0, le=1e6)
+    """The most that one call may cost."""
+    response_model: ResponseModel | None = None
+    """None: as `response_model` of the whole gateway says."""
+
+    @model_validator(mode="after")
+    def _one_knob(self) -> Self:
+        given = [name for name in KNOBS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of {', '.join(given)}: each sets the same knob")
+        return self
