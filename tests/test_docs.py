@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,28 @@ from turnout.artifacts.opening import open_router
 from turnout.cli import cli
 from turnout.evaluation.benchmarks import open_benchmark
 from turnout.evaluation.replay_folder import predict_benchmark, save
+from turnout.explaining import kept_decision
+from turnout.gateway.building import build_engine
 from turnout.review import Asked, review
-from turnout.settings import MINIMAL
+from turnout.settings import MINIMAL, load_settings
+from turnout.store.database import open_database
+from turnout.store.record import Record, json_line
+from turnout.store.records import RecordTable
+from turnout.wire.chat import read_query
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 ELSEWHERE = {"serve"}
+STORED = """
+providers: {openai: {base_url: https://api.openai.com/v1}}
+candidates: [{name: gpt-4.1}, {name: gpt-4.1-mini}]
+routers: {rules: {}}
+store: {path: turnout.db}
+"""
 ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
-TESTED = "audit|route|train|learn|models|calibrate|evaluate|review|grade|replay|routerarena|demo"
+TESTED = (
+    "audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|replay|routerarena|demo"
+)
 PYTHON_ELSEWHERE = {"controller.md"}
 
 
@@ -93,6 +108,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     save(kept, home / "kept" / "blend")
     _logs(home)
+    _store(home)
     trained = CliRunner().invoke(
         cli,
         [
@@ -107,6 +123,20 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert trained.exit_code == 0, trained.output
     return home
+
+
+def _store(home: Path) -> None:
+    """A gateway's settings, its store with one record, and that record's request."""
+    (home / "turnout.yaml").write_text(STORED, encoding="utf-8")
+    body = {"model": "auto", "messages": [{"role": "user", "content": "What is 2 + 2?"}]}
+    (home / "request.json").write_text(json.dumps(body), encoding="utf-8")
+    engine = build_engine(load_settings(home / "turnout.yaml"))
+    made = engine.decide(read_query(body), engine.parse("router-rules-0.5"))
+    kept = json_line(kept_decision(replace(made, id="dec_5f2d91c07b3a44e8"))).decode()
+    record = Record(id="dec_5f2d91c07b3a44e8", at_ms=NOW, status="ok", decision=kept)
+    table = RecordTable(open_database(home / "turnout.db"))
+    table.put([record])
+    table.close()
 
 
 def _logs(home: Path) -> None:

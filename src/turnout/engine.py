@@ -210,7 +210,7 @@ class Engine:
             for i, decision in zip(at, made, strict=True):
                 decisions[i] = decision
         made = [d for d in decisions if d is not None]
-        return [with_spares(d, self.pool, self.spares) for d in made] if self.spares else made
+        return [with_spares(d, self.pool, self.spares) for d in made]
 
     def learn(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
         """Let every router that learns take in outcomes of the pool's candidates, by their names.
@@ -273,7 +273,7 @@ class Engine:
         decision = staying_decision(
             query, self.pool[name], spec, reason, decision_id=self._new_id(), excluded=excluded
         )
-        return with_spares(decision, self.pool, self.spares) if self.spares else decision
+        return with_spares(decision, self.pool, self.spares)
 
     def _decide_group(
         self,
@@ -332,6 +332,7 @@ class Engine:
                     excluded=why,
                     elapsed_us=_elapsed_us(start),
                     error=error,
+                    default=self.pool.default,
                 )
                 for query, why in zip(queries, excluded, strict=True)
             ]
@@ -431,7 +432,7 @@ class Engine:
         cost = self._knobs.priced(spec.router, candidates, cost)
         policy = self.policy(spec, candidates)
         choice = policy.choose(prediction, candidates, cost)
-        return Routed(router, prediction, cost, policy.name, choice, lengths)
+        return Routed(router, prediction, cost, policy, choice, lengths)
 
     def cost_picousd(
         self,
@@ -458,10 +459,8 @@ class Engine:
             samples = routed.router.samples(
                 query, fit, routed.prediction.quality[i], explore.child_rng(), DRAWS
             )
-        index, propensity = explore.choose(
-            int(routed.choice.index[i]), routed.cost_picousd[i], samples
-        )
-        return Explored(index, propensity, explore.share)
+        drawn = explore.draw(int(routed.choice.index[i]), routed.cost_picousd[i], samples)
+        return Explored(drawn, explore.share)
 
     def _default(self, candidates: Sequence[Candidate]) -> Candidate:
         """Who serves where a router fails: the pool's default if it fits, else the strongest."""

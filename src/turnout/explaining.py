@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from turnout.calibration.watch import Watch
 from turnout.names import RouteSpec
-from turnout.policies.base import Choice
+from turnout.policies.base import Choice, Policy
+from turnout.policies.explore import Drawn
+from turnout.policies.stated import state
 from turnout.pricing import arm_output_tokens, cost_of_tokens_picousd
 from turnout.routers.base import Router
 from turnout.types import Attempt, Candidate, Decision, Pool, Prediction, Query
@@ -24,7 +26,7 @@ class Routed:
     router: Router
     prediction: Prediction
     cost_picousd: NDArray[np.float64]
-    policy: str
+    policy: Policy
     choice: Choice
     output_tokens: NDArray[np.float64]
     """(n, m) expected, as `cost_picousd` counts them."""
@@ -34,9 +36,8 @@ class Routed:
 class Explored:
     """What exploring made of a policy's choice."""
 
-    index: int
-    """Column to call."""
-    propensity: float
+    drawn: Drawn
+    """The column to call, and how it was drawn."""
     share: float
     """Of requests that go elsewhere."""
 
@@ -69,21 +70,21 @@ def routed_decision(
     prediction, choice = routed.prediction, routed.choice
     names = prediction.candidates
     index, code, reason = int(choice.index[i]), choice.code[i], choice.reason[i]
-    if explored is not None and explored.index != index:
+    if explored is not None and explored.drawn.index != index:
         code = "explored"
         reason = (
             f"explored, as {explored.share:.3g} of requests are; "
             f"{names[index]} was the choice: {reason}"
         )
-        index, certificate = explored.index, None
+        index, certificate = explored.drawn.index, None
     return Decision(
         id=decision_id,
         router=spec.router,
-        policy=routed.policy,
+        policy=routed.policy.name,
         attempts=(Attempt(candidate=names[index], reason=reason),),
         code=code,
         reason=reason,
-        propensity=None if explored is None else explored.propensity,
+        propensity=None if explored is None else explored.drawn.propensity,
         threshold=spec.knob,
         win_rate=None if choice.win_rate is None else float(choice.win_rate[i]),
         quality=dict(zip(names, prediction.quality[i].tolist(), strict=True)),
@@ -97,7 +98,24 @@ def routed_decision(
         certificate=certificate,
         notes=(*query.notes, *prediction.notes[i : i + 1]),
         elapsed_us=elapsed_us,
+        grounds=_grounds(i, routed, explored, names[index]),
     )
+
+
+def _grounds(i: int, routed: Routed, explored: Explored | None, chose: str) -> dict[str, Any]:
+    """What `recomputing.recompute` needs beside the decision itself."""
+    pair, cost = routed.prediction.pair, routed.cost_picousd[i].tolist()
+    found: dict[str, Any] = {
+        "way": "routed",
+        "chose": chose,
+        "policy": state(routed.policy, routed.prediction.candidates),
+        "pair": [pair.kind, pair.a, pair.b, pair.c],
+        "cost_picousd": [None if c != c else c for c in cost],
+    }
+    if explored is not None:
+        found["chances"], found["at"] = explored.drawn.chances, explored.drawn.at
+        found["share"] = explored.share
+    return found
 
 
 def with_spares(decision: Decision, pool: Pool, most: int) -> Decision:
@@ -117,7 +135,11 @@ def with_spares(decision: Decision, pool: Pool, most: int) -> Decision:
     order = sorted(left, key=lambda n: (-decision.quality.get(n, 0.0), cost.get(n) or 0))
     why = f"serves if {decision.model} fails"
     spares = (Attempt(candidate=name, reason=why) for name in order[:most])
-    return replace(decision, attempts=(*decision.attempts, *spares))
+    return replace(
+        decision,
+        attempts=(*decision.attempts, *spares),
+        grounds={**decision.grounds, "pool": pool.names, "spares": most},
+    )
 
 
 def named_decision(query: Query, candidate: Candidate, *, decision_id: str) -> Decision:
@@ -131,6 +153,7 @@ def named_decision(query: Query, candidate: Candidate, *, decision_id: str) -> D
         code="asked_for_by_name",
         reason=reason,
         notes=query.notes,
+        grounds={"way": "named"},
         **_expected(query, candidate),
     )
 
@@ -152,6 +175,7 @@ def staying_decision(
         attempts=(Attempt(candidate=candidate.name, reason=reason),),
         code="kept_for_conversation",
         reason=reason,
+        grounds={"way": "stays"},
         threshold=spec.threshold,
         excluded=dict(excluded),
         notes=query.notes,
@@ -168,6 +192,7 @@ def unpredicted_decision(
     excluded: Mapping[str, str],
     elapsed_us: int,
     error: Exception | None = None,
+    default: str = "",
 ) -> Decision:
     """The decision where nothing was predicted: one candidate is left, or the router failed.
 
@@ -180,6 +205,7 @@ def unpredicted_decision(
         elapsed_us: what deciding took.
         error: why the router failed, so that `candidate` serves by default; None: it is the only
             one left.
+        default: who serves by default, where it can.
     """
     reason = (
         f"{candidate.name} is the only candidate that can serve this request"
@@ -197,6 +223,7 @@ def unpredicted_decision(
         excluded=dict(excluded),
         fallback=error is not None,
         notes=query.notes,
+        grounds={"way": "only"} if error is None else {"way": "default", "default": default},
         elapsed_us=elapsed_us,
         **_expected(query, candidate),
     )
@@ -231,12 +258,33 @@ def withheld_decision(
         attempts=(Attempt(candidate=candidate.name, reason=reason),),
         code="certificate_revoked",
         reason=reason,
+        grounds={"way": "certificate", "safe": watch.certificate.safe},
         threshold=spec.knob,
         excluded=dict(excluded),
         notes=query.notes,
         elapsed_us=elapsed_us,
         **_expected(query, candidate),
     )
+
+
+def plain_reason(decision: Decision) -> str:
+    """The reason; of a failure without the router's own words, which may quote the prompt."""
+    if decision.fallback:
+        return f"router {decision.router} failed, {decision.model} serves by default"
+    return decision.reason
+
+
+def kept_decision(decision: Decision) -> dict[str, Any]:
+    """A decision as it is recorded, JSON-ready, with its grounds.
+
+    Of a failed router it has nothing in its own words, which may quote the prompt.
+    """
+    found = {**decision.to_dict(), "grounds": dict(decision.grounds)}
+    if decision.fallback:
+        reason = plain_reason(decision)
+        attempts = [{**attempt, "reason": reason} for attempt in found["attempts"]]
+        found |= {"reason": reason, "attempts": attempts, "notes": []}
+    return found
 
 
 def _expected(query: Query, candidate: Candidate) -> dict[str, Any]:

@@ -447,6 +447,8 @@ class Decision:
     """The configured route that was asked for, by its name."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """What the request asked of routing beside its model: knobs, lists, limits."""
+    grounds: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What else the choice follows from, exactly, for `turnout explain`; no part of `to_dict`."""
 
     @property
     def model(self) -> str:

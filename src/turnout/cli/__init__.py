@@ -17,6 +17,7 @@ _COMMANDS = {
     "convert": "Make an artifact of another project's checkpoint.",
     "demo": "Route the bundled prompts through a gateway with two simulated models.",
     "evaluate": "Measure routers on a benchmark or on your own outcomes.",
+    "explain": "Say why a request was served as it was, and decide it again from its record.",
     "grade": "Score the answers of prompts that a review drew.",
     "learn": "Fold new outcomes into a router that learns, without fitting again.",
     "models": "List the models of the predictor, and add one from a few labels.",

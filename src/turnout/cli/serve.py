@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import socket
+import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import click
 
 from turnout.artifacts.folder import read_artifact
 from turnout.errors import SettingsError
+from turnout.observe.logs import Logs, logging_to
+from turnout.observe.redaction import Redactor
 from turnout.settings import MINIMAL, RouterSettings, Settings, load_settings
+from turnout.settings.secrets import secrets_in
 
 DRAIN_S = 30
 """Seconds that running answers may still take after a signal."""
@@ -37,18 +40,18 @@ _LEVELS = ("debug", "info", "warning", "error")
 )
 @click.option("--host", help="Listen here instead of the settings' host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="And on this port; 0 picks a free one.")
-@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@click.option("--log-level", type=click.Choice(_LEVELS), help="Instead of the settings' log.level.")
 def serve(
     config: Path | None,
     artifacts: tuple[Path, ...],
     host: str | None,
     port: int | None,
-    log_level: str,
+    log_level: str | None,
 ) -> None:
     """Serve an OpenAI-compatible gateway."""
     settings = _with_listen(load_settings(_chosen(config)), host, port)
     settings = _with_artifacts(settings, artifacts)
-    _log_to_stderr(log_level)
+    click.get_current_context().with_resource(_log_to_stderr(settings, log_level))
     # The server and the routers are imported once the settings are known to be sound.
     import uvicorn
 
@@ -65,7 +68,6 @@ def serve(
             uvicorn.Config(
                 app,
                 log_config=None,
-                log_level=log_level,
                 access_log=False,
                 timeout_graceful_shutdown=DRAIN_S,
             )
@@ -96,13 +98,14 @@ def _with_artifacts(settings: Settings, artifacts: Sequence[Path]) -> Settings:
     return settings.model_copy(update={"routers": routers})
 
 
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+def _log_to_stderr(settings: Settings, level: str | None) -> AbstractContextManager[Logs]:
+    """Everything that this process logs, cleaned of what the settings keep secret."""
+    return logging_to(
+        sys.stderr,
+        form=settings.log.format,
+        level=level or settings.log.level,
+        redactor=Redactor(secrets_in(settings)),
     )
-    # The HTTP client logs every call, and at debug level what it sends.
-    for name in ("httpx2", "httpcore2"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
@@ -15,10 +14,13 @@ from turnout.engine import Engine
 from turnout.errors import RequestError, TurnoutError, UnavailableError
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
+from turnout.gateway.dashboard import Dashboard
 from turnout.gateway.deploying import Deployment, check_change, deploy
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.learning import read_reported
+from turnout.gateway.observing import Observing
 from turnout.gateway.serving import Serving
+from turnout.observe.logs import safe_traceback
 from turnout.providers.base import Provider
 from turnout.routers.judging import Spend
 from turnout.settings import Settings
@@ -52,6 +54,7 @@ class Gateway:
         self._deploy: Deploy | None = None
         self._turn = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
+        self.observing = Observing(settings, self._serving)
         self._endpoints: dict[str, dict[str, Endpoint]] = {
             "/chat/completions": {"POST": partial(self._complete, dialect="chat")},
             "/responses": {"POST": partial(self._complete, dialect="responses")},
@@ -66,6 +69,13 @@ class Gateway:
         }
         if settings.learn is not None:
             self._endpoints["/outcomes"] = {"POST": self._outcomes}
+        self._dashboard: Dashboard | None = None
+        if settings.dashboard and settings.store is not None:
+            self._dashboard = Dashboard(settings.store, self._serving)
+            self._endpoints["/dashboard"] = {"GET": self._dashboard.answer}
+            self._endpoints["/dashboard.css"] = {"GET": self._dashboard.style}
+        if settings.metrics.enabled and settings.metrics.listen is None:
+            self._endpoints["/metrics"] = {"GET": self.observing.answer}
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -74,11 +84,14 @@ class Gateway:
             ledger = build_ledger(self.settings)
             if ledger is not None:
                 await asyncio.to_thread(stack.enter_context, ledger)
-            self._deploy = partial(deploy, ledger=ledger)
+            self._deploy = partial(deploy, ledger=ledger, observers=self.observing.observers)
             self.live = await self._deploy(
                 self.settings, engine=self._engine, providers=self._providers
             )
             stack.push_async_callback(self._close)
+            await stack.enter_async_context(self.observing.running())
+            if self._dashboard is not None:
+                stack.callback(self._dashboard.close)
             self.problem = None
             yield
             self.problem = "stopping"
@@ -110,6 +123,9 @@ class Gateway:
             task = asyncio.create_task(old.retire())
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
+
+    def _serving(self) -> Serving | None:
+        return None if self.live is None else self.live.serving
 
     def opened(self) -> Serving:
         """What serves, when the lifespan is running."""
@@ -145,6 +161,7 @@ class Gateway:
 
     async def _serve(self, call: Call) -> None:
         """Answer a request, whatever happens: this is the process edge."""
+        self.observing.arrived(call)
         try:
             await self._endpoint(call)(call)
         except ClientLeftError:
@@ -153,23 +170,24 @@ class Gateway:
             await _refuse(call, error)
         except TurnoutError as error:
             await _fail(call, error)
-        except Exception as error:
-            if call.started:
-                raise  # the server cuts the connection: an answer that ends early must not look whole
+        except Exception as error:  # noqa: BLE001 - the process edge; its trace is logged
             # Not the message: an error that is not ours may quote the prompt.
-            log.error(
-                "request failed with %s\n%s",
-                type(error).__name__,
-                "".join(traceback.format_tb(error.__traceback__)),
-            )
+            log.error("request failed with %s", safe_traceback(error))
+            if call.started:
+                # The server cuts the connection: an answer that ends early must not look whole. It
+                # logs what it catches, which is why that is not the error itself.
+                raise RuntimeError("the answer broke off; what happened is logged above") from None
             await _refuse(call, HttpError(500, INTERNAL_MESSAGE, "internal_error"))
+        finally:
+            self.observing.over(call.trail)
 
     def _endpoint(self, call: Call) -> Endpoint:
         path = call.path.removeprefix("/v1") if call.path.startswith("/v1/") else call.path
         call.dialect = dialect_of(path, call.headers)
         methods = self._endpoints.get(path)
         if methods is None and path.startswith("/models/"):
-            methods = {"GET": self._model}
+            path, methods = "/models/{id}", {"GET": self._model}
+        call.trail.path = path if methods is not None else ""
         if methods is None:
             shown = call.path[:200]
             message = f"no such path: {shown!r}. Try POST /v1/chat/completions"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from turnout.errors import BodyTooLargeError
 from turnout.gateway.headers import new_request_id
+from turnout.observe.trail import Trail
 from turnout.wire.dialects import Dialect
 from turnout.wire.reading import Kind
 
@@ -30,16 +32,21 @@ class ClientLeftError(Exception):
 class Call:
     """One request and the way to answer it."""
 
-    __slots__ = ("_id", "_receive", "_send", "dialect", "headers", "method", "path", "started")
+    __slots__ = (
+        "_id", "_receive", "_send", "dialect", "headers", "method", "path", "query", "started", "trail",
+    )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: str = scope.get("query_string", b"").decode("latin-1")
         self.headers: dict[str, str] = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         self._receive, self._send = receive, send
         self._id = ""
+        self.trail = Trail()
+        """What becomes of it, for those who count."""
         self.dialect: Dialect = "chat"
         """In which API's form errors are told."""
         self.started = False
@@ -64,7 +71,9 @@ class Call:
         chunks: list[bytes] = []
         size = 0
         while True:
+            since = time.perf_counter()
             message = await self._receive()
+            self.trail.waited_s += time.perf_counter() - since
             if message["type"] == "http.disconnect":
                 raise ClientLeftError
             chunk = message.get("body", b"")
@@ -92,6 +101,7 @@ class Call:
     ) -> None:
         """Status and headers; pieces of a body follow."""
         self.started = True
+        self.trail.begun, self.trail.status = time.perf_counter(), status
         raw = raw_headers(headers.items())
         if length is not None:
             raw.append((b"content-length", b"%d" % length))

@@ -258,4 +258,5 @@ def _provider(name: str, given: ProviderSettings) -> Provider:
         ),
         timeout_s=given.timeout_s,
         headers={k: v.get_secret_value() for k, v in given.headers.items()},
+        allow_link_local=given.allow_link_local,
     )

@@ -7,15 +7,16 @@ gone to the client, so that a failure can be answered by another attempt.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from turnout.errors import ReplyError, UpstreamError
-from turnout.execution.attempts import Try
+from turnout.execution.attempts import Target, Try
 from turnout.gateway.asgi import json_bytes
 from turnout.gateway.passing import Passing, Renamed, Translated, Untouched
 from turnout.gateway.relay import is_stream, whole_body
+from turnout.observe.trail import Attempted, Trail
 from turnout.providers.base import Provider, Reply
 from turnout.types import Candidate, Pool, Usage
 from turnout.wire.arms import arm_fields
@@ -28,6 +29,8 @@ from turnout.wire.translate.replies import Client, translate_reply
 from turnout.wire.translate.requests import translate_request
 from turnout.wire.translate.target import Target as Rules
 from turnout.wire.usage import estimate_output_tokens, read_usage_of_reply
+
+T = TypeVar("T")
 
 HELD_BYTES = 1 << 20
 """Most that is held back of a stream before its content begins; then it is passed on all the same."""
@@ -83,6 +86,7 @@ class Caller:
     body: Body
     headers: Mapping[str, str]
     input_tokens: int
+    trail: Trail
     rename: str | None = None
     """The model that the reply is to name; None: whatever the upstream names."""
     made: list[str] = field(default_factory=list)
@@ -99,15 +103,36 @@ class Caller:
         provider = self.providers[target.provider]
         sent = self._request(candidate, target.model, provider)
         self.made.append(candidate.name)
-        start = time.monotonic()
-        reply = await provider.post(
-            PATHS[provider.dialect],
-            sent.body,
+        headers = self.headers if provider.dialect == self.dialect else {}
+        if self.trail.trace is None:
+            return await self._attempt(candidate, target, sent, headers)
+        attempted = Attempted(
             candidate=candidate.name,
-            headers=self.headers if provider.dialect == self.dialect else {},
-            stream=self.body.fields.get("stream") is True,
+            model=target.model,
+            provider=target.provider,
+            dialect=provider.dialect,
+            fields=self.body.fields,
         )
-        await check_answer(reply, candidate.name, provider.dialect)
+        with self.trail.traced(attempted) as more:
+            return await self._attempt(candidate, target, sent, {**headers, **more})
+
+    async def _attempt(
+        self, candidate: Candidate, target: Target, sent: _Sent, headers: Mapping[str, str]
+    ) -> Answer:
+        provider = self.providers[target.provider]
+        start = time.monotonic()
+        reply = await self._timed(
+            provider.post(
+                PATHS[provider.dialect],
+                sent.body,
+                candidate=candidate.name,
+                headers=headers,
+                stream=self.body.fields.get("stream") is True,
+            )
+        )
+        if reply.status >= 400:
+            content = await self._timed(whole_body(reply, candidate.name))
+            raise answered_badly(reply, candidate.name, provider.dialect, content)
         answer = Answer(
             candidate=candidate.name,
             provider=target.provider,
@@ -123,6 +148,14 @@ class Caller:
             await self._whole(answer, reply, provider.dialect)
         answer.first_byte_s = time.monotonic() - start
         return answer
+
+    async def _timed(self, work: Awaitable[T]) -> T:
+        """What the upstream gives, its time noted apart from what is done here."""
+        since = time.perf_counter()
+        try:
+            return await work
+        finally:
+            self.trail.upstream_s += time.perf_counter() - since
 
     def _request(self, candidate: Candidate, model: str, provider: Provider) -> _Sent:
         """The bytes to send: the client's own with few fields set, or a translation."""
@@ -151,7 +184,7 @@ class Caller:
         )
 
     async def _whole(self, answer: Answer, reply: Reply, dialect: Dialect) -> None:
-        content = await whole_body(reply, answer.candidate)
+        content = await self._timed(whole_body(reply, answer.candidate))
         refuse_page(reply, answer.candidate)
         if dialect == self.dialect:
             if "content-encoding" not in reply.headers:
@@ -189,7 +222,7 @@ class Caller:
         size = 0
         try:
             while not passing.answered and not passing.ended and size <= HELD_BYTES:
-                chunk = await reply.chunk()
+                chunk = await self._timed(reply.chunk())
                 if chunk is None:
                     answer.reply = None
                     held.append(passing.end(answer.candidate))
@@ -225,21 +258,16 @@ class Caller:
             raise UpstreamError(message, candidate=answer.candidate)
 
 
-async def check_answer(reply: Reply, candidate: str, dialect: Dialect) -> None:
-    """Raise where an upstream answered with an error status.
-
-    Raises:
-        UpstreamError: with the upstream's own words, in its dialect.
-    """
-    if reply.status >= 400:
-        raise UpstreamError(
-            f"{candidate} answered with status {reply.status}",
-            candidate=candidate,
-            status=reply.status,
-            body=await whole_body(reply, candidate),
-            headers=reply.headers,
-            dialect=dialect,
-        )
+def answered_badly(reply: Reply, candidate: str, dialect: Dialect, content: bytes) -> UpstreamError:
+    """The error of an answer with an error status, with the upstream's own words in its dialect."""
+    return UpstreamError(
+        f"{candidate} answered with status {reply.status}",
+        candidate=candidate,
+        status=reply.status,
+        body=content,
+        headers=reply.headers,
+        dialect=dialect,
+    )
 
 
 def refuse_page(reply: Reply, candidate: str) -> None:

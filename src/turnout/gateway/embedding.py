@@ -15,9 +15,10 @@ from turnout.engine import Engine
 from turnout.errors import RequestError, UnknownNameError
 from turnout.execution.attempts import Target, Try
 from turnout.gateway.asgi import Call
-from turnout.gateway.calling import Answer, check_answer, refuse_page
+from turnout.gateway.calling import Answer, answered_badly, refuse_page
 from turnout.gateway.relay import whole_body
 from turnout.gateway.request import Request, asked_model
+from turnout.observe.trail import Trail
 from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
 from turnout.settings import EmbeddingSettings
@@ -105,6 +106,7 @@ class EmbeddingCaller:
     providers: Mapping[str, Provider]
     body: Body
     headers: Mapping[str, str]
+    trail: Trail
     made: list[str] = field(default_factory=list)
     """Models that were called, in order."""
 
@@ -117,12 +119,17 @@ class EmbeddingCaller:
         target, name = todo.target, self.model.candidate.name
         provider = self.providers[target.provider]
         self.made.append(name)
-        start = time.monotonic()
-        reply = await provider.post(
-            PATH, self._sent(target), candidate=name, headers=self.headers, stream=False
-        )
-        await check_answer(reply, name, provider.dialect)
-        content = await whole_body(reply, name)
+        start = time.perf_counter()
+        try:
+            reply = await provider.post(
+                PATH, self._sent(target), candidate=name, headers=self.headers, stream=False
+            )
+            content = await whole_body(reply, name)
+        finally:
+            waited_s = time.perf_counter() - start
+            self.trail.upstream_s += waited_s
+        if reply.status >= 400:
+            raise answered_badly(reply, name, provider.dialect, content)
         refuse_page(reply, name)
         answer = Answer(
             candidate=name,
@@ -132,7 +139,7 @@ class EmbeddingCaller:
             status=reply.status,
             headers=reply.headers,
             content=content,
-            first_byte_s=time.monotonic() - start,
+            first_byte_s=waited_s,
         )
         if "content-encoding" not in reply.headers:
             reading, answer.model = read_embeddings_reply(content)

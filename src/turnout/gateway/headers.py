@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from turnout.explaining import plain_reason
 from turnout.ids import id_maker
 from turnout.types import PICO, Decision
 
@@ -97,10 +98,3 @@ def header_safe(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text.strip()
     return "".join(c if " " <= c <= "~" else "?" if c > "~" else " " for c in text).strip()
-
-
-def plain_reason(decision: Decision) -> str:
-    """The reason; of a failure without the router's own words, which may quote the prompt."""
-    if decision.fallback:
-        return f"router {decision.router} failed, {decision.model} serves by default"
-    return decision.reason

@@ -61,6 +61,10 @@ class Catalog:
             )
         raise UnknownNameError("model", model, self.names())
 
+    def named(self, model: str) -> str:
+        """A model name that is `auto` or a route of the settings; empty for any other."""
+        return model if model == AUTO or model in self.routes else ""
+
     def _written_out(self, model: str, field: str = "model") -> Route:
         return Route(spec=self.engine.parse(model, field), as_requested=self.as_requested)
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from turnout.explaining import kept_decision
 from turnout.gateway.booking import Books
 from turnout.gateway.calling import Answer
-from turnout.gateway.headers import plain_reason
 from turnout.gateway.request import Request
+from turnout.observe.trail import Trail
 from turnout.store.ledger import Ledger
 from turnout.store.record import Record, Status, json_line
 from turnout.types import Decision, Usage
@@ -58,13 +59,13 @@ class Recorder:
             stream=request.stream,
             input_tokens=request.query.input_tokens,
             session=request.session,
-            decision=kept_decision(decision) if self.ledger else "",
+            decision=json_line(kept_decision(decision)).decode() if self.ledger else "",
         )
         if self.ledger is not None:
             self.ledger.begin(record)
         for observer in self.observers:
             observer.began(record)
-        return Entry(self, record)
+        return Entry(self, record, request.call.trail)
 
     def end(self, record: Record) -> None:
         """A request is over: kept first, then counted."""
@@ -74,22 +75,13 @@ class Recorder:
             observer.ended(record)
 
 
-def kept_decision(decision: Decision) -> str:
-    """A decision as JSON; of a failed router without its own words, which may quote the prompt."""
-    found = decision.to_dict()
-    if decision.fallback:
-        reason = plain_reason(decision)
-        attempts = [{**attempt, "reason": reason} for attempt in found["attempts"]]
-        found |= {"reason": reason, "attempts": attempts, "notes": []}
-    return json_line(found).decode()
-
-
 @dataclass(slots=True)
 class Entry:
     """One request under way."""
 
     recorder: Recorder
     record: Record
+    trail: Trail
     _start: float = field(default_factory=time.monotonic)
     _ended: bool = False
 
@@ -107,7 +99,11 @@ class Entry:
             calls=calls,
             duration_ms=round((time.monotonic() - self._start) * 1e3),
         )
-        self.recorder.end(record if answer is None else self._answered(record, answer))
+        if answer is not None:
+            record = self._answered(record, answer)
+            self.trail.model = record.candidate
+        self.trail.record = record
+        self.recorder.end(record)
 
     def _answered(self, record: Record, answer: Answer) -> Record:
         passing = answer.passing

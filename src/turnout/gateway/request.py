@@ -8,6 +8,7 @@ from typing import Any
 
 from turnout.errors import RequestError
 from turnout.gateway.asgi import Call
+from turnout.gateway.redirecting import check_upstream_is_ours
 from turnout.types import Query
 from turnout.wire import chat, messages, responses
 from turnout.wire.asks import FIELD, Asks, read_asks
@@ -54,11 +55,12 @@ async def read_request(call: Call, dialect: Dialect, max_body_bytes: int) -> Req
     """Read a request whole.
 
     Raises:
-        RequestError: a field is missing or makes no sense; no model is asked for.
+        RequestError: a field is missing or makes no sense, or names an upstream; no model is asked for.
         BodyTooLargeError: it is longer than `max_body_bytes`.
         ClientLeftError: the client left before all of it came.
     """
     body = read_body(await call.body(max_body_bytes))
+    check_upstream_is_ours(body.fields)
     asks = read_asks(call.headers, body.fields)
     if FIELD in body.fields:
         body = body.without(FIELD)

@@ -73,6 +73,7 @@ class Serving:
         call, dialect = request.call, request.dialect
         talk = None if request.embeds else self.conversing.find(request)
         decision = await self.decide(request, talk)
+        call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
         explained = decision_headers(decision)
         if request.asks.decision_only:
             await call.answer_json(decision.to_dict(), headers=explained)
@@ -180,6 +181,7 @@ class Serving:
                 providers=self.providers,
                 body=request.body,
                 headers=to_upstream(request.call.headers),
+                trail=request.call.trail,
             )
         return Caller(
             pool=self.engine.pool,
@@ -189,6 +191,7 @@ class Serving:
             body=request.body,
             headers=to_upstream(request.call.headers),
             input_tokens=request.query.input_tokens,
+            trail=request.call.trail,
             rename=request.rename,
         )
 

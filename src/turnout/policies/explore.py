@@ -23,6 +23,28 @@ DRAWS = 256
 """Samples of a router from which the chance of each candidate to be best is read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One draw among candidates."""
+
+    chances: tuple[float, ...]
+    """Of each candidate."""
+    at: float
+    """The number that was drawn, in [0, 1)."""
+
+    @property
+    def index(self) -> int:
+        """Column of the candidate that it falls on."""
+        chance = np.asarray(self.chances)
+        found = int(np.searchsorted(np.cumsum(chance), self.at * chance.sum(), side="right"))
+        return min(found, int(np.flatnonzero(chance)[-1]))  # rounding at the very end
+
+    @property
+    def propensity(self) -> float:
+        """The exact chance with which it was chosen."""
+        return self.chances[self.index]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Explore:
     """How, and how often, a request goes to another candidate than the policy's choice.
@@ -71,12 +93,17 @@ class Explore:
             cost_picousd: (m,) expected price of each, NaN where unknown.
             samples: (draws, m) plausible qualities, for `samples`.
         """
+        drawn = self.draw(base, cost_picousd, samples)
+        return drawn.index, drawn.propensity
+
+    def draw(
+        self, base: int, cost_picousd: NDArray[np.float64], samples: Floats | None = None
+    ) -> Drawn:
+        """The same, with what it was drawn from. See `choose`."""
         chance = self.chances(base, cost_picousd, samples)
         with self._lock:
             at = self._rng.random()
-        index = int(np.searchsorted(np.cumsum(chance), at * chance.sum(), side="right"))
-        index = min(index, int(np.flatnonzero(chance)[-1]))  # rounding at the very end
-        return index, float(chance[index])
+        return Drawn(tuple(chance.tolist()), at)
 
     def chances(
         self, base: int, cost_picousd: NDArray[np.float64], samples: Floats | None = None

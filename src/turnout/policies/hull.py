@@ -238,7 +238,7 @@ class HullPolicy:
             raise InputError(
                 "price", bad, "give a price for this model, in the settings or with --price"
             )
-        return self._used(names).pick(prediction.quality, cost_picousd / 1e12, names)
+        return self.used(names).pick(prediction.quality, cost_picousd / 1e12, names)
 
     def choose(
         self,
@@ -260,7 +260,7 @@ class HullPolicy:
             constant = self.point.constant
             why = f"at this operating point {constant} is the best choice for every request"
             return Choice(index=index, code=("constant_model",) * n, reason=(why,) * n)
-        used, quality, cost_usd = self._used(names), prediction.quality, cost_picousd / 1e12
+        used, quality, cost_usd = self.used(names), prediction.quality, cost_picousd / 1e12
         best = best_value(quality, cost_usd, used.usd_per_quality)
         near = f"worth most to within {used.margin:g} of quality, and usually the better choice"
         rows = np.arange(n)
@@ -273,7 +273,7 @@ class HullPolicy:
         )
         return Choice(index=index, code=("best_value",) * n, reason=sentences)
 
-    def _used(self, names: Sequence[str]) -> OperatingPoint:
+    def used(self, names: Sequence[str]) -> OperatingPoint:
         """The point in use, or the nearest routed one where constraints put its model out."""
         point = self.point
         known = point.constant is None or point.constant in names

@@ -30,6 +30,7 @@ class HttpProvider:
         timeout_s: longest wait for the head of an answer that is no stream: it comes when the whole
             answer is written.
         headers: sent with every call.
+        allow_link_local: see `Origin`.
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class HttpProvider:
         waits: Waits | None = None,
         timeout_s: float = 600.0,
         headers: Mapping[str, str] | None = None,
+        allow_link_local: bool = False,
     ) -> None:
         self.name, self.dialect, self.stream_usage = name, dialect, stream_usage
-        self._base_url = base_url
+        self._base_url, self._allow_link_local = base_url, allow_link_local
         # Identity: the body passes through as it is, so nothing here could decode it.
         self._headers = {
             "accept": "*/*",
@@ -65,7 +67,7 @@ class HttpProvider:
         self._origin: Origin | None = None
 
     async def __aenter__(self) -> Self:
-        self._origin = Origin(self._base_url)
+        self._origin = Origin(self._base_url, allow_link_local=self._allow_link_local)
         return self
 
     async def __aexit__(

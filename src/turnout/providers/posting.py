@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 
 from turnout.errors import RouterError, SettingsError
+from turnout.settings.hosts import REMEDY, is_metadata_host
 
 MOST_BYTES = 64_000_000
 """Longest answer that is read."""
@@ -159,4 +160,6 @@ def _checked(base_url: str, option: str) -> str:
         remedy = "give a URL such as http://127.0.0.1:8000/v1, and the key by api_key_env"
         # Not the value: a URL with a password in it would be shown.
         raise SettingsError(option, "(not shown)", remedy)
+    if is_metadata_host(url.host):
+        raise SettingsError(option, url.host, REMEDY)
     return base_url.rstrip("/")

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
+from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
 from turnout.settings.problems import Hidden
 from turnout.settings.tree import (
     AUTO,
@@ -57,6 +58,9 @@ def check_names(settings: Settings) -> None:
         for j, replica in enumerate(candidate.replicas):
             _check_provider(f"{field}.replicas[{j}].provider", replica.provider, settings)
     _check_embeddings(settings, names)
+    _check_hosts(settings)
+    if settings.dashboard and settings.store is None:
+        raise SettingsError("dashboard", True, "give a store: the dashboard shows its records")
     if settings.default not in names:
         remedy = (
             f"name one of the candidates: {', '.join(names)}.{suggest(settings.default, names)}"
@@ -111,6 +115,18 @@ def check_encoder_names(names: Iterable[str]) -> None:
             raise SettingsError(f"encoders.{name}", name, remedy)
 
 
+def _check_hosts(settings: Settings) -> None:
+    remedy = f"{REMEDY}; where a model is really served there, set allow_link_local"
+    for name, provider in settings.providers.items():
+        if not provider.allow_link_local:
+            _check_host(f"providers.{name}", provider.base_url, remedy)
+
+
+def _check_host(field: str, base_url: str, remedy: str = REMEDY) -> None:
+    if is_metadata_host(host := host_of(base_url)):
+        raise SettingsError(f"{field}.base_url", host, remedy)
+
+
 def _check_provider(field: str, name: str | None, settings: Settings) -> None:
     if name not in settings.providers:
         known = ", ".join(settings.providers)
@@ -144,6 +160,8 @@ def resolved_encoders(
     encoders: Mapping[str, EncoderSettings], environ: Mapping[str, str], folder: Path
 ) -> dict[str, EncoderSettings]:
     """Encoders with their keys read, and relative paths started at the file's folder."""
+    for name, encoder in encoders.items():
+        _check_host(f"encoders.{name}", encoder.base_url or "")
     return {
         name: encoder.model_copy(
             update={

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from turnout.settings.base import NoneIsEmpty, Tree
 from turnout.settings.embeddings import EmbeddingSettings
+from turnout.settings.listening import Listen
+from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.replicas import ReplicaSettings
 from turnout.settings.routes import ResponseModel, RouteSettings
 from turnout.types import Capability, Effort
@@ -35,13 +37,6 @@ candidates:            # strongest first
 """The shortest file that serves; shown where none was given."""
 
 _URL = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$"
-
-
-class Listen(Tree):
-    """Where the gateway listens."""
-
-    host: str = Field(default="127.0.0.1", min_length=1)
-    port: int = Field(default=8080, ge=0, le=65535)
 
 
 class Keyed(Tree):
@@ -76,6 +71,8 @@ class ProviderSettings(Keyed):
     idle_timeout_s: float = Field(default=60.0, gt=0)
     """Longest wait between two pieces of an answer."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
+    allow_link_local: bool = False
+    """Whether it may be at a link-local address, or where clouds have their metadata service."""
 
 
 class EncoderSettings(Keyed):
@@ -309,6 +306,11 @@ class Settings(Tree):
     """None keeps no records."""
     resilience: Annotated[ResilienceSettings, NoneIsEmpty] = ResilienceSettings()
     conversations: Annotated[ConversationSettings, NoneIsEmpty] = ConversationSettings()
+    log: Annotated[LogSettings, NoneIsEmpty] = LogSettings()
+    metrics: Annotated[MetricsSettings, NoneIsEmpty] = MetricsSettings()
+    dashboard: bool = False
+    """Whether `GET /dashboard` shows a page over the records of `store`."""
+    otel: Annotated[OtelSettings, NoneIsEmpty] = OtelSettings()
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)

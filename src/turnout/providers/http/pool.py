@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from turnout.errors import InputError
 from turnout.providers.http.connection import Connection, Waits
 from turnout.providers.http.errors import ConnectError, SilentError, TlsError
+from turnout.settings.hosts import is_metadata_address
 
 KEPT_S = 30.0
 """An idle connection older than this is not used again: upstreams close theirs after some 60 s."""
@@ -24,12 +25,16 @@ class Origin:
     Args:
         url: its scheme, host, port; a path is kept as the prefix of every request's path.
         tls: for https; default: the system's certificates.
+        allow_link_local: whether a name may lead to a link-local address or a cloud's metadata
+            service, which is known when it is connected to.
 
     Raises:
         InputError: not an http or https URL.
     """
 
-    def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, url: str, *, tls: ssl.SSLContext | None = None, allow_link_local: bool = False
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError("base_url", url, "give a URL such as https://api.openai.com/v1")
@@ -39,6 +44,7 @@ class Origin:
         self._port = parts.port or (443 if self._tls else 80)
         self._prefix = parts.path.rstrip("/")
         self._authority = parts.netloc.rpartition("@")[2]
+        self._allow_link_local = allow_link_local
         self._head: tuple[Mapping[str, str], str, bytes] = ({}, "", b"")
         """The headers and path of the last request, and its head up to its length."""
         self._idle: list[tuple[float, Connection]] = []
@@ -96,7 +102,7 @@ class Origin:
         name = self._host if self._tls else None
         try:
             async with asyncio.timeout(seconds):
-                _, connection = await loop.create_connection(
+                transport, connection = await loop.create_connection(
                     Connection, self._host, self._port, ssl=self._tls, server_hostname=name
                 )
         except TimeoutError:
@@ -105,6 +111,10 @@ class Origin:
             raise TlsError(type(error).__name__) from error
         except OSError as error:
             raise ConnectError(type(error).__name__) from error
+        peer = transport.get_extra_info("peername")
+        if peer and not self._allow_link_local and is_metadata_address(str(peer[0])):
+            connection.abort()
+            raise ConnectError("its name leads to a link-local address or a metadata service")
         return connection
 
     def give_back(self, connection: Connection) -> None:

@@ -1,0 +1,1 @@
+"""A page for people over the records of a gateway: read-only, without script."""

@@ -1,0 +1,1 @@
+"""What a deployment can see of its requests: numbers, names and times; never what was said."""
