@@ -2,6 +2,10 @@
 
     make bench                         (or: python benchmarks/decision.py [--router blend] [--n 400])
     python benchmarks/decision.py --router universal --beside blend --no-peers
+    python benchmarks/decision.py --batches --router mf --beside blend --beside universal
+
+With `--batches`: CPU time of a decision that is made alone, and of one made together with others, which
+is what the gateway does with requests that arrive together.
 
 The peers are forward passes in numpy on one thread with random weights, so that nothing is
 downloaded: `minilm+index` is what a semantic router does (a MiniLM-size encoder, 6 layers of 384,
@@ -103,12 +107,48 @@ def measure(calls: dict[str, Callable[[int], object]], n: int) -> dict[str, np.n
     return {name: np.asarray(found) for name, found in times.items()}
 
 
+BATCHES = (1, 2, 4, 8, 16, 32)
+
+
+def batches(engine: Engine, specs: dict[str, RouteSpec], n: int) -> dict[str, dict[int, list]]:
+    """Router → tokens of a prompt → CPU microseconds a decision, for each size of batch."""
+    found: dict[str, dict[int, list]] = {}
+    for name, spec in specs.items():
+        for tokens in (20, 200):
+            queries = [Query.of(text) for text in prompts(tokens, n)]
+            times: dict[int, list[float]] = {size: [] for size in BATCHES}
+            for start in range(0, n - max(BATCHES) + 1, max(BATCHES)):
+                for size in BATCHES:  # interleaved, so that the machine's noise falls on all alike
+                    some = queries[start : start + max(BATCHES)]
+                    began = time.thread_time_ns()
+                    for i in range(0, len(some), size):
+                        engine.decide_many(some[i : i + size], spec)
+                    took = (time.thread_time_ns() - began) / 1e3 / len(some)
+                    times[size].append(took)
+            found.setdefault(name, {})[tokens] = [
+                round(float(np.median(times[size][1:])), 1) for size in BATCHES
+            ]
+    return found
+
+
+def print_batches(found: dict[str, dict[int, list]]) -> None:
+    print(
+        "CPU time of one decision, alone and in batches: microseconds, and times as fast as alone\n"
+    )
+    print(f"{'router':<10} {'tokens':>6} " + "".join(f"{size:>16}" for size in BATCHES))
+    for name, by_tokens in found.items():
+        for tokens, took in by_tokens.items():
+            cells = "".join(f"{t:>8.1f} ({took[0] / t:>4.2f}x)" for t in took)
+            print(f"{name:<10} {tokens:>6} {cells}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time of a routing decision beside two peers.")
     parser.add_argument("--router", default="blend")
     parser.add_argument("--n", type=int, default=400)
     parser.add_argument("--beside", action="append", default=[], help="Other routers, interleaved.")
     parser.add_argument("--no-peers", action="store_true", help="Leave out the forward passes.")
+    parser.add_argument("--batches", action="store_true", help="Alone beside several at once.")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     price = Price.per_million(2.5, 10)
@@ -122,6 +162,10 @@ def main() -> None:
     names = [args.router, *args.beside]
     engine = Engine(pool, {name: open_router(name) for name in names})
     specs = {name: RouteSpec(name, 0.2) for name in names}
+    if args.batches:
+        found = batches(engine, specs, max(args.n, 2 * max(BATCHES)))
+        print(json.dumps(found, indent=2)) if args.json else print_batches(found)
+        return
     minilm, bert = Transformer(6, 384), Transformer(12, 768)
     utterances = np.random.default_rng(1).standard_normal((1000, 384), dtype=np.float32)
     result = {}

@@ -170,6 +170,7 @@ class Engine:
         allow: Collection[str] | None = None,
         max_cost_picousd: int | None = None,
         explore: bool = True,
+        apart: bool = False,
     ) -> list[Decision]:
         """Decide for n queries; those with the same fit candidates are predicted together.
 
@@ -179,6 +180,8 @@ class Engine:
             allow: names of the candidates that may serve; None allows all.
             max_cost_picousd: the most that each call may cost: see `most_cost_picousd`.
             explore: False leaves exploring out: for queries that are not free to go anywhere.
+            apart: the queries have nothing to do with each other: where the router fails on them
+                together, each is predicted alone, so that one query does not send all elsewhere.
 
         Raises:
             NoCandidateError: constraints leave none for some query.
@@ -206,7 +209,8 @@ class Engine:
             at = [i for i, excluded in enumerate(out) if tuple(sorted(excluded)) == kept]
             fit = [c for c in self.pool.candidates if c.name not in kept]
             why = [out[i] for i in at]
-            made = self._decide_group([queries[i] for i in at], fit, spec, why, explore=explore)
+            some = [queries[i] for i in at]
+            made = self._decide_group(some, fit, spec, why, explore=explore, apart=apart)
             for i, decision in zip(at, made, strict=True):
                 decisions[i] = decision
         made = [d for d in decisions if d is not None]
@@ -283,6 +287,7 @@ class Engine:
         excluded: Sequence[Mapping[str, str]],
         *,
         explore: bool,
+        apart: bool = False,
         since: int | None = None,
     ) -> list[Decision]:
         """`since`: when a router began that failed before this one; that failure is counted."""
@@ -305,6 +310,11 @@ class Engine:
         try:
             routed = self._route(queries, candidates, spec)
         except Exception as error:  # noqa: BLE001 - a router's failure must not fail the request
+            if apart and len(queries) > 1:
+                return [
+                    self._decide_group([query], candidates, spec, [why], explore=explore)[0]
+                    for query, why in zip(queries, excluded, strict=True)
+                ]
             if since is None:
                 with self._lock:
                     self.fallbacks += len(queries)

@@ -72,7 +72,7 @@ def test_a_model_by_its_id(http: httpx2.Client) -> None:
 
 
 class FaultyEngine(Engine):
-    def decide(self, *_: Any, **__: Any) -> Decision:
+    def decide_many(self, *_: Any, **__: Any) -> list[Decision]:
         raise ZeroDivisionError("inner detail")
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from turnout.conversations.dollars import held_tokens
 from turnout.conversations.remaining import Remaining
+from turnout.types import Query, Usage
 
 MOST_RESPONSES = 4
 """Ids of responses that are kept for each conversation that may be, on average."""
@@ -40,13 +42,28 @@ class Held:
     """Of the latest request, as estimated."""
     first_input_tokens: int = 0
     output_tokens: int = 0
-    """Written in all requests."""
+    """Written in the latest one that was counted."""
     counted_tokens: int = 0
     """Input of the latest request as its provider counted it; 0 where it did not say."""
     errors_seen: int = 0
     """Failures in a row for which it was already given a stronger model."""
     warm: dict[str, Warm] = field(default_factory=dict)
     """Candidate → what is cached."""
+
+    def used(self, candidate: str, usage: Usage, *, automatic: bool, now: float) -> None:
+        """What its latest request used says what is cached, and how long the conversation is.
+
+        Args:
+            candidate: who answered.
+            usage: by the provider's own count.
+            automatic: its provider caches without being asked.
+            now: as `at`.
+        """
+        before = self.warm.get(candidate)
+        had = 0.0 if before is None else before.tokens
+        self.warm[candidate] = Warm(held_tokens(usage, automatic=automatic, before=had), now)
+        self.counted_tokens = usage.total_input_tokens
+        self.output_tokens = usage.output_tokens
 
 
 class Table:
@@ -70,6 +87,49 @@ class Table:
         """A conversation that is under way; None where it is not known or too long ago."""
         self._forget(now)
         return self._held.get(session)
+
+    def answered(
+        self,
+        session: str,
+        held: Held | None,
+        query: Query,
+        *,
+        candidate: str,
+        target: str,
+        provider: str,
+        model: str,
+        errors: int,
+        now: float,
+    ) -> Held:
+        """An answer has begun: its model has the conversation from here on.
+
+        Args:
+            session: the conversation's id.
+            held: what is known of it; None where it begins.
+            query: what was asked.
+            candidate: who answers.
+            target: key of the endpoint.
+            provider: its provider.
+            model: what `model` said.
+            errors: failures in a row that are a boundary (`StickyRules.errors`).
+            now: monotonic seconds.
+        """
+        if held is None:
+            held = Held(
+                candidate=candidate, target=target, provider=provider, model=model, at=now,
+                first_input_tokens=query.input_tokens,
+            )  # fmt: skip
+        else:
+            self.remaining.went_on(held.requests)
+        row = query.conversation.failed_in_row
+        if row < held.errors_seen or row >= held.errors_seen + errors:
+            held.errors_seen = row  # the boundary that it made is passed
+        held.candidate, held.target, held.provider = candidate, target, provider
+        held.model, held.at = model, now
+        held.requests += 1
+        held.messages, held.input_tokens = query.conversation.messages, query.input_tokens
+        self.keep(session, held)
+        return held
 
     def keep(self, session: str, held: Held) -> None:
         """Keep a conversation as the most recently used one."""

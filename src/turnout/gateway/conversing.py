@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import InitVar, dataclass, field, replace
 from typing import Any, Protocol
 
-from turnout.conversations.dollars import held_tokens
 from turnout.conversations.sticking import StickyRules, Switching, boundary, usable, why_kept
-from turnout.conversations.table import Held, Table, Warm
+from turnout.conversations.table import Held, Table
 from turnout.engine import Engine
 from turnout.execution.resilience import Resilience
 from turnout.gateway.calling import Answer
@@ -166,22 +165,17 @@ class Conversing:
 
     def answered(self, request: Request, talk: Talk, answer: Answer) -> None:
         """An answer has begun: its model has the conversation from here on."""
-        query, held, now = request.query, talk.held, self.clock()
-        if held is None:
-            held = Held(
-                candidate="", target="", provider="", model="", at=now,
-                first_input_tokens=query.input_tokens,
-            )  # fmt: skip
-        else:
-            self.table.remaining.went_on(held.requests)
-        row = query.conversation.failed_in_row
-        if row < held.errors_seen or row >= held.errors_seen + self.settings.errors:
-            held.errors_seen = row  # the boundary that it made is passed
-        held.candidate, held.target = answer.candidate, answer.target
-        held.provider, held.model, held.at = answer.provider, request.route, now
-        held.requests += 1
-        held.messages, held.input_tokens = query.conversation.messages, query.input_tokens
-        self.table.keep(talk.key.id, held)
+        self.table.answered(
+            talk.key.id,
+            talk.held,
+            request.query,
+            candidate=answer.candidate,
+            target=answer.target,
+            provider=answer.provider,
+            model=request.route,
+            errors=self.settings.errors,
+            now=self.clock(),
+        )
         if request.dialect == "responses":
             found = _RESPONSE_ID.search(answer.content[:4096])
             if found:
@@ -193,25 +187,18 @@ class Conversing:
     def ended(self, record: Record) -> None:
         """What a request used says what is cached, and how long the conversation is."""
         held = self.table.find(record.session, self.clock()) if record.session else None
-        if held is None or held.candidate != record.candidate or record.cost_basis == "estimate":
+        counted = record.status == "ok" and record.cost_basis != "estimate"
+        if held is None or held.candidate != record.candidate or not counted:
             return
         usage = Usage(
             input_tokens=record.input_tokens,
             cache_read_tokens=record.cache_read_tokens,
             cache_write_5m_tokens=record.cache_write_tokens,
+            output_tokens=record.output_tokens,
         )
-        if record.status != "ok":
-            return
-        before = held.warm.get(record.candidate)
         provider = self.providers.get(record.provider)
-        tokens = held_tokens(
-            usage,
-            automatic=provider is None or provider.dialect != "messages",
-            before=0.0 if before is None else before.tokens,
-        )
-        held.warm[record.candidate] = Warm(tokens, self.clock())
-        held.counted_tokens = usage.total_input_tokens
-        held.output_tokens = record.output_tokens
+        automatic = provider is None or provider.dialect != "messages"
+        held.used(record.candidate, usage, automatic=automatic, now=self.clock())
 
     def _bound(self, request: Request, query: Query, held: Held) -> list[str] | None:
         """The candidates that can go on with what one provider alone can read; None: all.

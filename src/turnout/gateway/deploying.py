@@ -22,6 +22,7 @@ from turnout.gateway.building import (
     priced_pool,
 )
 from turnout.gateway.conversing import Conversing
+from turnout.gateway.deciding import Deciding
 from turnout.gateway.embedding import build_embeddings
 from turnout.gateway.learning import Keeper
 from turnout.gateway.recording import Observer, Recorder
@@ -132,6 +133,7 @@ async def deploy(
             catalog=build_catalog(settings, engine, embeddings),
             embeddings=embeddings,
             resilience=resilience,
+            deciding=Deciding(engine=engine),
             conversing=conversing,
             recorder=Recorder(
                 ledger=ledger,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,6 +15,7 @@ from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.asking import explain, wanted
 from turnout.gateway.calling import Caller
 from turnout.gateway.conversing import Conversing, Talk
+from turnout.gateway.deciding import Deciding
 from turnout.gateway.embedding import (
     EmbeddingCaller,
     Embeddings,
@@ -33,9 +33,8 @@ from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
 from turnout.gateway.request import Request, read_request
 from turnout.gateway.routes import Route
-from turnout.names import RouteSpec
 from turnout.providers.base import Provider
-from turnout.types import Decision, Query
+from turnout.types import Decision
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -53,6 +52,7 @@ class Serving:
     providers: Mapping[str, Provider]
     catalog: Catalog
     resilience: Resilience
+    deciding: Deciding
     conversing: Conversing
     recorder: Recorder
     rules: Mapping[str, Rules]
@@ -150,29 +150,10 @@ class Serving:
         if want.spec is None:
             return want.decide(self.engine, query)
         request.route = want.key(request.model)
-        ask = partial(self._ask, want.limits.max_cost_picousd)
+        most = want.limits.max_cost_picousd
+        ask = partial(self.deciding.decide, max_cost_picousd=most)
         made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
         return want.told(made)
-
-    async def _ask(
-        self,
-        max_cost_picousd: int | None,
-        query: Query,
-        spec: RouteSpec,
-        *,
-        allow: Collection[str] | None,
-        explore: bool,
-    ) -> Decision:
-        """The router's decision; one that waits does so off the event loop."""
-        decide = partial(
-            self.engine.decide,
-            query,
-            spec,
-            allow=allow,
-            max_cost_picousd=max_cost_picousd,
-            explore=explore,
-        )
-        return await asyncio.to_thread(decide) if self.engine.waits(spec.router) else decide()
 
     def _caller(self, request: Request) -> Caller | EmbeddingCaller:
         if request.embeds:
