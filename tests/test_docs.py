@@ -41,7 +41,8 @@ store: {path: turnout.db}
 """
 ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
 TESTED = (
-    "audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|replay|routerarena|demo"
+    "audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|replay|routerarena|demo|"
+    "trials"
 )
 PYTHON_ELSEWHERE = {"controller.md"}
 
@@ -101,7 +102,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for name, column in (("gpt-4", "large"), ("mixtral", "small"))
             }
             file.write(json.dumps({"prompt": prompt, "models": good}) + "\n")
-    (home / "turnout.yaml").write_text(MINIMAL, encoding="utf-8")
+    (home / "turnout.yaml").write_text(MINIMAL + "store: {path: turnout.db}\n", encoding="utf-8")
     (home / "prompts.txt").write_text("\n".join(rng_free[:200]), encoding="utf-8")
     kept = predict_benchmark(
         open_router("blend"), open_benchmark("outcomes", home / "outcomes.jsonl")
@@ -163,6 +164,7 @@ def test_pages_have_commands() -> None:
 
 def test_the_commands_of_the_pages_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
+    monkeypatch.setenv("OPENAI_API_KEY", "none-is-used")
     runner = CliRunner()
     for page in PAGES:
         for arguments in commands(page):

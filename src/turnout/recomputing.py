@@ -32,6 +32,7 @@ from turnout.types import Candidate, Decision, PairRule, Pool, Prediction, Query
 
 LATER = {
     "pinned": "the request pinned the candidate",
+    "shadow": "a candidate serves while the route decides in record only",
     "released_from_conversation": "the conversation's model could serve it no longer",
     "kept_for_conversation": "the conversation kept its model",
     "switched_after_errors": "the conversation left its model after errors",
@@ -79,6 +80,8 @@ def recompute(kept: Mapping[str, Any]) -> Recomputed:
             fallback=kept["fallback"],
             route=kept.get("route"),
             asked=kept.get("asked", {}),
+            experiment=kept.get("experiment", {}),
+            shadow=kept.get("shadow", {}),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(

@@ -447,6 +447,10 @@ class Decision:
     """The configured route that was asked for, by its name."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """What the request asked of routing beside its model: knobs, lists, limits."""
+    experiment: Mapping[str, str] = field(default_factory=dict)
+    """`name`, `arm` and a hash of the `user`, where an experiment chose the route."""
+    shadow: Mapping[str, Any] = field(default_factory=dict)
+    """What a route that decides in record only would have done."""
     grounds: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What else the choice follows from, exactly, for `turnout explain`; no part of `to_dict`."""
 
@@ -487,6 +491,8 @@ class Decision:
             "elapsed_us": self.elapsed_us,
             "route": self.route,
             "asked": dict(self.asked),
+            "experiment": dict(self.experiment),
+            "shadow": dict(self.shadow),
         }
 
 

@@ -27,6 +27,7 @@ _COMMANDS = {
     "routerarena": "Write, check and score a submission to RouterArena.",
     "routes": "Fit or import a file of routes by example.",
     "serve": "Serve an OpenAI-compatible gateway.",
+    "trials": "Compare the arms of experiments; what shadow routes would have saved.",
     "train": "Fit a router on your own outcomes.",
 }
 

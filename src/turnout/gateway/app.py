@@ -16,6 +16,7 @@ from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
 from turnout.gateway.dashboard import Dashboard
 from turnout.gateway.deploying import Deployment, check_change, deploy
+from turnout.gateway.feedback import FeedbackDesk, open_desk
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.learning import read_reported
 from turnout.gateway.observing import Observing
@@ -67,6 +68,9 @@ class Gateway:
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
+        self._desk: FeedbackDesk | None = None
+        if settings.store is not None:
+            self._endpoints["/feedback"] = {"POST": self._feedback}
         if settings.learn is not None:
             self._endpoints["/outcomes"] = {"POST": self._outcomes}
         self._dashboard: Dashboard | None = None
@@ -84,6 +88,9 @@ class Gateway:
             ledger = build_ledger(self.settings)
             if ledger is not None:
                 await asyncio.to_thread(stack.enter_context, ledger)
+            if self.settings.store is not None:
+                self._desk = await asyncio.to_thread(open_desk, self.settings.store)
+                stack.callback(self._desk.close)
             self._deploy = partial(deploy, ledger=ledger, observers=self.observing.observers)
             self.live = await self._deploy(
                 self.settings, engine=self._engine, providers=self._providers
@@ -209,6 +216,11 @@ class Gateway:
             raise RequestError("outcomes", Kind("routers of which none learns"), remedy)
         await call.answer_json({"learned": learned})
 
+    async def _feedback(self, call: Call) -> None:
+        if self._desk is None:
+            raise RuntimeError("the application serves inside its lifespan only")
+        await self._desk.take(call)
+
     async def _models(self, call: Call) -> None:
         anthropic = wants_anthropic(call.headers)
         await call.answer_json(self.opened().catalog.listing(anthropic=anthropic))
@@ -236,6 +248,8 @@ class Gateway:
         }
         if self.reload_problem is not None:
             ready["reload_problem"] = self.reload_problem
+        if self.live.serving.mirror is not None:
+            ready["mirror"] = self.live.serving.mirror.state()
         spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}
         judges = {name: asdict(spend) for name, spend in spent.items() if isinstance(spend, Spend)}
         await call.answer_json(ready | ({"judges": judges} if judges else {}))

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from turnout.engine import Engine
-from turnout.errors import RequestError, suggest
+from turnout.errors import NoCandidateError, RequestError, suggest
 from turnout.gateway.asgi import json_bytes
 from turnout.gateway.calling import Answer
 from turnout.gateway.routes import Route, bounds, check_promise, narrowed, picousd, spec_of
-from turnout.names import RouteSpec
+from turnout.names import RouteSpec, format_route
 from turnout.policies.constraints import NO_LIMITS, Limits
 from turnout.types import Candidate, Decision, Query
 from turnout.wire.asks import FIELD, KNOBS, NOTHING, Asks
@@ -28,6 +28,8 @@ class Wanted:
     limits: Limits = NO_LIMITS
     pin: str | None = None
     route: str = ""
+    shadow: str = ""
+    """What decides in record only, by its name; `candidate` serves."""
     asked: Mapping[str, Any]
 
     def decide(self, engine: Engine, query: Query) -> Decision:
@@ -61,6 +63,33 @@ class Wanted:
             made = replace(made, route=self.route or None, asked=self.asked)
         return made
 
+    def beside(self, engine: Engine, query: Query, would: Decision | None) -> Decision:
+        """The decision by which a candidate serves, with what routing would have done noted in it.
+
+        Args:
+            engine: decides.
+            query: what is asked.
+            would: the route's decision; None where no candidate can serve.
+        """
+        served = engine.by_name(query, self.candidate)
+        said: dict[str, Any] = {"route": self.shadow}
+        if would is None:
+            said |= {"model": None, "code": NoCandidateError.code}
+        else:
+            said |= {
+                "model": would.model,
+                "router": would.router,
+                "threshold": would.threshold,
+                "code": would.code,
+                "quality": dict(would.quality),
+                "expected_cost_usd": would.expected_cost_usd,
+            }
+        if self.route:
+            reason = f"{self.candidate} serves while {self.route} decides in record only"
+            first = replace(served.attempts[0], reason=reason)
+            served = replace(served, code="shadow", reason=reason, attempts=(first,))
+        return replace(served, shadow=said)
+
 
 def wanted(
     engine: Engine, target: Route | Candidate, asks: Asks = NOTHING, *, by_name: bool = True
@@ -84,6 +113,8 @@ def wanted(
             spec=route.spec,
             limits=route.limits,
             route=route.name,
+            candidate=route.serves,
+            shadow=route.name if route.serves else "",
             asked={},
         )
     given = NO_LIMITS if route is None else route.limits
@@ -100,11 +131,23 @@ def wanted(
         spec = spec_of(engine, route.spec, asks)
     return Wanted(
         spec=spec,
-        candidate="" if route else target.name,
+        candidate=route.serves if route else target.name,
         limits=bounds(spec, allow, most),
         pin=asks.pin,
         route=route.name if route else "",
+        shadow=route.name if route and route.serves and asks.pin is None else "",
         asked=asks.given(),
+    )
+
+
+def in_shadow(route: Route, candidate: str) -> Wanted:
+    """A candidate was asked for by its name and serves; a route decides in record only."""
+    return Wanted(
+        spec=route.spec,
+        candidate=candidate,
+        limits=route.limits,
+        shadow=route.name or format_route(route.spec),
+        asked={},
     )
 
 

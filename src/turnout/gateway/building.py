@@ -15,10 +15,11 @@ from turnout.execution.attempts import Target
 from turnout.execution.health import BreakerRules
 from turnout.execution.resilience import Resilience, RetryRules
 from turnout.gateway.embedding import Embeddings
+from turnout.gateway.experiments import build_experiments
 from turnout.gateway.learning import kept_artifact
 from turnout.gateway.models import Catalog
 from turnout.gateway.prices import read_price
-from turnout.gateway.routes import HALF, build_routes, default_router
+from turnout.gateway.routes import HALF, Route, build_routes, default_router
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
@@ -26,7 +27,7 @@ from turnout.providers.base import Provider
 from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
 from turnout.routers.base import Router
-from turnout.settings import CandidateSettings, ProviderSettings, Settings, StoreSettings
+from turnout.settings import AUTO, CandidateSettings, ProviderSettings, Settings, StoreSettings
 from turnout.store.database import Database, open_database
 from turnout.store.ledger import Ledger
 from turnout.store.records import RecordTable
@@ -115,14 +116,35 @@ def build_catalog(
     Raises:
         SettingsError: a route of the settings that cannot be.
     """
-    return Catalog(
+    routes = build_routes(settings, engine)
+    shadow = settings.shadow
+    if shadow and shadow not in routes:
+        _own_route(settings, "shadow", shadow)
+    catalog = Catalog(
         engine,
         auto_route(settings, engine),
         settings.allow_passthrough,
-        routes=build_routes(settings, engine),
+        routes=routes,
         as_requested=settings.response_model == "requested",
         embeddings=embeddings or {},
+        experiments=build_experiments(settings.experiments),
+        shadow=(routes.get(shadow) or Route(spec=engine.parse(shadow))) if shadow else None,
     )
+    _check_arms(settings, catalog)
+    return catalog
+
+
+def _check_arms(settings: Settings, catalog: Catalog) -> None:
+    for name, experiment in settings.experiments.items():
+        for arm, model in experiment.arms.items():
+            field = f"experiments.{name}.arms.{arm}"
+            if model == AUTO or model in settings.experiments:
+                remedy = "name a route or a candidate, and no other experiment"
+                raise SettingsError(field, model, remedy)
+            try:
+                catalog.resolve(model)
+            except (InputError, UnknownNameError) as error:
+                raise SettingsError(field, model, str(error)) from error
 
 
 def auto_route(settings: Settings, engine: Engine) -> str:
@@ -144,7 +166,7 @@ def check_auto(settings: Settings) -> None:
     Raises:
         SettingsError: names the value and the way out.
     """
-    if settings.auto and settings.auto not in settings.routes:
+    if settings.auto and settings.auto not in {*settings.routes, *settings.experiments}:
         _own_route(settings, "auto", settings.auto)
 
 

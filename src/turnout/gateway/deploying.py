@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -25,6 +26,7 @@ from turnout.gateway.conversing import Conversing
 from turnout.gateway.deciding import Deciding
 from turnout.gateway.embedding import build_embeddings
 from turnout.gateway.learning import Keeper
+from turnout.gateway.mirroring import Mirror
 from turnout.gateway.recording import Observer, Recorder
 from turnout.gateway.serving import Serving
 from turnout.providers.base import Provider
@@ -36,8 +38,9 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auto", "candidates", "default", "embeddings", "encoders", "explore",
-    "max_body_bytes", "providers", "resilience", "response_model", "routers", "routes",
+    "allow_passthrough", "auto", "candidates", "default", "encoders", "experiments", "explore",
+    "max_body_bytes", "mirror", "providers", "resilience", "response_model", "routers", "routes",
+    "shadow", "embeddings",
 })  # fmt: skip
 """Settings that may change while the gateway runs; all others are read once, at its start."""
 
@@ -142,7 +145,10 @@ async def deploy(
             ),
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
+            mirror=_mirror(settings, engine, opened, ledger, before),
         )
+        if serving.mirror is not None:
+            stack.push_async_callback(serving.mirror.close)
         if settings.learn is not None:
             keeper = Keeper(engine, settings.learn, settings.routers)
             await stack.enter_async_context(keeper.running())
@@ -150,6 +156,30 @@ async def deploy(
         await stack.aclose()
         raise
     return Deployment(settings, serving, _problem(engine), stack)
+
+
+def _mirror(
+    settings: Settings,
+    engine: Engine,
+    providers: Mapping[str, Provider],
+    ledger: Ledger | None,
+    before: Deployment | None,
+) -> Mirror | None:
+    if settings.mirror is None:
+        return None
+    mirror = Mirror(
+        settings.mirror,
+        engine=engine,
+        providers=providers,
+        rules=build_rules(settings),
+        resilience=build_resilience(settings, engine),
+        ledger=ledger,
+        rng=random.Random(),  # noqa: S311 - draws requests, no secret
+    )
+    old = None if before is None else before.serving.mirror
+    if old is not None:
+        mirror.take_over(old)
+    return mirror
 
 
 def check_change(old: Settings, new: Settings) -> None:

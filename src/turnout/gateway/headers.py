@@ -53,6 +53,12 @@ def decision_headers(decision: Decision) -> dict[str, str]:
         "x-turnout-propensity": None
         if decision.propensity is None
         else f"{decision.propensity:.6g}",
+        "x-turnout-experiment": header_safe("{name}/{arm}".format(**decision.experiment))
+        if decision.experiment
+        else None,
+        "x-turnout-shadow": header_safe(f"{decision.shadow['route']}: {decision.shadow['model']}")
+        if decision.shadow
+        else None,
         "x-turnout-fallback": "true" if decision.fallback else None,
     }
     return {name: value for name, value in found.items() if value is not None}

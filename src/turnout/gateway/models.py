@@ -9,6 +9,7 @@ from typing import Any
 from turnout.engine import Engine
 from turnout.errors import RequestError, UnknownNameError
 from turnout.gateway.embedding import Embeddings
+from turnout.gateway.experiments import Experiment
 from turnout.gateway.routes import Route
 from turnout.names import format_route, is_route
 from turnout.settings import AUTO
@@ -28,6 +29,8 @@ class Catalog:
         auto: what `auto` means: a name in `routes`, or a route written out.
         allow_passthrough: whether a candidate may be asked for by its name.
         routes: by name.
+        experiments: by name.
+        shadow: decides in record only where a candidate is asked for by its name.
         as_requested: whether replies name the model that was asked for, where no named route says.
     """
 
@@ -37,6 +40,12 @@ class Catalog:
     routes: Mapping[str, Route] = field(default_factory=dict)
     as_requested: bool = False
     embeddings: Embeddings = field(default_factory=dict)
+    experiments: Mapping[str, Experiment] = field(default_factory=dict)
+    shadow: Route | None = None
+
+    def experiment(self, model: str) -> Experiment | None:
+        """The experiment that a model name asks for."""
+        return self.experiments.get(self.auto if model == AUTO else model)
 
     def resolve(self, model: str) -> Route | Candidate:
         """What a model name asks for.
@@ -46,6 +55,9 @@ class Catalog:
             RouteNameError: a malformed route.
             RequestError: it is an embedding model.
         """
+        experiment = self.experiment(model)
+        if experiment is not None:  # of no user: its first arm
+            return self.resolve(experiment.arms[0][1])
         named = self.routes.get(self.auto if model == AUTO else model)
         if named is not None:
             return named
@@ -76,7 +88,7 @@ class Catalog:
             for share in LISTED_SHARES
         ]
         candidates = self.engine.pool.names if self.allow_passthrough else ()
-        return [AUTO, *self.routes, *routes, *candidates]
+        return [AUTO, *self.routes, *self.experiments, *routes, *candidates]
 
     def listing(self, *, anthropic: bool = False) -> dict[str, Any]:
         """The list of models, in OpenAI's or in Anthropic's form."""

@@ -14,7 +14,7 @@ from turnout.gateway.calling import Answer
 from turnout.gateway.request import Request
 from turnout.observe.trail import Trail
 from turnout.store.ledger import Ledger
-from turnout.store.record import Record, Status, json_line
+from turnout.store.record import Kind, Record, Status, json_line
 from turnout.types import Decision, Usage
 
 log = logging.getLogger("turnout.gateway")
@@ -46,8 +46,10 @@ class Recorder:
     books: Books
     observers: Sequence[Observer] = ()
 
-    def begin(self, request: Request, decision: Decision) -> Entry:
-        """A request has been decided."""
+    def begin(
+        self, request: Request, decision: Decision, *, kind: Kind = "request", of: str = ""
+    ) -> Entry:
+        """A request has been decided; or one that is sent beside the one `of` this id."""
         record = Record(
             id=decision.id,
             at_ms=time.time_ns() // 1_000_000,
@@ -60,12 +62,14 @@ class Recorder:
             input_tokens=request.query.input_tokens,
             session=request.session,
             decision=json_line(kept_decision(decision)).decode() if self.ledger else "",
+            kind=kind,
+            of=of,
         )
         if self.ledger is not None:
             self.ledger.begin(record)
         for observer in self.observers:
             observer.began(record)
-        return Entry(self, record, request.call.trail)
+        return Entry(self, record, Trail() if kind == "mirror" else request.call.trail)
 
     def end(self, record: Record) -> None:
         """A request is over: kept first, then counted."""

@@ -31,6 +31,8 @@ class Route:
     limits: Limits = NO_LIMITS
     as_requested: bool = False
     """Whether replies name the model that was asked for, not the one that answered."""
+    serves: str = ""
+    """The candidate that answers while this route decides in record only; empty: it decides."""
 
 
 def build_routes(settings: Settings, engine: Engine) -> dict[str, Route]:
@@ -63,6 +65,7 @@ def _route(name: str, given: RouteSettings, settings: Settings, engine: Engine) 
         spec=spec,
         limits=bounds(spec, allow, picousd(given.max_cost_usd)),
         as_requested=said == "requested",
+        serves=(given.serves or settings.default) if given.mode == "shadow" else "",
     )
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from turnout.engine import Engine
-from turnout.errors import TurnoutError, UpstreamError
+from turnout.errors import NoCandidateError, TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
-from turnout.gateway.asking import explain, wanted
+from turnout.gateway.asking import Wanted, explain, in_shadow, wanted
 from turnout.gateway.calling import Caller
 from turnout.gateway.conversing import Conversing, Talk
 from turnout.gateway.deciding import Deciding
@@ -22,19 +23,23 @@ from turnout.gateway.embedding import (
     decide_embeddings,
     read_embeddings_request,
 )
+from turnout.gateway.experiments import user_of
 from turnout.gateway.headers import (
     answer_headers,
     decision_headers,
     to_client,
     to_upstream,
 )
+from turnout.gateway.mirroring import Mirror
 from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Recorder
 from turnout.gateway.relay import relay_stream
 from turnout.gateway.request import Request, read_request
 from turnout.gateway.routes import Route
+from turnout.names import RouteSpec
 from turnout.providers.base import Provider
-from turnout.types import Decision
+from turnout.types import Candidate, Decision, Query
+from turnout.wire.asks import NOTHING
 from turnout.wire.body import read_body
 from turnout.wire.counting import count_tokens
 from turnout.wire.dialects import Dialect
@@ -58,6 +63,7 @@ class Serving:
     rules: Mapping[str, Rules]
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
+    mirror: Mirror | None = None
     embeddings: Embeddings = field(default_factory=dict)
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
@@ -118,6 +124,8 @@ class Serving:
         else:
             ended("ok")
             await call.answer(answer.status, headers, answer.content)
+        if self.mirror is not None and talk is not None:
+            self.mirror.offer(request, decision, answer.candidate)
 
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
@@ -142,18 +150,47 @@ class Serving:
         """
         if talk is None:  # embeddings stand alone
             return decide_embeddings(self.engine, self.embeddings, request)
+        experiment = self.catalog.experiment(request.model)
+        if experiment is None:
+            return await self._decide(request, talk, request.model)
+        user = user_of(request)
+        arm, model = experiment.arm(user)
+        made = await self._decide(request, talk, model)
+        told = {"name": experiment.name, "arm": arm, "user": experiment.hashed(user)}
+        return replace(made, experiment=told)
+
+    async def _decide(self, request: Request, talk: Talk, model: str) -> Decision:
         catalog, query = self.catalog, request.query
-        target = catalog.resolve(request.model)
+        target = catalog.resolve(model)
         if target.as_requested if isinstance(target, Route) else catalog.as_requested:
             request.rename = request.model
-        want = wanted(self.engine, target, request.asks, by_name=catalog.allow_passthrough)
+        shadow = catalog.shadow
+        if shadow is not None and isinstance(target, Candidate) and request.asks is NOTHING:
+            want = in_shadow(shadow, target.name)
+        else:
+            want = wanted(self.engine, target, request.asks, by_name=catalog.allow_passthrough)
         if want.spec is None:
             return want.decide(self.engine, query)
-        request.route = want.key(request.model)
+        if want.shadow:
+            return want.told(await self._in_shadow(want, want.spec, query))
+        request.route = want.key(model)
         most = want.limits.max_cost_picousd
         ask = partial(self.deciding.decide, max_cost_picousd=most)
         made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
         return want.told(made)
+
+    async def _in_shadow(self, want: Wanted, spec: RouteSpec, query: Query) -> Decision:
+        limits = want.limits
+        would = None
+        with suppress(NoCandidateError):
+            would = await self.deciding.decide(
+                query,
+                spec,
+                allow=limits.allow,
+                explore=True,
+                max_cost_picousd=limits.max_cost_picousd,
+            )
+        return want.beside(self.engine, query, would)
 
     def _caller(self, request: Request) -> Caller | EmbeddingCaller:
         if request.embeds:

@@ -19,6 +19,7 @@ from turnout.settings.tree import (
     Settings,
     StoreSettings,
 )
+from turnout.settings.trials import ExperimentSettings, MirrorSettings
 
 __all__ = [
     "AUTO",
@@ -27,7 +28,9 @@ __all__ = [
     "CandidateSettings",
     "EmbeddingSettings",
     "EncoderSettings",
+    "ExperimentSettings",
     "LearnSettings",
+    "MirrorSettings",
     "OtherRates",
     "PriceSettings",
     "ProviderSettings",

@@ -69,8 +69,7 @@ def check_names(settings: Settings) -> None:
     for name in settings.routers:
         if not _ROUTER_NAME.match(name):
             raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
-    for name in settings.routes:
-        _check_route_name(name, names)
+    _check_routes(settings, names)
     check_encoder_names(settings.encoders)
 
 
@@ -94,8 +93,21 @@ def _check_embeddings(settings: Settings, taken: list[str]) -> None:
                 raise SettingsError(where, name, remedy)
 
 
-def _check_route_name(name: str, candidates: Sequence[str]) -> None:
-    field = f"routes.{name}"
+def _check_routes(settings: Settings, names: Sequence[str]) -> None:
+    for section, given in (("routes", settings.routes), ("experiments", settings.experiments)):
+        for name in given:
+            _check_route_name(f"{section}.{name}", name, names)
+    for name, route in settings.routes.items():
+        if name in settings.experiments:
+            raise SettingsError(
+                f"experiments.{name}", name, "a route has this name; choose another"
+            )
+        if route.serves and route.serves not in names:
+            remedy = f"name a candidate: {', '.join(names)}.{suggest(route.serves, names)}"
+            raise SettingsError(f"routes.{name}.serves", route.serves, remedy)
+
+
+def _check_route_name(field: str, name: str, candidates: Sequence[str]) -> None:
     if not _ROUTE_NAME.match(name) or name == AUTO or name.startswith("router-"):
         remedy = "use letters, digits, . : / - and _, and neither auto nor a name in router-"
         raise SettingsError(field, name, remedy)

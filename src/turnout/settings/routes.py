@@ -29,8 +29,18 @@ class RouteSettings(Tree):
     deny: tuple[str, ...] | None = Field(default=None, min_length=1)
     max_cost_usd: float | None = Field(default=None, gt=0, le=1e6)
     """The most that one call may cost."""
+    mode: Literal["live", "shadow"] = "live"
+    """`shadow`: it decides in record only, and `serves` answers."""
+    serves: str = ""
+    """The candidate that answers in shadow mode; none: the default one."""
     response_model: ResponseModel | None = None
     """None: as `response_model` of the whole gateway says."""
+
+    @model_validator(mode="after")
+    def _shadow_serves(self) -> Self:
+        if self.serves and self.mode != "shadow":
+            raise ValueError("serves goes with mode: shadow")
+        return self
 
     @model_validator(mode="after")
     def _one_knob(self) -> Self:

@@ -13,6 +13,7 @@ from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.replicas import ReplicaSettings
 from turnout.settings.routes import ResponseModel, RouteSettings
+from turnout.settings.trials import ExperimentSettings, MirrorSettings
 from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -300,6 +301,12 @@ class Settings(Tree):
     routes: Annotated[dict[str, RouteSettings], NoneIsEmpty] = Field(default_factory=dict)
     """By the names that `model` may say."""
     response_model: ResponseModel = "actual"
+    shadow: str = ""
+    """The route that decides, in record only, for requests that ask for a candidate by its name."""
+    experiments: Annotated[dict[str, ExperimentSettings], NoneIsEmpty] = Field(default_factory=dict)
+    """By the names that `model` may say."""
+    mirror: MirrorSettings | None = None
+    """None mirrors nothing."""
     explore: ExploreSettings | None = None
     """None never explores."""
     store: StoreSettings | None = None

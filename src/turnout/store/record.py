@@ -28,6 +28,10 @@ CostBasis: TypeAlias = Literal["provider", "usage", "estimate", "none"]
 nothing (no price is known)."""
 
 
+Kind: TypeAlias = Literal["request", "mirror"]
+"""`request`: of a client; `mirror`: sent beside one, at nobody's expense but the operator's."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A row of the ledger. Money is in picodollars (1e-12 USD), times in milliseconds."""
@@ -71,6 +75,9 @@ class Record:
     session: str = ""
     decision: str = ""
     """The whole decision, as JSON."""
+    kind: Kind = "request"
+    of: str = ""
+    """The id of the request that this one was sent beside."""
 
     def to_json(self) -> bytes:
         """One line, in UTF-8."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from turnout.store.database import Database, Schema, Value, clean_text, migrate
 from turnout.store.record import COLUMNS, Record
@@ -33,9 +33,14 @@ SCHEMA = Schema(
             "ALTER TABLE records ADD COLUMN service TEXT NOT NULL DEFAULT ''",
             "ALTER TABLE records ADD COLUMN flags TEXT NOT NULL DEFAULT ''",
         ),
+        (
+            "ALTER TABLE records ADD COLUMN kind TEXT NOT NULL DEFAULT 'request'",
+            "ALTER TABLE records ADD COLUMN of TEXT NOT NULL DEFAULT ''",
+        ),
     ),
 )
 
+_PAGE = 1_000
 _LIST = ", ".join(COLUMNS)
 _PUT = (
     f"INSERT INTO records ({_LIST}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608
@@ -75,6 +80,17 @@ class RecordTable:
         if before_ms is None:
             return self._select("ORDER BY at_ms DESC, id LIMIT ?", (count,))
         return self._select("WHERE at_ms < ? ORDER BY at_ms DESC, id LIMIT ?", (before_ms, count))
+
+    def since(self, since_ms: int) -> Iterator[Record]:
+        """All records since then, oldest first, read in pages: what is written meanwhile may be missed."""
+        at_ms, last = since_ms, ""
+        while True:
+            clause = "WHERE at_ms > ? OR (at_ms = ? AND id > ?) ORDER BY at_ms, id LIMIT ?"
+            page = self._select(clause, (at_ms, at_ms, last, _PAGE))
+            yield from page
+            if len(page) < _PAGE:
+                return
+            at_ms, last = page[-1].at_ms, page[-1].id
 
     def spent_picousd(self, *, since_ms: int, key: str | None = None) -> int:
         """What the records since then cost, of one key or of all; an unknown cost counts as 0."""

@@ -1,0 +1,82 @@
+"""`POST /v1/feedback`: a score for a decision, some time after its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from turnout.errors import RequestError
+from turnout.gateway.asgi import Call
+from turnout.gateway.building import open_store
+from turnout.settings import StoreSettings
+from turnout.store.feedback import Feedback, FeedbackTable
+from turnout.wire.body import read_body
+from turnout.wire.reading import kind
+
+MOST_BYTES = 16_384
+_ID = re.compile(r"dec_[0-9a-f]{16}\Z", re.ASCII)
+_SOURCE = re.compile(r"[A-Za-z0-9_.:/@-]{0,64}\Z", re.ASCII)
+_KNOWN = ("decision_id", "score", "source", "comment")
+
+
+class FeedbackDesk:
+    """Takes feedback in.
+
+    Args:
+        table: where it is kept.
+    """
+
+    def __init__(self, table: FeedbackTable) -> None:
+        self._table = table
+
+    async def take(self, call: Call, *, key: str = "") -> None:
+        """Keep one score and say so.
+
+        Raises:
+            RequestError: the request makes no sense.
+            StoreError: the database failed.
+        """
+        body = read_body(await call.body(MOST_BYTES))
+        feedback = read_feedback(body.fields, key=key, now_ms=time.time_ns() // 1_000_000)
+        replaced = await asyncio.to_thread(self._table.put, feedback)
+        said = {"decision_id": feedback.decision, "score": feedback.score, "replaced": replaced}
+        await call.answer_json(said)
+
+    def close(self) -> None:
+        """Close its table."""
+        self._table.close()
+
+
+def open_desk(store: StoreSettings) -> FeedbackDesk:
+    """A desk over a connection of its own.
+
+    Raises:
+        StoreError: the database cannot be opened.
+    """
+    return FeedbackDesk(FeedbackTable(open_store(store)))
+
+
+def read_feedback(fields: Mapping[str, Any], *, key: str, now_ms: int) -> Feedback:
+    """The score of a request: `{"decision_id", "score", "source", "comment"}`; the comment is not kept.
+
+    Raises:
+        RequestError: names the field, what is wrong and what to do.
+    """
+    for name in fields:
+        if name not in _KNOWN:
+            raise RequestError(name[:64], kind(fields[name]), f"give {', '.join(_KNOWN)} alone")
+    decision, source, score = (fields.get(n) for n in ("decision_id", "source", "score"))
+    if not isinstance(decision, str) or not _ID.match(decision):
+        remedy = "give what x-turnout-decision-id of the answer said, such as dec_0123456789abcdef"
+        raise RequestError("decision_id", kind(decision), remedy)
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        raise RequestError("score", kind(score), "give a number from 0 to 1")
+    if source is not None and not (isinstance(source, str) and _SOURCE.match(source)):
+        remedy = "give up to 64 letters, digits and _ . : / @ -, such as thumbs or grader-2"
+        raise RequestError("source", kind(source), remedy)
+    return Feedback(
+        decision=decision, score=float(score), source=source or "", key=key, at_ms=now_ms
+    )
