@@ -250,6 +250,8 @@ class Gateway:
             ready["reload_problem"] = self.reload_problem
         if self.live.serving.mirror is not None:
             ready["mirror"] = self.live.serving.mirror.state()
+        if self.live.serving.cache is not None:
+            ready["cache"] = self.live.serving.cache.state()
         spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}
         judges = {name: asdict(spend) for name, spend in spent.items() if isinstance(spend, Spend)}
         await call.answer_json(ready | ({"judges": judges} if judges else {}))

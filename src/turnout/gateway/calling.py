@@ -36,6 +36,27 @@ HELD_BYTES = 1 << 20
 """Most that is held back of a stream before its content begins; then it is passed on all the same."""
 
 
+@dataclass(slots=True)
+class Copy:
+    """The bytes of a stream that have passed, unless they are too many."""
+
+    most: int
+    pieces: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, piece: bytes) -> None:
+        """Some more have passed."""
+        self.size += len(piece)
+        if self.size > self.most:
+            self.pieces.clear()
+        else:
+            self.pieces.append(piece)
+
+    def whole(self) -> bytes | None:
+        """All of them; None where they were too many."""
+        return None if self.size > self.most else b"".join(self.pieces)
+
+
 @dataclass(slots=True, kw_only=True)
 class Answer:
     """What a candidate gave: a whole body, or a stream of which the beginning is held."""
@@ -64,6 +85,8 @@ class Answer:
     service: str = ""
     """The service tier that it says it served the call in."""
     first_byte_s: float = 0.0
+    copy: Copy | None = None
+    """Of a stream: what has passed, where it is to be kept."""
     events: int = 0
     """About its output tokens, where it does not count them: events of a stream that have passed."""
 

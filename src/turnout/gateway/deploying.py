@@ -22,6 +22,7 @@ from turnout.gateway.building import (
     check_auto,
     priced_pool,
 )
+from turnout.gateway.caching import ExactCache
 from turnout.gateway.conversing import Conversing
 from turnout.gateway.deciding import Deciding
 from turnout.gateway.embedding import build_embeddings
@@ -38,7 +39,7 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auto", "candidates", "default", "encoders", "experiments", "explore",
+    "allow_passthrough", "auto", "cache", "candidates", "default", "encoders", "experiments", "explore",
     "max_body_bytes", "mirror", "providers", "resilience", "response_model", "routers", "routes",
     "shadow", "embeddings",
 })  # fmt: skip
@@ -145,6 +146,7 @@ async def deploy(
             ),
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
+            cache=None if settings.cache is None else ExactCache(settings.cache),
             mirror=_mirror(settings, engine, opened, ledger, before),
         )
         if serving.mirror is not None:

@@ -31,6 +31,11 @@ _EVENT_NAMES: Mapping[Dialect, str | None] = {
 }
 
 
+def tells_of_error(dialect: Dialect, stream: bytes) -> bool:
+    """Whether a stream holds an event that tells of an error."""
+    return _ERROR[dialect].search(stream) is not None
+
+
 class Passing(Protocol):
     """Takes an upstream's bytes in any pieces and gives the client's."""
 

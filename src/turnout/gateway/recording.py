@@ -109,6 +109,23 @@ class Entry:
         self.trail.record = record
         self.recorder.end(record)
 
+    def hit(self, candidate: str, *, http_status: int, saved_picousd: int | None) -> None:
+        """It was answered from the cache, with what `candidate` once said: nothing was used."""
+        self._ended = True
+        record = replace(
+            self.record,
+            status="ok",
+            http_status=http_status,
+            candidate=candidate,
+            input_tokens=0,
+            cost_picousd=0,
+            cost_basis="cache",
+            saved_picousd=saved_picousd,
+            duration_ms=round((time.monotonic() - self._start) * 1e3),
+        )
+        self.trail.model, self.trail.record = candidate, record
+        self.recorder.end(record)
+
     def _answered(self, record: Record, answer: Answer) -> Record:
         passing = answer.passing
         usage = answer.usage if passing is None else passing.usage

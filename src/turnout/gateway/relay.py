@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("turnout.gateway")
 
+EVENTS = f"{sse.MEDIA_TYPE}; charset=utf-8"
+"""The media type of a stream of events."""
 MOST_BODY_BYTES = 64 << 20
 """Longest answer that is read whole."""
 
@@ -77,6 +79,8 @@ async def relay_stream(
 async def _pass(call: Call, answer: Answer, data: bytes) -> None:
     if data:
         answer.events += data.count(b"\n\n")
+        if answer.copy is not None:
+            answer.copy.add(data)
         await call.piece(data)
 
 

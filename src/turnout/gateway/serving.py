@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +14,8 @@ from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.asking import Wanted, explain, in_shadow, wanted
-from turnout.gateway.calling import Caller
+from turnout.gateway.caching import CacheKey, ExactCache, answer_kept, cache_key
+from turnout.gateway.calling import Answer, Caller
 from turnout.gateway.conversing import Conversing, Talk
 from turnout.gateway.deciding import Deciding
 from turnout.gateway.embedding import (
@@ -32,12 +33,13 @@ from turnout.gateway.headers import (
 )
 from turnout.gateway.mirroring import Mirror
 from turnout.gateway.models import Catalog
-from turnout.gateway.recording import Recorder
-from turnout.gateway.relay import relay_stream
+from turnout.gateway.recording import Entry, Recorder
+from turnout.gateway.relay import EVENTS, relay_stream
 from turnout.gateway.request import Request, read_request
 from turnout.gateway.routes import Route
 from turnout.names import RouteSpec
 from turnout.providers.base import Provider
+from turnout.store.record import Status
 from turnout.types import Candidate, Decision, Query
 from turnout.wire.asks import NOTHING
 from turnout.wire.body import read_body
@@ -64,6 +66,7 @@ class Serving:
     """Candidate → what its model takes of a request that is translated for it."""
     max_body_bytes: int
     mirror: Mirror | None = None
+    cache: ExactCache | None = None
     embeddings: Embeddings = field(default_factory=dict)
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
@@ -85,8 +88,13 @@ class Serving:
             await call.answer_json(decision.to_dict(), headers=explained)
             return
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
-        caller = self._caller(request)
+        key = None if talk is None else cache_key(self.cache, request, decision.model)
+        kept = None if key is None else key.find()
         entry = self.recorder.begin(request, decision)
+        if kept is not None:
+            await answer_kept(call, kept, entry, explained)
+            return
+        caller = self._caller(request)
         try:
             async with call.unless_gone():
                 answer = await arun(
@@ -106,6 +114,20 @@ class Serving:
             return
         if talk is not None:
             self.conversing.answered(request, talk, answer)
+        await self._give(request, decision, answer, caller, entry, key, explained)
+
+    async def _give(
+        self,
+        request: Request,
+        decision: Decision,
+        answer: Answer,
+        caller: Caller | EmbeddingCaller,
+        entry: Entry,
+        key: CacheKey | None,
+        explained: dict[str, str],
+    ) -> None:
+        """Give the client what a candidate answered."""
+        call = request.call
         if answer.candidate != decision.model:
             explained.pop("x-turnout-certificate", None)  # it covers the choice, not its spare
         headers = {
@@ -118,9 +140,13 @@ class Serving:
         }
         if request.asks.explain:
             explain(answer, decision)
-        ended = partial(entry.end, http_status=answer.status, calls=len(caller.made), answer=answer)
+        ended: Callable[[Status], None] = partial(
+            entry.end, http_status=answer.status, calls=len(caller.made), answer=answer
+        )
+        if key is not None and answer.candidate == decision.model:
+            ended = key.keeping(answer, entry, ended)
         if answer.passing is not None:
-            await relay_stream(call, answer, {**headers, "content-type": _EVENTS}, ended)
+            await relay_stream(call, answer, {**headers, "content-type": EVENTS}, ended)
         else:
             ended("ok")
             await call.answer(answer.status, headers, answer.content)
@@ -212,9 +238,6 @@ class Serving:
             trail=request.call.trail,
             rename=request.rename,
         )
-
-
-_EVENTS = "text/event-stream; charset=utf-8"
 
 
 async def upstream_failure(

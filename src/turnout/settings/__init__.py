@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from turnout.settings.cache import CacheSettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
 from turnout.settings.routes import RouteSettings
@@ -25,6 +26,7 @@ __all__ = [
     "AUTO",
     "MAX_BODY_BYTES",
     "MINIMAL",
+    "CacheSettings",
     "CandidateSettings",
     "EmbeddingSettings",
     "EncoderSettings",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from turnout.settings.base import NoneIsEmpty, Tree
+from turnout.settings.cache import CacheSettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
@@ -305,6 +306,8 @@ class Settings(Tree):
     """The route that decides, in record only, for requests that ask for a candidate by its name."""
     experiments: Annotated[dict[str, ExperimentSettings], NoneIsEmpty] = Field(default_factory=dict)
     """By the names that `model` may say."""
+    cache: CacheSettings | None = None
+    """None answers every request anew."""
     mirror: MirrorSettings | None = None
     """None mirrors nothing."""
     explore: ExploreSettings | None = None

@@ -23,9 +23,9 @@ FLAGS = {
 }
 """What may stand in a record's `flags`."""
 
-CostBasis: TypeAlias = Literal["provider", "usage", "estimate", "none"]
+CostBasis: TypeAlias = Literal["provider", "usage", "estimate", "none", "cache"]
 """Whose word the cost rests on: the provider's bill line, its token counts, our estimate of tokens, or
-nothing (no price is known)."""
+nothing (no price is known); `cache`: nothing was called, and it cost nothing."""
 
 
 Kind: TypeAlias = Literal["request", "mirror"]
@@ -78,6 +78,8 @@ class Record:
     kind: Kind = "request"
     of: str = ""
     """The id of the request that this one was sent beside."""
+    saved_picousd: int | None = None
+    """Of an answer from the cache: what it had cost when it was made."""
 
     def to_json(self) -> bytes:
         """One line, in UTF-8."""

@@ -37,6 +37,7 @@ SCHEMA = Schema(
             "ALTER TABLE records ADD COLUMN kind TEXT NOT NULL DEFAULT 'request'",
             "ALTER TABLE records ADD COLUMN of TEXT NOT NULL DEFAULT ''",
         ),
+        ("ALTER TABLE records ADD COLUMN saved_picousd BIGINT",),
     ),
 )
 
