@@ -150,7 +150,7 @@ class Serving:
         else:
             ended("ok")
             await call.answer(answer.status, headers, answer.content)
-        if self.mirror is not None and talk is not None:
+        if self.mirror is not None and not request.embeds:
             self.mirror.offer(request, decision, answer.candidate)
 
     async def route(self, call: Call) -> None:
