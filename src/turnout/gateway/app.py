@@ -77,6 +77,7 @@ class Gateway:
             "/responses/input_tokens": {"POST": partial(self._count, dialect="responses")},
             "/messages": {"POST": partial(self._complete, dialect="messages")},
             "/messages/count_tokens": {"POST": partial(self._count, dialect="messages")},
+            "/embeddings": {"POST": self._embed},
             "/route": {"POST": self._route},
             "/models": {"GET": self._models},
             "/healthz": {"GET": self._healthz},
@@ -292,6 +293,10 @@ class Gateway:
     async def _complete(self, call: Call, dialect: Dialect) -> None:
         with self.deployed() as serving:
             await serving.complete(call, dialect)
+
+    async def _embed(self, call: Call) -> None:
+        with self.deployed() as serving:
+            await serving.embed(call)
 
     async def _count(self, call: Call, dialect: Dialect) -> None:
         with self.deployed() as serving:
