@@ -15,7 +15,7 @@ BODY = b'{"model": "cheap", "messages": [{"role": "user", "content": "hi"}]}'
 CANARY = "canary55aa"
 PATH = "/v1/chat/completions"
 ALLOWED = {
-    "host", "accept", "accept-encoding", "user-agent", "content-type", "content-length",
+    "host", "x-turnout-hop", "accept", "accept-encoding", "user-agent", "content-type", "content-length",
     "authorization", "openai-beta", "anthropic-version", "anthropic-beta", "idempotency-key",
     "traceparent", "tracestate",
 }  # fmt: skip
