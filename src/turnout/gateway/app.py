@@ -34,10 +34,11 @@ from turnout.gateway.hops import Hops
 from turnout.gateway.learning import read_reported
 from turnout.gateway.observing import Observing
 from turnout.gateway.serving import Serving
-from turnout.observe.logs import safe_traceback
+from turnout.observe.logs import keep_secret, safe_traceback
 from turnout.providers.base import Provider
 from turnout.routers.judging import Spend
 from turnout.settings import Settings
+from turnout.settings.secrets import secrets_in
 from turnout.wire.body import read_body
 from turnout.wire.dialects import Dialect
 from turnout.wire.errors import INTERNAL_MESSAGE, error_body, error_status, http_error_body
@@ -145,6 +146,7 @@ class Gateway:
                 raise RuntimeError("the application serves inside its lifespan only")
             old = self.live
             check_change(old.settings, settings)
+            keep_secret(secrets_in(settings))
             self.live = await self._deploy(settings, engine=engine, before=old)
             self.settings = settings
             self.admission.limits = settings.server

@@ -42,8 +42,16 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({s for s in secrets if len(s) >= SHORTEST_SECRET}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        self._secrets: frozenset[str] = frozenset()
+        self._known: re.Pattern[str] | None = None
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Take out these too from now on: settings may change while a process runs."""
+        self._secrets |= {s for s in secrets if len(s) >= SHORTEST_SECRET}
+        longest_first = sorted(self._secrets, key=len, reverse=True)
+        if longest_first:
+            self._known = re.compile("|".join(map(re.escape, longest_first)))
 
     def clean(self, text: str) -> str:
         """The text with each secret replaced by a word in brackets."""
