@@ -133,6 +133,7 @@ def test_json_has_what_a_machine_needs(run: Run, artifacts: Path) -> None:
         "attempts", "quality", "spread", "expected_cost_usd", "input_tokens",
             "expected_output_tokens", "basis", "certificate", "excluded", "fallback",
         "propensity", "artifact", "notes", "elapsed_us",
+        "asked", "experiment", "route", "shadow",
     }  # fmt: skip
     assert first["prompt"] == "Prove it"
     assert second["prompt"] in found.out  # readable, not escaped

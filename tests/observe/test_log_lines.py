@@ -81,7 +81,7 @@ def test_of_an_exception_the_message_is_written_only_where_it_is_ours() -> None:
     assert "prompt-canary" not in text
     assert "ValueError" in text
     assert "TurnoutError: the router failed" in text
-    assert "test_logs.py" in text
+    assert "test_log_lines.py" in text
 
 
 def test_a_chain_that_goes_in_circles_ends() -> None:
