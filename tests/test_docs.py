@@ -198,7 +198,7 @@ def test_the_python_of_the_pages_runs(
             continue
         for block in python_blocks(page):
             # The call itself needs an upstream: tests/client.
-            made = re.split(r"^.*chat\.completions\.create", block, flags=re.M)[0]
+            made = re.split(r"^.*(?:chat\.completions|embeddings)\.create", block, flags=re.M)[0]
             exec(compile(made, f"{page.name} block", "exec"), {})
     assert "gpt-4o" in capsys.readouterr().out
     for name in ELSEWHERE:

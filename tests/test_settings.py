@@ -106,6 +106,28 @@ ERRORS: list[tuple[str, str]] = [
     (BASE + "routers: [mf]", "routers: a list is not usable: "),
     (BASE + "routers: {'a b': }", "routers.a b: 'a b' is not usable: use letters"),
     (BASE + "max_body_bytes: 0", "max_body_bytes: 0 is not usable: "),
+    (
+        BASE + "embeddings: [{nam: x}]",
+        "embeddings[0].nam: 'nam' is not usable: no such setting. Did",
+    ),
+    (
+        BASE + "embeddings: [{name: x, price: {output_usd: 1}}]",
+        "embeddings[0].price.output_usd: 'output_usd' is not usable: no such setting. Did you mean 'i",
+    ),
+    (BASE + "embeddings: [{name: cheap}]", "embeddings[0].name: 'cheap' is not usable: give it"),
+    (BASE + "embeddings: [{name: auto}]", "embeddings[0].name: 'auto' is not usable: give it a"),
+    (
+        BASE + "embeddings: [{name: e, provider: upp}]",
+        "embeddings[0].provider: 'upp' is not usable: name one of: up. Did you mean 'up'?",
+    ),
+    (
+        BASE + "embeddings: [{name: e, replicas: [{provider: c}]}]",
+        "embeddings[0].replicas[0].provider: 'c' is not usable: name one of",
+    ),
+    (
+        BASE.replace('/v1"', '/v1", api: messages') + "embeddings: [{name: e}]",
+        "embeddings[0].provider: 'up' is not usable: Anthropic's API makes no embeddings",
+    ),
     (BASE.replace("cheap", "strong"), "candidates[1].name: 'strong' is not usable: give each"),
     (BASE.replace("cheap", "auto"), "candidates[1].name: 'auto' is not usable: this name asks"),
     (BASE.replace("cheap", "router-x-1"), "candidates[1].name: 'router-x-1' is not usable: this"),

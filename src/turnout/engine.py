@@ -266,7 +266,11 @@ class Engine:
             out = exclusions(query, given, allow=allow, max_cost_picousd=max_cost_picousd)
             if out:
                 raise NoCandidateError(out)
-        return named_decision(query, self.pool[name], decision_id=self._new_id())
+        return self.named(query, self.pool[name])
+
+    def named(self, query: Query, model: Candidate) -> Decision:
+        """The same for any model, such as one for embeddings, which is not among the candidates."""
+        return named_decision(query, model, decision_id=self._new_id())
 
     def without(
         self,

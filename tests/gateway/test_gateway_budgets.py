@@ -22,8 +22,9 @@ from test_gateway_keys import ASK, BODIES, HTTP, TOKEN, key, keyed, post, until
 from counters_made import Wire, redis_url
 from turnout.access.limits import Limit
 from turnout.providers.fake import Fault
-from turnout.settings import StoreSettings
+from turnout.settings import EmbeddingSettings, StoreSettings
 from turnout.settings.access import CounterSettings, LimitSettings, ReserveSettings
+from turnout.settings.embeddings import EmbeddingPriceSettings
 from turnout.store.database import open_database
 from turnout.store.record import Record
 from turnout.store.records import RecordTable
@@ -328,3 +329,37 @@ def test_a_gateway_without_its_redis_refuses_what_is_limited_alone() -> None:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=20)
         loop.close()
+
+
+def embed(url: str, model: str = "vectors") -> httpx2.Response:
+    body = {"model": model, "input": "one two three four five six seven eight"}
+    headers = {"x-api-key": TOKEN}
+    return httpx2.post(f"{url}/v1/embeddings", json=body, headers=headers, timeout=30)
+
+
+def test_embeddings_are_reserved_settled_and_refused_like_all_else() -> None:
+    priced = EmbeddingSettings(
+        name="vectors",
+        model="cheap-model",
+        provider="up",
+        price=EmbeddingPriceSettings(input_usd=1),
+    )
+    free = EmbeddingSettings(name="unpriced", model="strong-model", provider="up")
+    with keyed(key(budgets_usd={"day": 0.0004}), embeddings=(priced, free)) as gateway:
+        answers = [embed(gateway.url) for _ in range(60)]
+        served = [a for a in answers if a.status_code == 200]
+        assert len(served) > 1
+        tokens = sum(a.json()["usage"]["prompt_tokens"] for a in served)
+        assert used(gateway) == tokens * 1_000_000
+        assert answers[-1].status_code == 429
+        assert used(gateway) <= 0.0004 * PICO
+        refused = embed(gateway.url, "unpriced")
+        assert refused.status_code >= 400
+        assert "no price is known" in refused.text
+
+
+def test_a_key_may_be_kept_from_embeddings() -> None:
+    model = EmbeddingSettings(name="vectors", model="cheap-model", provider="up")
+    with keyed(key(allow=["cheap"]), embeddings=(model,)) as gateway:
+        assert embed(gateway.url).status_code == 403
+        assert post(gateway.url, model="cheap").status_code == 200

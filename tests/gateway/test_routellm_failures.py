@@ -175,7 +175,7 @@ def test_models_are_listed(http: httpx2.Client, path: str) -> None:
     assert {"router-length-0.5", "router-broken-0.25", "strong", "cheap"} <= set(ids)
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/v1/embeddings", "/v1/completions"])
+@pytest.mark.parametrize("path", ["/nothing", "/v1/images/generations", "/v1/completions"])
 def test_paths_that_are_not_served_say_so_in_openais_form(http: httpx2.Client, path: str) -> None:
     reply = http.post(path, json={})
     assert reply.status_code == 404

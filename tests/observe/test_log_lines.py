@@ -9,15 +9,7 @@ import time
 import pytest
 
 from turnout.errors import TurnoutError
-from turnout.observe.logs import (
-    LONGEST_LINE,
-    Line,
-    Logs,
-    keep_secret,
-    lines_dropped,
-    logging_to,
-    safe_traceback,
-)
+from turnout.observe.logs import LONGEST_LINE, Line, Logs, lines_dropped, logging_to, safe_traceback
 from turnout.observe.redaction import Redactor
 
 FIELDS = {"status": 200, "model": "cheap", "key": "", "cost_usd": None}
@@ -42,14 +34,6 @@ def test_every_line_is_cleaned_a_librarys_too() -> None:
     assert lines[0].endswith("WARNING turnout.test: the key [key] of [e-mail]")
     assert lines[1].endswith("INFO turnout.test: request status=200 model=cheap")
     assert lines[2].endswith("INFO some.library: from a library with [secret]")
-
-
-def test_secrets_of_settings_that_come_later_are_kept_too() -> None:
-    stream = io.StringIO()
-    with logging_to(stream, form="text", level="info", redactor=Redactor(["first-canary"])):
-        keep_secret(["second-canary"])
-        log.info("first-canary and second-canary")
-    assert stream.getvalue().endswith("[secret] and [secret]\n")
 
 
 def test_json_has_an_object_a_line_with_fields_of_their_own() -> None:

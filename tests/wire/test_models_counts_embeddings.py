@@ -9,9 +9,11 @@ import pytest
 from judges import anthropic_client, openai_client, replying
 
 from turnout.errors import RequestError
+from turnout.types import Usage
 from turnout.wire.counting import count_tokens
-from turnout.wire.embeddings import EmbeddingQuery, read_embeddings
+from turnout.wire.embeddings import EmbeddingQuery, read_embeddings, read_embeddings_reply
 from turnout.wire.listing import ListedModel, list_models, model_entry, wants_anthropic
+from turnout.wire.usage import UsageReading
 
 MODELS = [
     ListedModel(id="auto"),
@@ -100,3 +102,16 @@ def test_what_is_no_embedding_request(body: dict[str, Any], field: str) -> None:
         read_embeddings(body)
     assert caught.value.field == field
     assert "secret" not in str(caught.value)
+
+
+def test_the_counts_of_a_long_reply_are_found_around_its_vectors() -> None:
+    vectors = ", ".join('{"embedding": [0.25, -1.5e-3]}' for _ in range(2_000))
+    counts = (
+        '"model": "e\\u0031", "usage": {"prompt_tokens": 7, "details": {"x": 1}, "total_tokens": 7}'
+    )
+    for text in (f'{{"data": [{vectors}], {counts}}}', f'{{{counts}, "data": [{vectors}]}}'):
+        reading, model = read_embeddings_reply(text.encode())
+        assert reading.usage == Usage(input_tokens=7)
+        assert model == "e1"
+    assert read_embeddings_reply(f'{{"data": [{vectors}]}}'.encode()) == (UsageReading(None), None)
+    assert read_embeddings_reply(b"no JSON") == (UsageReading(None), None)

@@ -38,6 +38,7 @@ class Access:
         keyring: tells who asks.
         counters: count.
         costs: the most that requests can cost.
+        embedding_costs: the same of requests for vectors.
         common: limits of all requests together.
         send_limit: output limit to send with requests under a budget that have none; None: none.
     """
@@ -48,11 +49,13 @@ class Access:
         keyring: Keyring,
         counters: Counters,
         costs: Costs,
+        embedding_costs: Costs | None = None,
         common: tuple[Limit, ...],
         send_limit: int | None = None,
     ) -> None:
         self.keyring, self.counters = keyring, counters
         self._costs, self._common, self._send_limit = costs, common, send_limit
+        self._embedding_costs = embedding_costs or Costs((), 0)
         self._holds: dict[str, Hold] = {}
         self.refused: dict[str, int] = {}
         """Requests refused by a limit, by its kind (`usd`, `requests`, `tokens`, `concurrent`)."""
@@ -101,7 +104,8 @@ class Access:
         if not budgets and ceiling is None:
             decision = await decide(out)
             return await self._reserve_rates(decision, limits, asked)
-        most = self._costs.most_picousd(asked)
+        costs = self._embedding_costs if asked.embeds else self._costs
+        most = costs.most_picousd(asked)
         _leave_out_unpayable(out, most, ceiling)
         return await self._within_budgets(limits, most, asked, out, decide)
 

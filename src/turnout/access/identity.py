@@ -49,7 +49,7 @@ class Deployment:
     """What keys are read against.
 
     Args:
-        candidates: their names.
+        candidates: their names, and those of models that embed.
         teams: by name.
         everyone: limits of all requests together.
     """

@@ -30,13 +30,17 @@ class Asked:
     """Answers that it asks for (`n`)."""
     predicted: bool = False
     """It brings a predicted output, whose tokens are billed where they are rejected."""
+    embeds: bool = False
+    """It asks for vectors, of a model that is no candidate."""
 
     @classmethod
-    def of(cls, query: Query, fields: Mapping[str, Any], body_bytes: int) -> Asked:
+    def of(
+        cls, query: Query, fields: Mapping[str, Any], body_bytes: int, *, embeds: bool = False
+    ) -> Asked:
         """From a parsed request of any dialect."""
         n = fields.get("n")
         copies = n if isinstance(n, int) and not isinstance(n, bool) and n > 0 else 1
-        return cls(query, body_bytes, min(copies, _MOST_COPIES), "prediction" in fields)
+        return cls(query, body_bytes, min(copies, _MOST_COPIES), "prediction" in fields, embeds)
 
     def most_input_tokens(self) -> int:
         """An upper bound for text: a token is at least one of its bytes.

@@ -59,8 +59,15 @@ def serve(
         check_loops(given)
         return _with_artifacts(given, artifacts)
 
-    settings = read()
-    click.get_current_context().with_resource(_log_to_stderr(settings, log_level))
+    redactor = Redactor()
+
+    def read_and_keep_secret() -> Settings:
+        found = read()
+        redactor.learn(secrets_in(found))  # before anything of a new key could be logged
+        return found
+
+    settings = read_and_keep_secret()
+    click.get_current_context().with_resource(_log_to_stderr(settings, log_level, redactor))
     # The server and the routers are imported once the settings are known to be sound.
     from turnout.cli.reloading import Reloader
     from turnout.gateway.accessing import asks_for_keys
@@ -80,7 +87,7 @@ def serve(
             app,
             settings.server,
             drain=app.drain,
-            reloads=Reloader(app, read, path),
+            reloads=Reloader(app, read_and_keep_secret, path),
             watch=watch,
         )
         server.run(sockets=[listener])
@@ -107,13 +114,15 @@ def _with_artifacts(settings: Settings, artifacts: Sequence[Path]) -> Settings:
     return settings.model_copy(update={"routers": routers})
 
 
-def _log_to_stderr(settings: Settings, level: str | None) -> AbstractContextManager[Logs]:
+def _log_to_stderr(
+    settings: Settings, level: str | None, redactor: Redactor
+) -> AbstractContextManager[Logs]:
     """Everything that this process logs, cleaned of what the settings keep secret."""
     return logging_to(
         sys.stderr,
         form=settings.log.format,
         level=level or settings.log.level,
-        redactor=Redactor(secrets_in(settings)),
+        redactor=redactor,
     )
 
 

@@ -23,6 +23,7 @@ from turnout.access.worst import Costs
 from turnout.errors import ForbiddenError
 from turnout.gateway.asgi import Call
 from turnout.gateway.building import open_store
+from turnout.gateway.embedding import build_embeddings
 from turnout.settings import Settings
 from turnout.settings.access import CounterSettings, GrantSettings
 from turnout.types import Pool
@@ -111,7 +112,12 @@ async def running_access(settings: Settings, pool: Pool, shared: Shared) -> Asyn
     Raises:
         StoreError: the database cannot be read.
     """
-    deployment = Deployment(candidates=pool.names, teams=settings.teams, everyone=settings.limits)
+    embedding_models = build_embeddings(settings.embeddings)
+    deployment = Deployment(
+        candidates=(*pool.names, *embedding_models),
+        teams=settings.teams,
+        everyone=settings.limits,
+    )
     if shared.seeding is None and settings.counters is None and _has_budgets(settings):
         log.warning(
             "budgets begin anew with each start: without a store nobody knows what was spent"
@@ -130,6 +136,7 @@ async def running_access(settings: Settings, pool: Pool, shared: Shared) -> Asyn
             keyring=keyring,
             counters=shared.counters,
             costs=Costs(pool.candidates, settings.reserve.output_tokens),
+            embedding_costs=Costs([m.candidate for m in embedding_models.values()], 0),
             common=deployment.common(),
             send_limit=settings.reserve.output_tokens if settings.reserve.send_limit else None,
         )

@@ -34,11 +34,10 @@ from turnout.gateway.hops import Hops
 from turnout.gateway.learning import read_reported
 from turnout.gateway.observing import Observing
 from turnout.gateway.serving import Serving
-from turnout.observe.logs import keep_secret, safe_traceback
+from turnout.observe.logs import safe_traceback
 from turnout.providers.base import Provider
 from turnout.routers.judging import Spend
 from turnout.settings import Settings
-from turnout.settings.secrets import secrets_in
 from turnout.wire.body import read_body
 from turnout.wire.dialects import Dialect
 from turnout.wire.errors import INTERNAL_MESSAGE, error_body, error_status, http_error_body
@@ -78,6 +77,7 @@ class Gateway:
             "/responses/input_tokens": {"POST": partial(self._count, dialect="responses")},
             "/messages": {"POST": partial(self._complete, dialect="messages")},
             "/messages/count_tokens": {"POST": partial(self._count, dialect="messages")},
+            "/embeddings": {"POST": self._embed},
             "/route": {"POST": self._route},
             "/models": {"GET": self._models},
             "/healthz": {"GET": self._healthz},
@@ -146,7 +146,6 @@ class Gateway:
                 raise RuntimeError("the application serves inside its lifespan only")
             old = self.live
             check_change(old.settings, settings)
-            keep_secret(secrets_in(settings))
             self.live = await self._deploy(settings, engine=engine, before=old)
             self.settings = settings
             self.admission.limits = settings.server
@@ -294,6 +293,10 @@ class Gateway:
     async def _complete(self, call: Call, dialect: Dialect) -> None:
         with self.deployed() as serving:
             await serving.complete(call, dialect)
+
+    async def _embed(self, call: Call) -> None:
+        with self.deployed() as serving:
+            await serving.embed(call)
 
     async def _count(self, call: Call, dialect: Dialect) -> None:
         with self.deployed() as serving:

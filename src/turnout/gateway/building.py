@@ -14,6 +14,7 @@ from turnout.errors import InputError, SettingsError, UnknownNameError
 from turnout.execution.attempts import Target
 from turnout.execution.health import BreakerRules
 from turnout.execution.resilience import Resilience, RetryRules
+from turnout.gateway.embedding import Embeddings
 from turnout.gateway.experiments import build_experiments
 from turnout.gateway.learning import kept_artifact
 from turnout.gateway.models import Catalog
@@ -107,7 +108,9 @@ def _own_route(settings: Settings, field: str, route: str) -> RouteSpec:
         raise SettingsError(field, route, str(error)) from error
 
 
-def build_catalog(settings: Settings, engine: Engine) -> Catalog:
+def build_catalog(
+    settings: Settings, engine: Engine, embeddings: Embeddings | None = None
+) -> Catalog:
     """What `model` may say.
 
     Raises:
@@ -123,6 +126,7 @@ def build_catalog(settings: Settings, engine: Engine) -> Catalog:
         settings.allow_passthrough,
         routes=routes,
         as_requested=settings.response_model == "requested",
+        embeddings=embeddings or {},
         experiments=build_experiments(settings.experiments),
         shadow=(routes.get(shadow) or Route(spec=engine.parse(shadow))) if shadow else None,
     )
@@ -176,11 +180,16 @@ def build_providers(settings: Settings, *, hop: str = "") -> dict[str, Provider]
     return {name: _provider(name, given, hop) for name, given in settings.providers.items()}
 
 
-def build_resilience(settings: Settings, engine: Engine) -> Resilience:
+def build_resilience(
+    settings: Settings, engine: Engine, embeddings: Embeddings | None = None
+) -> Resilience:
     """The health of every target, unknown yet, and the budget of further calls."""
-    given = settings.resilience
+    given, embeddings = settings.resilience, embeddings or {}
     return Resilience(
-        targets={c.name: _targets(c, engine) for c in settings.candidates},
+        targets={
+            **{c.name: _targets(c, engine) for c in settings.candidates},
+            **{name: model.targets for name, model in embeddings.items()},
+        },
         windows={c.name: c.context_tokens for c in engine.pool.candidates},
         clock=time.monotonic,
         rng=random.Random(),  # noqa: S311 - jitter and a choice of targets, no secret
@@ -191,6 +200,12 @@ def build_resilience(settings: Settings, engine: Engine) -> Resilience:
         ),
         retries=RetryRules(most=given.retries, budget_share=given.retry_budget),
     )
+
+
+def priced_pool(engine: Engine, embeddings: Embeddings) -> Pool:
+    """Every model that a request may be charged for: the candidates, and the embedding models."""
+    models = tuple(model.candidate for model in embeddings.values())
+    return Pool(candidates=engine.pool.candidates + models, default=engine.pool.default)
 
 
 def build_ledger(settings: Settings) -> Ledger | None:

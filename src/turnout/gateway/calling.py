@@ -160,14 +160,8 @@ class Caller:
             )
         )
         if reply.status >= 400:
-            raise UpstreamError(
-                f"{candidate.name} answered with status {reply.status}",
-                candidate=candidate.name,
-                status=reply.status,
-                body=await self._timed(whole_body(reply, candidate.name)),
-                headers=reply.headers,
-                dialect=provider.dialect,
-            )
+            content = await self._timed(whole_body(reply, candidate.name))
+            raise answered_badly(reply, candidate.name, provider.dialect, content)
         answer = Answer(
             candidate=candidate.name,
             provider=target.provider,
@@ -222,9 +216,7 @@ class Caller:
 
     async def _whole(self, answer: Answer, reply: Reply, dialect: Dialect) -> None:
         content = await self._timed(whole_body(reply, answer.candidate))
-        if reply.headers.get("content-type", "").startswith("text/html"):
-            message = f"the provider of {answer.candidate} answered with a web page"
-            raise UpstreamError(message, candidate=answer.candidate)
+        refuse_page(reply, answer.candidate)
         if dialect == self.dialect:
             if "content-encoding" not in reply.headers:
                 _check_json(content, answer.candidate)
@@ -306,6 +298,29 @@ def _check_json(content: bytes, candidate: str) -> None:
     """
     if content.lstrip()[:1] not in (b"{", b"["):
         message = f"the provider of {candidate} answered with what is not JSON"
+        raise UpstreamError(message, candidate=candidate)
+
+
+def answered_badly(reply: Reply, candidate: str, dialect: Dialect, content: bytes) -> UpstreamError:
+    """The error of an answer with an error status, with the upstream's own words in its dialect."""
+    return UpstreamError(
+        f"{candidate} answered with status {reply.status}",
+        candidate=candidate,
+        status=reply.status,
+        body=content,
+        headers=reply.headers,
+        dialect=dialect,
+    )
+
+
+def refuse_page(reply: Reply, candidate: str) -> None:
+    """Raise where a web page came in place of an answer.
+
+    Raises:
+        UpstreamError: it did.
+    """
+    if reply.headers.get("content-type", "").startswith("text/html"):
+        message = f"the provider of {candidate} answered with a web page"
         raise UpstreamError(message, candidate=candidate)
 
 

@@ -22,10 +22,12 @@ from turnout.gateway.building import (
     build_resilience,
     build_rules,
     check_auto,
+    priced_pool,
 )
 from turnout.gateway.caching import ExactCache
 from turnout.gateway.conversing import Conversing
 from turnout.gateway.deciding import Deciding
+from turnout.gateway.embedding import build_embeddings
 from turnout.gateway.hops import Hops
 from turnout.gateway.learning import Keeper
 from turnout.gateway.mirroring import Mirror
@@ -40,7 +42,7 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "encoders",
+    "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "embeddings", "encoders",
     "experiments", "explore", "keys", "limits", "max_body_bytes", "mirror", "providers", "reserve",
     "resilience", "response_model", "routers", "routes", "server", "shadow",
     "teams",
@@ -129,7 +131,8 @@ async def deploy(
         opened = {n: await stack.enter_async_context(p) for n, p in given.items()}
         beside = Beside(settings.server.decision_timeout_s)
         stack.callback(beside.close)
-        resilience = build_resilience(settings, engine)
+        embeddings = build_embeddings(settings.embeddings)
+        resilience = build_resilience(settings, engine, embeddings)
         if before is not None:
             _take_over_health(resilience, before, settings)
         deciding = Deciding(engine=engine, beside=beside)
@@ -145,13 +148,14 @@ async def deploy(
         serving = Serving(
             engine=engine,
             providers=opened,
-            catalog=build_catalog(settings, engine),
+            catalog=build_catalog(settings, engine, embeddings),
+            embeddings=embeddings,
             resilience=resilience,
             deciding=deciding,
             conversing=conversing,
             recorder=Recorder(
                 ledger=ledger,
-                books=Books(engine.pool),
+                books=Books(priced_pool(engine, embeddings)),
                 observers=(access, conversing, *observers),
             ),
             access=access,

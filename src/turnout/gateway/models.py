@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turnout.engine import Engine
-from turnout.errors import UnknownNameError
+from turnout.errors import RequestError, UnknownNameError
+from turnout.gateway.embedding import Embeddings
 from turnout.gateway.experiments import Experiment
 from turnout.gateway.routes import Route
 from turnout.names import format_route, is_route
@@ -38,6 +39,7 @@ class Catalog:
     allow_passthrough: bool = True
     routes: Mapping[str, Route] = field(default_factory=dict)
     as_requested: bool = False
+    embeddings: Embeddings = field(default_factory=dict)
     experiments: Mapping[str, Experiment] = field(default_factory=dict)
     shadow: Route | None = None
 
@@ -51,6 +53,7 @@ class Catalog:
         Raises:
             UnknownNameError: nothing here has this name; the message lists what does.
             RouteNameError: a malformed route.
+            RequestError: it is an embedding model.
         """
         experiment = self.experiment(model)
         if experiment is not None:  # of no user: its first arm
@@ -64,6 +67,10 @@ class Catalog:
             return self._written_out(model)
         if self.allow_passthrough and model in self.engine.pool.names:
             return self.engine.pool[model]
+        if model in self.embeddings:
+            raise RequestError(
+                "model", model, "it makes embeddings: ask POST /v1/embeddings for them"
+            )
         raise UnknownNameError("model", model, self.names())
 
     def named(self, model: str) -> str:
@@ -85,7 +92,9 @@ class Catalog:
 
     def listing(self, *, anthropic: bool = False) -> dict[str, Any]:
         """The list of models, in OpenAI's or in Anthropic's form."""
-        return list_models(map(self._listed, self.names()), anthropic=anthropic)
+        # Anthropic's API has no embeddings, so that its clients could not use these models.
+        names = self.names() + ([] if anthropic else list(self.embeddings))
+        return list_models(map(self._listed, names), anthropic=anthropic)
 
     def entry(self, model: str, *, anthropic: bool = False) -> dict[str, Any]:
         """One of them. Routes need not be among the listed ones.
@@ -94,10 +103,13 @@ class Catalog:
             UnknownNameError: nothing here has this name.
             RouteNameError: a malformed route.
         """
-        self.resolve(model)
+        if anthropic or model not in self.embeddings:
+            self.resolve(model)
         return model_entry(self._listed(model), anthropic=anthropic)
 
     def _listed(self, name: str) -> ListedModel:
+        if name in self.embeddings:
+            return ListedModel(id=name, owner=self.embeddings[name].candidate.provider)
         pool = self.engine.pool
         if name not in pool.names:
             return ListedModel(id=name)

@@ -40,6 +40,8 @@ class Request:
     """The model that the reply is to name; None: whatever the upstream names."""
     route: str = ""
     """The route that it asks for, its knob included: while this stays the same, so may its model."""
+    embeds: bool = False
+    """Whether vectors are asked for, from an embedding model of this name."""
     session: str = ""
     """The id of its conversation."""
 
@@ -52,7 +54,7 @@ class Request:
     @property
     def stream(self) -> bool:
         """Whether the answer is to come as a stream of events."""
-        return self.body.fields.get("stream") is True
+        return self.body.fields.get("stream") is True and not self.embeds
 
 
 async def read_request(call: Call, dialect: Dialect, max_body_bytes: int) -> Request:
@@ -69,11 +71,16 @@ async def read_request(call: Call, dialect: Dialect, max_body_bytes: int) -> Req
     if FIELD in body.fields:
         body = body.without(FIELD)
     query = _QUERIES[dialect](body.fields)
-    model = _model(body.fields)
+    model = asked_model(body.fields)
     return Request(call=call, dialect=dialect, body=body, query=query, model=model, asks=asks)
 
 
-def _model(fields: Mapping[str, Any]) -> str:
+def asked_model(fields: Mapping[str, Any]) -> str:
+    """What `model` says.
+
+    Raises:
+        RequestError: it is missing, no text, empty or too long.
+    """
     remedy = "give the name of a route or a model; GET /v1/models lists them"
     if "model" not in fields:
         raise RequestError("model", Kind("a missing field"), remedy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from turnout.access.gate import Access, Admitted
@@ -21,6 +21,12 @@ from turnout.gateway.caching import CacheKey, ExactCache, answer_kept, cache_key
 from turnout.gateway.calling import Answer, Caller
 from turnout.gateway.conversing import Conversing, Talk
 from turnout.gateway.deciding import Deciding
+from turnout.gateway.embedding import (
+    EmbeddingCaller,
+    Embeddings,
+    decide_embeddings,
+    read_embeddings_request,
+)
 from turnout.gateway.experiments import user_of
 from turnout.gateway.headers import (
     answer_headers,
@@ -67,18 +73,32 @@ class Serving:
     hops: Hops
     mirror: Mirror | None = None
     cache: ExactCache | None = None
+    embeddings: Embeddings = field(default_factory=dict)
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
-        request = await read_request(call, dialect, self.max_body_bytes)
-        talk = self.conversing.find(request, request.key)
+        await self._answer(await read_request(call, dialect, self.max_body_bytes))
+
+    async def embed(self, call: Call) -> None:
+        """Answer with the vectors of an embedding model."""
+        await self._answer(await read_embeddings_request(call, self.max_body_bytes))
+
+    async def _answer(self, request: Request) -> None:
+        """Decide, reserve, call, pass on."""
+        call = request.call
+        talk = None if request.embeds else self.conversing.find(request, request.key)
         if request.asks.decision_only:
             await self._tell(request, talk)
             return
         admitted = await self.access.admit(
             call.identity,
             request.model,
-            Asked.of(request.query, request.body.fields, len(request.body.text)),
+            Asked.of(
+                request.query,
+                request.body.fields,
+                len(request.body.text),
+                embeds=request.embeds,
+            ),
             partial(self.decide, request, talk),
         )
         try:
@@ -86,13 +106,13 @@ class Serving:
         finally:
             self.access.abandon(admitted.decision.id)  # does nothing where its end was recorded
 
-    async def _serve(self, request: Request, talk: Talk, admitted: Admitted) -> None:
+    async def _serve(self, request: Request, talk: Talk | None, admitted: Admitted) -> None:
         """Call candidates until one answers, and pass its answer on."""
         call, dialect, decision = request.call, request.dialect, admitted.decision
         call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
         explained = {**admitted.headers, **decision_headers(decision)}
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
-        key = cache_key(self.cache, request, decision.model)
+        key = None if talk is None else cache_key(self.cache, request, decision.model)
         kept = None if key is None else key.find()
         entry = self.recorder.begin(request, decision, admitted.reserved_picousd)
         if kept is not None:
@@ -101,7 +121,8 @@ class Serving:
         caller = self._caller(request, admitted.output_tokens)
         try:
             async with call.unless_gone(deadline_s(call.headers)):
-                answer = await arun(decision, caller, self.resilience.plan(talk.prefer))
+                prefer = "" if talk is None else talk.prefer
+                answer = await arun(decision, caller, self.resilience.plan(prefer))
         except ClientLeftError:
             entry.end("left", http_status=0, calls=len(caller.made))
             raise
@@ -114,15 +135,16 @@ class Serving:
                 call, error, {**explained, **answer_headers(caller.made)}, dialect
             )
             return
-        self.conversing.answered(request, talk, answer)
-        await self._answer(request, decision, answer, caller, entry, key, explained)
+        if talk is not None:
+            self.conversing.answered(request, talk, answer)
+        await self._give(request, decision, answer, caller, entry, key, explained)
 
-    async def _answer(
+    async def _give(
         self,
         request: Request,
         decision: Decision,
         answer: Answer,
-        caller: Caller,
+        caller: Caller | EmbeddingCaller,
         entry: Entry,
         key: CacheKey | None,
         explained: dict[str, str],
@@ -151,7 +173,7 @@ class Serving:
         else:
             ended("ok")
             await call.answer(answer.status, headers, answer.content)
-        if self.mirror is not None:
+        if self.mirror is not None and not request.embeds:
             self.mirror.offer(request, decision, answer.candidate)
 
     async def route(self, call: Call) -> None:
@@ -159,7 +181,7 @@ class Serving:
         request = await read_request(call, "chat", self.max_body_bytes)
         await self._tell(request, self.conversing.find(request, request.key))
 
-    async def _tell(self, request: Request, talk: Talk) -> None:
+    async def _tell(self, request: Request, talk: Talk | None) -> None:
         """Answer with the decision, among the candidates that the caller may use."""
         barred = self.access.barred(request.call.identity, request.model)
         call, decision = request.call, await self.decide(request, talk, barred)
@@ -172,7 +194,9 @@ class Serving:
         counted = count_tokens(dialect, body.fields)
         await call.answer_json(counted.body, headers=counted.headers)
 
-    async def decide(self, request: Request, talk: Talk, barred: Mapping[str, str]) -> Decision:
+    async def decide(
+        self, request: Request, talk: Talk | None, barred: Mapping[str, str]
+    ) -> Decision:
         """Which candidates to try for a request of a conversation.
 
         Args:
@@ -186,6 +210,8 @@ class Serving:
             RequestError: what it asks of routing does not exist here, or does not go together.
             NoCandidateError: no candidate can serve it.
         """
+        if talk is None:  # embeddings stand alone
+            return decide_embeddings(self.engine, self.embeddings, request, barred)
         experiment = self.catalog.experiment(request.model)
         if experiment is None:
             return await self._decide(request, talk, request.model, barred)
@@ -237,7 +263,15 @@ class Serving:
             )
         return want.beside(self.engine, query, would)
 
-    def _caller(self, request: Request, output_tokens: int | None) -> Caller:
+    def _caller(self, request: Request, output_tokens: int | None) -> Caller | EmbeddingCaller:
+        if request.embeds:
+            return EmbeddingCaller(
+                model=self.embeddings[request.model],
+                providers=self.providers,
+                body=request.body,
+                headers=to_upstream(request.call.headers),
+                trail=request.call.trail,
+            )
         return Caller(
             pool=self.engine.pool,
             providers=self.providers,

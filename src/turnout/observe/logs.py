@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Literal, TextIO, TypeAlias
@@ -53,7 +53,7 @@ class Logs(logging.Handler):
     ) -> None:
         super().__init__()
         self._stream, self._write_one = stream, _WRITERS[form]
-        self.redactor, self._most = redactor, most_waiting
+        self._redactor, self._most = redactor, most_waiting
         # Names of routes and models come again and again; one look at each is enough.
         self._clean_name = lru_cache(_NAMES_KEPT)(self._clean)
         self._waiting: deque[logging.LogRecord] = deque()
@@ -102,7 +102,7 @@ class Logs(logging.Handler):
 
     def _clean(self, text: str) -> str:
         """Cleaned, then cut: half of a secret does not look like one."""
-        return self.redactor.clean(text)[:LONGEST_LINE]
+        return self._redactor.clean(text)[:LONGEST_LINE]
 
     def _drain(self) -> None:
         lines = []
@@ -140,13 +140,6 @@ class Line:
         known = {name: v for name, v in self.fields().items() if v not in ("", None)}
         pairs = (f"{n}={clean(v) if isinstance(v, str) else v}" for n, v in known.items())
         return " ".join([self.what, *pairs])
-
-
-def keep_secret(secrets: Iterable[str]) -> None:
-    """Take these out of whatever this process logs from now on."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, Logs):
-            handler.redactor.learn(secrets)
 
 
 def lines_dropped() -> int:

@@ -42,16 +42,15 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets: frozenset[str] = frozenset()
+        self._secrets: set[str] = set()
         self._known: re.Pattern[str] | None = None
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Take out these too from now on: settings may change while a process runs."""
+        """Know further secrets; those that are known stay known, since they may still be in use."""
         self._secrets |= {s for s in secrets if len(s) >= SHORTEST_SECRET}
         longest_first = sorted(self._secrets, key=len, reverse=True)
-        if longest_first:
-            self._known = re.compile("|".join(map(re.escape, longest_first)))
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def clean(self, text: str) -> str:
         """The text with each secret replaced by a word in brackets."""

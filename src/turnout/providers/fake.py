@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from turnout.providers.fake_embeddings import embeddings
 from turnout.types import estimate_tokens
 from turnout.wire.chat import read_query
 from turnout.wire.errors import http_error_body
@@ -80,6 +81,7 @@ class FakeUpstream:
         self._app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
+                Route("/v1/embeddings", self._embed, methods=["POST"]),
                 Route("/v1/models", self._models),
             ]
         )
@@ -94,6 +96,22 @@ class FakeUpstream:
         return JSONResponse({"object": "list", "data": data})
 
     async def _chat(self, request: Request) -> Response:
+        fault, body = await self._read(request)
+        if isinstance(body, Response):
+            return body
+        if body.get("stream"):
+            stream = self._stream(request, body, fault)
+            return StreamingResponse(stream, headers=dict(fault.headers), media_type=MEDIA_TYPE)
+        return JSONResponse(completion(body), fault.status, dict(fault.headers))
+
+    async def _embed(self, request: Request) -> Response:
+        fault, body = await self._read(request)
+        if isinstance(body, Response):
+            return body
+        return JSONResponse(embeddings(body), fault.status, dict(fault.headers))
+
+    async def _read(self, request: Request) -> tuple[Fault, dict[str, Any] | Response]:
+        """How this call goes, and what it asks; or its answer, where that is scripted."""
         raw = await request.body()
         self.seen.append(Seen(request.url.path, dict(request.headers), raw))
         fault = self.script.popleft() if self.script else Fault()
@@ -102,15 +120,12 @@ class FakeUpstream:
         if fault.delay_s:
             await asyncio.sleep(fault.delay_s)
         if fault.body is not None:
-            return Response(fault.body, fault.status, dict(fault.headers))
-        body = json.loads(raw)
+            return fault, Response(fault.body, fault.status, dict(fault.headers))
+        body: dict[str, Any] = json.loads(raw)
         if body.get("model") not in self.models:
             missing = http_error_body(404, "no such simulated model", code="model_not_found")
-            return JSONResponse(missing, 404)
-        if body.get("stream"):
-            stream = self._stream(request, body, fault)
-            return StreamingResponse(stream, headers=dict(fault.headers), media_type=MEDIA_TYPE)
-        return JSONResponse(completion(body), fault.status, dict(fault.headers))
+            return fault, JSONResponse(missing, 404)
+        return fault, body
 
     async def _stream(
         self, request: Request, body: Mapping[str, Any], fault: Fault

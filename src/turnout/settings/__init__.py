@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from turnout.settings.cache import CacheSettings
+from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
 from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
@@ -27,6 +28,7 @@ __all__ = [
     "MINIMAL",
     "CacheSettings",
     "CandidateSettings",
+    "EmbeddingSettings",
     "EncoderSettings",
     "ExperimentSettings",
     "LearnSettings",

@@ -4,38 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from turnout.errors import SettingsError, suggest
-from turnout.settings.access import (
-    AuthSettings,
-    CounterSettings,
-    KeySettings,
-    LimitSettings,
-    ReserveSettings,
-    TeamSettings,
-)
-from turnout.settings.cache import CacheSettings
-from turnout.settings.listening import Listen
-from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
-from turnout.settings.routes import RouteSettings
-from turnout.settings.server import ServerSettings
-from turnout.settings.tree import (
-    MINIMAL,
-    CandidateSettings,
-    EncoderSettings,
-    ExploreSettings,
-    LearnSettings,
-    OtherRates,
-    PriceSettings,
-    ProviderSettings,
-    ReplicaSettings,
-    ResilienceSettings,
-    ServicePriceSettings,
-    Settings,
-    StoreSettings,
-)
-from turnout.settings.trials import ExperimentSettings, MirrorSettings
+from turnout.settings.shape import known_keys
+from turnout.settings.tree import MINIMAL
 
 _SECRET_KEYS = frozenset({"api_key", "headers", "redis_url", "sha256", "url"})
 
@@ -57,7 +30,7 @@ def settings_error(error: ValidationError, raw: Any) -> SettingsError:
     loc = first["loc"]
     field = _path(loc)
     if first["type"] == "extra_forbidden":
-        known = _known_keys(loc[:-1])
+        known = known_keys(loc[:-1])
         hint = suggest(str(loc[-1]), known).strip()
         remedy = f"no such setting.{' ' + hint if hint else ''} Known here: {', '.join(known)}"
         return SettingsError(field or "config", loc[-1], remedy)
@@ -95,40 +68,3 @@ class _Kind(str):
 
     def __repr__(self) -> str:
         return {"dict": "a mapping", "list": "a list"}.get(str(self), f"a {self}")
-
-
-def _known_keys(parent: tuple[int | str, ...]) -> list[str]:
-    trees: dict[str, type[BaseModel]] = {
-        "listen": Listen,
-        "providers": ProviderSettings,
-        "candidates": CandidateSettings,
-        "explore": ExploreSettings,
-        "resilience": ResilienceSettings,
-        "store": StoreSettings,
-        "server": ServerSettings,
-        "encoders": EncoderSettings,
-        "learn": LearnSettings,
-        "log": LogSettings,
-        "metrics": MetricsSettings,
-        "otel": OtelSettings,
-        "routes": RouteSettings,
-        "auth": AuthSettings,
-        "counters": CounterSettings,
-        "keys": KeySettings,
-        "teams": TeamSettings,
-        "limits": LimitSettings,
-        "reserve": ReserveSettings,
-        "experiments": ExperimentSettings,
-        "mirror": MirrorSettings,
-        "cache": CacheSettings,
-    }
-    tree = trees.get(str(parent[0]), Settings) if parent else Settings
-    nested: dict[str, type[BaseModel]] = {
-        "price": PriceSettings,
-        "replicas": ReplicaSettings,
-        "listen": Listen,
-        "above": OtherRates,
-        "services": ServicePriceSettings,
-    }
-    deepest = next((nested[str(p)] for p in reversed(parent) if str(p) in nested), tree)
-    return list(deepest.model_fields)

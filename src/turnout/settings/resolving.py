@@ -32,9 +32,13 @@ def with_defaults(settings: Settings) -> Settings:
     candidates = tuple(
         c if c.provider else c.model_copy(update={"provider": only}) for c in settings.candidates
     )
+    embeddings = tuple(
+        e if e.provider else e.model_copy(update={"provider": only}) for e in settings.embeddings
+    )
     return settings.model_copy(
         update={
             "candidates": candidates,
+            "embeddings": embeddings,
             "default": settings.default or candidates[0].name,
         }
     )
@@ -54,6 +58,7 @@ def check_names(settings: Settings) -> None:
         _check_provider(f"{field}.provider", candidate.provider, settings)
         for j, replica in enumerate(candidate.replicas):
             _check_provider(f"{field}.replicas[{j}].provider", replica.provider, settings)
+    _check_embeddings(settings, names)
     _check_hosts(settings)
     if settings.dashboard and settings.store is None:
         raise SettingsError("dashboard", True, "give a store: the dashboard shows its records")
@@ -68,6 +73,26 @@ def check_names(settings: Settings) -> None:
     _check_routes(settings, names)
     check_encoder_names(settings.encoders)
     check_access(settings.keys, settings.teams)
+
+
+def _check_embeddings(settings: Settings, taken: list[str]) -> None:
+    """Names of their own, over providers that can embed."""
+    taken = list(taken)
+    for i, model in enumerate(settings.embeddings):
+        field = f"embeddings[{i}]"
+        if model.name in taken or model.name == AUTO or model.name.startswith("router-"):
+            remedy = "give it a name that no candidate, route or other embedding model has"
+            raise SettingsError(f"{field}.name", model.name, remedy)
+        taken.append(model.name)
+        used = [(f"{field}.provider", model.provider)]
+        used += [
+            (f"{field}.replicas[{j}].provider", r.provider) for j, r in enumerate(model.replicas)
+        ]
+        for where, name in used:
+            _check_provider(where, name, settings)
+            if settings.providers[str(name)].api == "messages":
+                remedy = "Anthropic's API makes no embeddings; name a provider with another `api`"
+                raise SettingsError(where, name, remedy)
 
 
 def _check_routes(settings: Settings, names: Sequence[str]) -> None:

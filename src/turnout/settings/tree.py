@@ -17,8 +17,10 @@ from turnout.settings.access import (
 )
 from turnout.settings.base import NoneIsEmpty, Tree
 from turnout.settings.cache import CacheSettings
+from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
+from turnout.settings.replicas import ReplicaSettings
 from turnout.settings.routes import ResponseModel, RouteSettings
 from turnout.settings.server import ServerSettings
 from turnout.settings.trials import ExperimentSettings, MirrorSettings
@@ -150,14 +152,6 @@ class PriceSettings(Tree):
     """Long inputs: with more input tokens than this, those rates hold for the whole call."""
     services: dict[Service, ServicePriceSettings] = Field(default_factory=dict)
     """What a call costs that the provider says it served in this service tier."""
-
-
-class ReplicaSettings(Tree):
-    """Another endpoint that serves the same model."""
-
-    provider: str
-    model: str | None = None
-    """The name that this provider knows it by; none: as the candidate's own."""
 
 
 class CandidateSettings(Tree):
@@ -299,6 +293,8 @@ class Settings(Tree):
     listen: Annotated[Listen, NoneIsEmpty] = Listen()
     providers: dict[str, ProviderSettings] = Field(min_length=1)
     candidates: tuple[CandidateSettings, ...] = Field(min_length=1)
+    embeddings: tuple[EmbeddingSettings, ...] = ()
+    """Models of `POST /v1/embeddings`, asked for by their names; none: it is not served."""
     default: str = ""
     """The candidate that serves where a router fails; the first one where none is named."""
     routers: dict[str, _Router] = Field(

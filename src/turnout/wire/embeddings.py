@@ -1,7 +1,9 @@
-"""OpenAI's embeddings requests, as far as a gateway reads them; their usage is `usage.py`'s."""
+"""OpenAI's embeddings requests and replies, as far as a gateway reads them."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +11,10 @@ from typing import Any
 from turnout.errors import RequestError
 from turnout.types import estimate_tokens
 from turnout.wire.reading import Kind, kind
+from turnout.wire.usage import UsageReading, read_embedding_usage
+
+PATH = "/embeddings"
+"""Where it is served, behind `/v1`."""
 
 MOST_INPUTS = 2_048
 """Inputs that OpenAI takes in one request."""
@@ -57,6 +63,40 @@ def read_embeddings(body: Mapping[str, Any]) -> EmbeddingQuery:
         exact=all(isinstance(item, list) for item in given),
         base64=body.get("encoding_format") == "base64",
     )
+
+
+def read_embeddings_reply(body: bytes) -> tuple[UsageReading, str | None]:
+    """What a reply says that it used, and the model that it names.
+
+    The vectors are not parsed: of a long reply only what stands before and after them is searched,
+    where every server has its counts.
+    """
+    usage = model = None
+    if len(body) <= _PARSED_BYTES:
+        try:
+            given = json.loads(body)
+        except (ValueError, RecursionError):
+            given = None
+        if isinstance(given, Mapping):
+            usage, model = given.get("usage"), given.get("model")
+    else:
+        around = body[:_EDGE_BYTES] + b"\n" + body[-_EDGE_BYTES:]
+        usage, model = _found(_USAGE, around), _found(_MODEL, around)
+    return read_embedding_usage(usage), model if isinstance(model, str) else None
+
+
+_PARSED_BYTES = 32_768
+_EDGE_BYTES = 4_096
+_USAGE = re.compile(rb'"usage"\s*:\s*(\{(?:[^{}]|\{[^{}]*\})*\})')
+_MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+
+
+def _found(pattern: re.Pattern[bytes], text: bytes) -> Any:
+    found = pattern.search(text)
+    try:
+        return None if found is None else json.loads(found[1])
+    except ValueError:
+        return None
 
 
 def _is_id(item: Any) -> bool:

@@ -28,8 +28,8 @@ from turnout.wire.translate.replies import Client
 from turnout.wire.usage import write_usage
 
 _EMPTY: dict[str, dict[str, Any]] = {
-    "text": {"type": "text", "text": "", "citations": None},
-    "refusal": {"type": "text", "text": "", "citations": None},
+    "text": {"type": "text", "text": ""},
+    "refusal": {"type": "text", "text": ""},
     "thinking": {"type": "thinking", "thinking": "", "signature": ""},
 }
 _DELTA = (

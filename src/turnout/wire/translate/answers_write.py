@@ -217,7 +217,7 @@ def stop_reason(
 def answer_block(part: Text | Refusal | Thinking | ToolCall) -> dict[str, Any] | None:
     """A content block of a Messages reply; None for an empty text."""
     if isinstance(part, Text | Refusal):
-        return {"type": "text", "text": part.text, "citations": None} if part.text else None
+        return {"type": "text", "text": part.text} if part.text else None
     if isinstance(part, ToolCall):
         given = call_input(part)
         return {"type": "tool_use", "id": part.id, "name": part.name, "input": given}
