@@ -111,6 +111,7 @@ def test_the_numbers_are_the_records(tmp_path: Path) -> None:
     records += [
         record(20, status="failed", provider="", candidate="strong"),
         record(21, status="unknown", cost_picousd=10**18),
+        record(24, kind="mirror", cost_picousd=10**18),
         record(22, at_ms=NOW_MS - HOUR_MS * 30, cost_picousd=5),
         record(
             23,
@@ -143,7 +144,7 @@ def test_the_numbers_are_the_records(tmp_path: Path) -> None:
     assert sum(spent for _, spent in found.hourly_picousd) == 10 * 10**18
     # Ten and one half of two requests of 100 in and 50 out at 10 and 30 dollars a million.
     assert found.strong_picousd == 11 * 2_500_000_000
-    assert found.latest[0].id == "dec_23"
+    assert found.latest[0].id == "dec_24"
 
 
 class _Markup(HTMLParser):

@@ -17,7 +17,7 @@ PATH = "/v1/chat/completions"
 ALLOWED = {
     "host", "x-turnout-hop", "accept", "accept-encoding", "user-agent", "content-type", "content-length",
     "authorization", "openai-beta", "anthropic-version", "anthropic-beta", "idempotency-key",
-    "traceparent", "tracestate",
+    "traceparent", "tracestate", "x-turnout-hop",
 }  # fmt: skip
 """The provider's own, and those of a client that are passed on."""
 
@@ -48,7 +48,7 @@ NEVER_PASSED_ON = [
     "origin: http://@", "openai-organization: @", "openai-project: @", "x-stainless-lang: @",
     "host: @", "te: @", "keep-alive: @", "proxy-connection: @", "connection: x-secret, @",
     "upgrade: @", "trailer: @", "content-location: @", "x-turnout-model: @", "user-agent: @",
-    "accept: @", "accept-language: @", "range: bytes=@", "if-none-match: @", "expect: @",
+    "x-turnout-hop: @", "accept: @", "accept-language: @", "range: bytes=@", "if-none-match: @", "expect: @",
 ]  # fmt: skip
 
 CORPUS: dict[str, bytes] = {

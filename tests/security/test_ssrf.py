@@ -15,6 +15,7 @@ from turnout.errors import RouterError, SettingsError, UpstreamError
 from turnout.gateway.app import create_app
 from turnout.gateway.redirecting import REFUSED
 from turnout.providers.endpoint import HttpProvider
+from turnout.providers.http.resolving import Resolver
 from turnout.providers.posting import JsonEndpoint
 from turnout.settings import parse_settings
 
@@ -128,40 +129,29 @@ def test_upstreams_of_this_machine_and_of_private_networks_are_ordinary(host: st
     assert parse_settings(config(f"http://{host}/v1"), {})
 
 
-@pytest.mark.parametrize("answer", ["169.254.169.254", "fe80::1", "100.100.100.200"])
-def test_a_name_that_resolves_to_one_is_never_connected_to(
-    monkeypatch: pytest.MonkeyPatch, answer: str
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "100.100.100.200"])
+def test_a_name_that_resolves_to_one_is_not_connected_to(
+    monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    """What a name means is known when it is connected to; the settings cannot tell."""
-    sent: list[bytes] = []
+    """What a name means is known when it is looked up; the settings cannot tell."""
+    tried: list[str] = []
 
-    class Transport(asyncio.Transport):
-        def get_extra_info(self, name: str, default: Any = None) -> Any:
-            return (answer, 80) if name == "peername" else default
+    async def addresses(_: Resolver) -> list[str]:
+        return [address]
 
-        def write(self, data: Any) -> None:
-            sent.append(bytes(data))
-
-        def abort(self) -> None:
-            sent.append(b"aborted")
-
-    async def connect(factory: Any, *_: object, **__: object) -> Any:
-        made = factory()
-        made.connection_made(Transport())
-        return Transport(), made
+    async def connect(_: object, host: str, *__: object, **___: object) -> None:
+        tried.append(host)
+        raise OSError
 
     async def call(*, allowed: bool) -> None:
-        loop = asyncio.get_running_loop()
-        monkeypatch.setattr(loop, "create_connection", connect)
-        monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [(0, 0, 0, "", (answer, 80))])
-        provider = HttpProvider("up", "http://rebound.example/v1", allow_link_local=allowed)
-        async with provider:
-            async with asyncio.timeout(0.3):
-                await provider.post("/chat/completions", b"{}", candidate="c", headers={})
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", connect)
+        async with HttpProvider("up", "http://rebound.example/v1", allow_link_local=allowed) as up:
+            await up.post("/chat/completions", b"{}", candidate="c", headers={})
 
-    with pytest.raises(UpstreamError, match="could not be reached"):
+    monkeypatch.setattr(Resolver, "addresses", addresses)
+    with pytest.raises(UpstreamError, match="leads to a link-local address"):
         asyncio.run(call(allowed=False))
-    assert sent == []
-    with pytest.raises(TimeoutError):
+    assert tried == []
+    with pytest.raises(UpstreamError, match="could not be reached"):
         asyncio.run(call(allowed=True))
-    assert any(piece.startswith(b"POST ") for piece in sent)
+    assert tried == [address]

@@ -17,7 +17,8 @@ MOST_ROWS = 20
 """Of a table of groups: the largest."""
 _MONEY = "SUM(cost_picousd / 1000000), SUM(cost_picousd % 1000000)"
 """In two parts, since a sum over 9.2 million dollars in picodollars overflows SQLite's."""
-_OVER = "status <> 'unknown'"
+_OVER = "status <> 'unknown' AND kind = 'request'"
+"""What is sent beside a request (`mirror`) is nobody's traffic; the latest records show it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ def read_figures(database: Database, pool: Pool, *, since_ms: int, now_ms: int) 
     [total] = _groups(database, (), since_ms) or [_nothing()]
     [[unpriced]] = database.run(
         "SELECT COUNT(*) FROM records WHERE at_ms >= ? AND status IN ('ok', 'partial') "
-        "AND cost_picousd IS NULL",
+        "AND cost_picousd IS NULL AND kind = 'request'",
         [since_ms],
     )
     return Figures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 
@@ -9,6 +10,7 @@ from turnout.errors import LoopError
 from turnout.providers.endpoint import HOP_HEADER
 
 MOST_HOPS = 8
+_WAY = re.compile(r"[0-9a-f]{12}(?:,[0-9a-f]{12})*\Z")
 
 
 class Hops:
@@ -28,9 +30,9 @@ class Hops:
             LoopError: the request was here before, or has passed too many gateways.
         """
         given = headers.get(HOP_HEADER)
-        if not given:
+        if not given or not _WAY.match(given):  # a client's own words go nowhere
             return {}
         passed = given.split(",")
         if self.name in passed or len(passed) >= MOST_HOPS:
             raise LoopError(len(passed))
-        return {HOP_HEADER: f"{given[:200]},{self.name}"}
+        return {HOP_HEADER: f"{given},{self.name}"}
