@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench bench-quality artifacts build clean
+.PHONY: demo test check bench bench-gateway bench-quality artifacts build clean
 
 demo: $(VENV)/installed ## Route the bundled prompts through a gateway with two simulated models
 	$(BIN)/turnout demo
@@ -26,6 +26,9 @@ bench: $(VENV)/installed-test ## Decision time, import time and size, as ratios 
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/wire.py
 
+bench-gateway: $(VENV)/installed-fast ## The gateway beside its peers, which are installed into PEERS (needs cc, taskset, npm)
+	$(BIN)/python benchmarks/gateway/run.py --peers $(PEERS) --install
+
 bench-quality: $(VENV)/installed-test ## Quality on RouteLLM's data (DATA=folder with routellm/ and outcomes/)
 	$(BIN)/python benchmarks/quality.py --data $(DATA) $(if $(BASE),--base $(BASE))
 
@@ -44,6 +47,7 @@ clean:
 	rm -rf $(VENV) dist build
 
 DATA ?= $(TURNOUT_DATA)
+PEERS ?= .peers
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Turnout needs Python 3.11 or later")'
@@ -55,6 +59,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-fast: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fast]'
 	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-check: $(VENV)/bin/python pyproject.toml

@@ -17,7 +17,7 @@ PATH = "/v1/chat/completions"
 ALLOWED = {
     "host", "x-turnout-hop", "accept", "accept-encoding", "user-agent", "content-type", "content-length",
     "authorization", "openai-beta", "anthropic-version", "anthropic-beta", "idempotency-key",
-    "traceparent", "tracestate", "x-turnout-hop",
+    "traceparent", "tracestate",
 }  # fmt: skip
 """The provider's own, and those of a client that are passed on."""
 
