@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from turnout.pricing import (
     DEFAULT_OUTPUT_TOKENS,
+    arm_output_tokens,
     expected_cost_picousd,
     expected_output_tokens,
     list_context_tokens,
     list_price,
+    unpredicted_output_tokens,
     with_list_values,
 )
 from turnout.types import PICO, Candidate, Prediction, Price, Query, Usage, estimate_tokens
@@ -194,3 +196,20 @@ def test_no_query_has_no_cost() -> None:
 def test_tokens_are_estimated_from_bytes(text: str, tokens: int) -> None:
     assert estimate_tokens(text) == tokens
     assert Query.of(text).input_tokens == tokens
+
+
+@given(
+    tokens=st.integers(0, 10**6),
+    most=st.none() | st.integers(1, 10**6),
+    arm=st.none() | st.integers(1, 4096),
+)
+def test_one_call_without_a_prediction_is_priced_as_an_array_of_them(
+    tokens: int, most: int | None, arm: int | None
+) -> None:
+    candidate = replace(DEAR, arm_output_tokens=arm)
+    asked = query(tokens, most)
+    out = unpredicted_output_tokens(asked, candidate)
+    assert out == arm_output_tokens([asked], [candidate])[0, 0]
+    assert candidate.price is not None
+    exact = candidate.price.cost_picousd(input_tokens=tokens, output_tokens=out)
+    assert exact == expected_cost_picousd([asked], [candidate])[0, 0]

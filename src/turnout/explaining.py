@@ -14,7 +14,7 @@ from turnout.names import RouteSpec
 from turnout.policies.base import Choice, Policy
 from turnout.policies.explore import Drawn
 from turnout.policies.stated import state
-from turnout.pricing import arm_output_tokens, cost_of_tokens_picousd
+from turnout.pricing import unpredicted_output_tokens
 from turnout.routers.base import Router
 from turnout.types import Attempt, Candidate, Decision, Pool, Prediction, Query
 
@@ -289,13 +289,17 @@ def kept_decision(decision: Decision) -> dict[str, Any]:
 
 def _expected(query: Query, candidate: Candidate) -> dict[str, Any]:
     """What a decision says of tokens and cost where nothing was predicted."""
-    lengths = arm_output_tokens([query], [candidate])
-    tokens_in = np.asarray([query.input_tokens], dtype=np.float64)
-    cost = cost_of_tokens_picousd(tokens_in, lengths, [candidate])[0].tolist()
+    tokens_in, tokens_out = query.input_tokens, unpredicted_output_tokens(query, candidate)
+    price = candidate.price
+    cost = (
+        None
+        if price is None
+        else price.cost_picousd(input_tokens=tokens_in, output_tokens=tokens_out)
+    )
     return {
-        "expected_cost_picousd": _whole((candidate.name,), cost),
-        "input_tokens": query.input_tokens,
-        "expected_output_tokens": {candidate.name: float(lengths[0, 0])},
+        "expected_cost_picousd": {candidate.name: cost},
+        "input_tokens": tokens_in,
+        "expected_output_tokens": {candidate.name: float(tokens_out)},
     }
 
 

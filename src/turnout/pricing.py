@@ -201,6 +201,14 @@ def arm_output_tokens(
     return np.where(own, tokens_out, np.minimum(tokens_out, arms[None, :]))
 
 
+def unpredicted_output_tokens(query: Query, candidate: Candidate) -> int:
+    """`arm_output_tokens` of one request at one candidate, where no router predicts."""
+    most = query.max_output_tokens
+    if most is None:
+        most = candidate.arm_output_tokens
+    return DEFAULT_OUTPUT_TOKENS if most is None else min(DEFAULT_OUTPUT_TOKENS, most)
+
+
 def cost_of_tokens_picousd(
     input_tokens: NDArray[np.float64],
     output_tokens: NDArray[np.float64],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
@@ -30,11 +30,11 @@ class Target:
     provider: str
     model: str
     """The name that the provider knows the model by."""
+    key: str = field(init=False)
+    """What its health is kept under: a model of a provider, whichever candidate calls it."""
 
-    @property
-    def key(self) -> str:
-        """What its health is kept under: a model of a provider, whichever candidate calls it."""
-        return f"{self.provider}/{self.model}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.provider}/{self.model}")
 
 
 @dataclass(frozen=True, slots=True)
