@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench bench-gateway bench-quality artifacts build clean
+.PHONY: demo test check conformance bench bench-gateway bench-quality artifacts build clean
 
 demo: $(VENV)/installed ## Route the bundled prompts through a gateway with two simulated models
 	$(BIN)/turnout demo
@@ -28,6 +28,9 @@ bench: $(VENV)/installed-test ## Decision time, import time and size, as ratios 
 
 bench-gateway: $(VENV)/installed-fast ## The gateway beside its peers, which are installed into PEERS (needs cc, taskset, npm)
 	$(BIN)/python benchmarks/gateway/run.py --peers $(PEERS) --install
+
+conformance: $(VENV)/installed-test ## Real clients against a real gateway (installs each; some gigabytes)
+	$(BIN)/python conformance/run.py
 
 bench-quality: $(VENV)/installed-test ## Quality on RouteLLM's data (DATA=folder with routellm/ and outcomes/)
 	$(BIN)/python benchmarks/quality.py --data $(DATA) $(if $(BASE),--base $(BASE))
