@@ -8,7 +8,6 @@ but a few assignments, and no timer.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from turnout.gateway.asgi import json_bytes
 from turnout.settings.server import ServerSettings
 from turnout.wire.dialects import Dialect
 from turnout.wire.errors import http_error_body
@@ -200,7 +200,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _answer(self, status: int, code: str, message: str) -> None:
         dialect: Dialect = "messages" if b"/messages" in self.url[:64] else "chat"
         body = http_error_body(status, message, code=code, dialect=dialect)
-        content = json.dumps(body, separators=(",", ":")).encode()
+        content = json_bytes(body)
         head = [
             STATUS_LINE[status],
             b"content-type: application/json\r\n",

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.errors import InputError
 from turnout.types import Candidate, Prediction
 
 
@@ -57,3 +58,15 @@ class Policy(Protocol):
             cost_picousd: (n, m) expected price of each call; NaN where no price is known.
         """
         ...
+
+
+def require_prices(candidates: Sequence[Candidate], cost_picousd: NDArray[np.float64]) -> None:
+    """Check that the (n, m) expected prices of m candidates are known.
+
+    Raises:
+        InputError: one is not; it names the first candidate without a price.
+    """
+    unpriced = np.isnan(cost_picousd).any(axis=0)
+    if unpriced.any():
+        remedy = "give a price for this model, in the settings or with --price"
+        raise InputError("price", candidates[int(unpriced.argmax())].name, remedy)

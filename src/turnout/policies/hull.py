@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.errors import InputError
-from turnout.policies.base import Choice
+from turnout.policies.base import Choice, require_prices
 from turnout.types import Candidate, Prediction
 
 SWEEP = 64
@@ -232,12 +232,8 @@ class HullPolicy:
         cost_picousd: NDArray[np.float64],
     ) -> NDArray[np.intp]:
         """(n,) column of the candidate that is worth most at the operating point; see `choose`."""
+        require_prices(candidates, cost_picousd)
         names = [c.name for c in candidates]
-        if np.isnan(cost_picousd).any():
-            bad = names[int(np.argmax(np.isnan(cost_picousd).any(axis=0)))]
-            raise InputError(
-                "price", bad, "give a price for this model, in the settings or with --price"
-            )
         return self.used(names).pick(prediction.quality, cost_picousd / 1e12, names)
 
     def choose(

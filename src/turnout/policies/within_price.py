@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.errors import InputError
-from turnout.policies.base import Choice
+from turnout.policies.base import Choice, require_prices
 from turnout.types import Candidate, Prediction
 
 
@@ -35,14 +35,8 @@ class WithinPricePolicy:
         cost_picousd: NDArray[np.float64],
     ) -> NDArray[np.intp]:
         """(n,) column of the best predicted quality within the price; see `choose`."""
-        names = [c.name for c in candidates]
-        unpriced = np.isnan(cost_picousd).any(axis=0)
-        if self.threshold > 0 and unpriced.any():
-            raise InputError(
-                "price",
-                names[int(unpriced.argmax())],
-                "give a price for this model, in the settings or with --price",
-            )
+        if self.threshold > 0:
+            require_prices(candidates, cost_picousd)
         cost = np.where(np.isnan(cost_picousd), np.inf, cost_picousd)
         quality = prediction.quality.astype(np.float64)
         if self.threshold > 0:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.errors import InputError
-from turnout.policies.base import Choice
+from turnout.policies.base import Choice, require_prices
 from turnout.policies.hull import best_value
 from turnout.types import PICO, Candidate, Prediction
 
@@ -40,11 +40,7 @@ class WorthPolicy:
         Raises:
             InputError: a candidate has no price.
         """
-        unpriced = np.isnan(cost_picousd).any(axis=0)
-        if unpriced.any():
-            name = candidates[int(unpriced.argmax())].name
-            remedy = "give a price for this model, in the settings or with --price"
-            raise InputError("price", name, remedy)
+        require_prices(candidates, cost_picousd)
         quality = prediction.quality.astype(np.float64)
         return best_value(quality, cost_picousd / PICO, self.usd_per_quality)
 
