@@ -18,7 +18,28 @@ _TARGET = ("provider", "model")
 
 def readings_of(serving: Callable[[], Serving | None]) -> list[Reading]:
     """The readings of what serves at the time; none of them while nothing does."""
-    return [*_of_upstreams(serving), *_of_routing(serving), *_of_records(serving)]
+    return [
+        *_of_upstreams(serving),
+        *_of_routing(serving),
+        *_of_records(serving),
+        _of_keyed(serving),
+    ]
+
+
+def _of_keyed(serving: Callable[[], Serving | None]) -> Reading:
+    def read() -> Series:
+        now = serving()
+        if now is None or now.once is None:
+            return []
+        return [((outcome,), count) for outcome, count in sorted(now.once.counts.items())]
+
+    return Reading(
+        name="turnout_idempotent_requests_total",
+        help="Requests with an idempotency key: first ones, replayed answers, keys reused for another "
+        "request, and first ones that were waited for in vain.",
+        labels=("outcome",),
+        read=read,
+    )
 
 
 def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
