@@ -5,6 +5,7 @@
     │   ├── RouteNameError             "router-mf-1.5", "gpt-4" where a route is needed
     │   ├── RequestError               a chat request that no upstream could serve
     │   │   ├── BodyTooLargeError      one that is longer than this server reads
+    │   │   ├── UnknownDecisionError   feedback on a decision that nothing is known of
     │   │   ├── KeyReusedError         an idempotency key that another request has used
     │   │   └── TranslationError       one that this candidate's API cannot express
     │   ├── CapReachedError            spending more is not allowed
@@ -94,6 +95,12 @@ class KeyReusedError(RequestError):
     """An idempotency key under which the same caller has sent another request."""
 
     code = "idempotency_key_reused"
+
+
+class UnknownDecisionError(RequestError):
+    """Feedback on a decision that is not kept here."""
+
+    code = "decision_not_found"
 
 
 class CapReachedError(InputError):
