@@ -16,15 +16,14 @@ from turnout.gateway.accessing import Shared, running_access
 from turnout.gateway.beside import Beside
 from turnout.gateway.booking import Books
 from turnout.gateway.building import (
-    build_catalog,
     build_engine,
     build_providers,
     build_resilience,
     build_rules,
-    check_auto,
     priced_pool,
 )
 from turnout.gateway.caching import ExactCache
+from turnout.gateway.cataloging import build_catalog, check_auto
 from turnout.gateway.conversing import Conversing
 from turnout.gateway.deciding import Deciding
 from turnout.gateway.embedding import build_embeddings
