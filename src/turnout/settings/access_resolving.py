@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
 from turnout.settings.access import NAME, CounterSettings, KeySettings, TeamSettings
-from turnout.settings.problems import Hidden, Say, stop
+from turnout.settings.problems import Hidden, Say, stop, unset
 
 SHORTEST = 20
 """Characters of a key that a user brings: what is kept is a plain hash, which short ones do not bear."""
@@ -91,7 +91,7 @@ def _read(
     if key.key_env is not None:
         field = f"{field}.key_env"
         if not environ.get(key.key_env):
-            raise SettingsError(field, key.key_env, "set this environment variable")
+            raise unset(field, key.key_env)
         return field, environ[key.key_env].strip()
     if key.key_file is not None:
         field, path = f"{field}.key_file", folder / key.key_file
@@ -114,7 +114,7 @@ def resolved_counters(
     if given.redis_url_env is not None:
         field, url = "counters.redis_url_env", environ.get(given.redis_url_env, "")
         if not url:
-            say(SettingsError(field, given.redis_url_env, "set this environment variable"))
+            say(unset(field, given.redis_url_env))
             return None
     if not url.startswith(_SCHEMES):
         remedy = "give a URL such as redis://127.0.0.1:6379/0 (or rediss://, unix://)"

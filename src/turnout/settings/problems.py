@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -11,6 +12,7 @@ from turnout.errors import SettingsError, suggest
 from turnout.settings.shape import known_keys
 from turnout.settings.tree import MINIMAL
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z", re.ASCII)
 _SECRET_KEYS = frozenset({"api_key", "headers", "redis_url", "sha256", "url"})
 
 
@@ -32,6 +34,14 @@ def stop(problem: SettingsError) -> None:
         SettingsError: always.
     """
     raise problem
+
+
+def unset(field: str, name: str) -> SettingsError:
+    """An environment variable that is not set. What cannot be a name is not shown: it may be the key."""
+    if _VARIABLE.match(name):
+        return SettingsError(field, name, "set this environment variable")
+    remedy = "give the name of an environment variable that holds the secret, not the secret"
+    return SettingsError(field, Hidden(), remedy)
 
 
 def settings_error(error: ValidationError, raw: Any) -> SettingsError:

@@ -30,7 +30,8 @@ class Pruned:
         self._tree: Any = deepcopy(dict(raw))
         self._removed: set[Path] = set()
         self.names: set[str] = set()
-        """Of the entries that are gone: what else speaks of them is no problem of its own."""
+        """Of the entries that are gone, as far as they say it (of `nam: x`, `x` may be the name): what
+        else speaks of them is no problem of its own."""
 
     def remove(self, path: Path) -> bool:
         """Take out what stands at a path; False where nothing does, or it is the whole."""
@@ -46,8 +47,8 @@ class Pruned:
         else:
             return False
         self.names.add(str(last))
-        if isinstance(gone, dict) and "name" in gone:
-            self.names.add(str(gone["name"]))
+        held = gone.values() if isinstance(gone, dict) else [gone]
+        self.names |= {text for text in held if isinstance(text, str)}
         return True
 
     def follows(self, path: Path) -> bool:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from turnout.errors import SettingsError, suggest
 from turnout.settings.access_resolving import check_access, resolved_counters, resolved_keys
 from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
-from turnout.settings.problems import Hidden, Say, stop
+from turnout.settings.problems import Hidden, Say, stop, unset
 from turnout.settings.tree import (
     AUTO,
     EncoderSettings,
@@ -215,9 +215,7 @@ def _read_key(
 ) -> SecretStr | None:
     if given.api_key_env is not None:
         if not environ.get(given.api_key_env):
-            raise SettingsError(
-                f"{field}.api_key_env", given.api_key_env, "set this environment variable"
-            )
+            raise unset(f"{field}.api_key_env", given.api_key_env)
         return _header_safe(f"{field}.api_key_env", environ[given.api_key_env])
     if given.api_key_file is not None:
         path = folder / given.api_key_file

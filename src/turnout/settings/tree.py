@@ -236,6 +236,8 @@ class StoreSettings(Tree):
         given = [self.path, self.url, self.url_env, self.url_file]
         if sum(place is not None for place in given) != 1:
             raise ValueError("give one of path (SQLite), url, url_env and url_file (PostgreSQL)")
+        if self.path is not None and not self.path.name:
+            raise ValueError("path is a folder; name a file, such as turnout.db")
         return self
 
     @property

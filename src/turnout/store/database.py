@@ -115,6 +115,18 @@ def migrate(database: Database, schema: Schema) -> int:
     return len(schema.migrations) - version
 
 
+def tables_in(database: Database) -> set[str]:
+    """The names of its tables."""
+    from turnout.store.sqlite import SqliteDatabase
+
+    listed = (
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+        if isinstance(database, SqliteDatabase)
+        else "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+    )
+    return {str(row[0]) for row in database.run(listed)}
+
+
 def waiting_migrations(database: Database, schema: Schema) -> int:
     """How many migrations would be run; nothing is written.
 
