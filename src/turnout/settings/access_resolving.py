@@ -87,7 +87,7 @@ def _read(
 
 
 def resolved_counters(
-    given: CounterSettings | None, environ: Mapping[str, str]
+    given: CounterSettings | None, environ: Mapping[str, str], folder: Path
 ) -> CounterSettings | None:
     """Counters with their URL read.
 
@@ -102,6 +102,13 @@ def resolved_counters(
         field, url = "counters.redis_url_env", environ.get(given.redis_url_env, "")
         if not url:
             raise SettingsError(field, given.redis_url_env, "set this environment variable")
+    elif given.redis_url_file is not None:
+        field, path = "counters.redis_url_file", folder / given.redis_url_file
+        try:
+            url = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            remedy = "give a readable file that holds the URL"
+            raise SettingsError(field, str(path), remedy) from None
     if not url.startswith(_SCHEMES):
         remedy = "give a URL such as redis://127.0.0.1:6379/0 (or rediss://, unix://)"
         raise SettingsError(field, _Hidden(), remedy)

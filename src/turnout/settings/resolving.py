@@ -163,7 +163,7 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
         update={
             "learn": learn,
             "providers": providers,
-            "counters": resolved_counters(settings.counters, environ),
+            "counters": resolved_counters(settings.counters, environ, folder),
             "keys": resolved_keys(settings.keys, environ, folder),
             "encoders": resolved_encoders(settings.encoders, environ, folder),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
