@@ -366,3 +366,6 @@ def test_the_url_of_redis_may_be_in_a_file(tmp_path: Path) -> None:
         parse_settings(counters, {}, folder=tmp_path / "elsewhere")
     with pytest.raises(SettingsError, match="give one of redis_url, redis_url_env and"):
         parse_settings(BASE + "counters: {redis_url_file: url, redis_url_env: URL}", {})
+    (tmp_path / "talks").write_text("redis://talks")
+    talks = parse_settings(BASE + "conversations: {redis_url_file: talks}", {}, folder=tmp_path)
+    assert talks.conversations.redis_url is not None

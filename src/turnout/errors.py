@@ -5,6 +5,7 @@
     │   ├── RouteNameError             "router-mf-1.5", "gpt-4" where a route is needed
     │   ├── RequestError               a chat request that no upstream could serve
     │   │   ├── BodyTooLargeError      one that is longer than this server reads
+    │   │   ├── UnknownDecisionError   feedback on a decision that nothing is known of
     │   │   └── TranslationError       one that this candidate's API cannot express
     │   ├── CapReachedError            spending more is not allowed
     │   ├── SettingsError              a configuration file or environment variable
@@ -86,6 +87,12 @@ class BodyTooLargeError(RequestError):
     """A request body that is longer than this server reads."""
 
     code = "request_too_large"
+
+
+class UnknownDecisionError(RequestError):
+    """Feedback on a decision that is not kept here."""
+
+    code = "decision_not_found"
 
 
 class CapReachedError(InputError):

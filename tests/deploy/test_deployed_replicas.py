@@ -116,7 +116,6 @@ def test_a_killed_replica_costs_what_it_had_under_way_and_no_record(site: Site) 
     ok_before = site.rows("ok")
     came = asyncio.run(load(site, 400, 150, lambda: first.end(signal.SIGKILL)))
     assert came.total() == 400
-    print(f"killed under load: {dict(came)}")
     assert came["200"] >= 400 - CLIENTS, came
     assert ask(site).status_code == 200
     first.start()

@@ -22,6 +22,7 @@ CASES: list[tuple[errors.TurnoutError, int, str, str | None, str]] = [
     (errors.TranslationError("n", 2, "x"), 400, "untranslatable", "n", "request"),
     (errors.ReplyError("x"), 502, "invalid_upstream_reply", None, "server"),
     (errors.BodyTooLargeError("body", 1, "x"), 413, "request_too_large", "body", "request"),
+    (errors.UnknownDecisionError("d", 1, "x"), 404, "decision_not_found", "d", "request"),
     (errors.UnknownNameError("model", "a", []), 404, "model_not_found", "model", "request"),
     (errors.UnknownNameError("router", "a", []), 404, "model_not_found", "model", "request"),
     (errors.UnknownNameError("encoder", "a", []), 404, "not_found", None, "request"),

@@ -253,7 +253,8 @@ class Gateway:
     async def _feedback(self, call: Call) -> None:
         if self._desk is None:
             raise RuntimeError("the application serves inside its lifespan only")
-        await self._desk.take(call)
+        who = call.identity
+        await self._desk.take(call, key="" if who is None else who.id)
 
     async def _models(self, call: Call) -> None:
         anthropic = wants_anthropic(call.headers)

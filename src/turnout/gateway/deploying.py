@@ -142,6 +142,7 @@ async def deploy(
             resilience=resilience,
             providers=opened,
             settings=settings.conversations,
+            sharing=shared.sharing,
             before=None if before is None else before.serving.conversing.table,
         )
         access = await stack.enter_async_context(running_access(settings, engine.pool, shared))

@@ -86,7 +86,13 @@ class Serving:
     async def _answer(self, request: Request) -> None:
         """Decide, reserve, call, pass on."""
         call = request.call
-        talk = None if request.embeds else self.conversing.find(request, request.key)
+        conversing = self.conversing
+        if request.embeds:
+            talk = None
+        elif conversing.sharing is None:
+            talk = conversing.find(request)
+        else:
+            talk = await conversing.find_shared(request, conversing.sharing)
         if request.asks.decision_only:
             await self._tell(request, talk)
             return
@@ -179,7 +185,9 @@ class Serving:
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
         request = await read_request(call, "chat", self.max_body_bytes)
-        await self._tell(request, self.conversing.find(request, request.key))
+        sharing, find = self.conversing.sharing, self.conversing.find
+        shared = None if sharing is None else await self.conversing.find_shared(request, sharing)
+        await self._tell(request, shared or find(request))
 
     async def _tell(self, request: Request, talk: Talk | None) -> None:
         """Answer with the decision, among the candidates that the caller may use."""

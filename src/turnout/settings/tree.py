@@ -17,6 +17,7 @@ from turnout.settings.access import (
 )
 from turnout.settings.base import NoneIsEmpty, Tree
 from turnout.settings.cache import CacheSettings
+from turnout.settings.conversations import ConversationSettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
@@ -194,22 +195,6 @@ class ResilienceSettings(Tree):
     """Or this share of failures among ten calls and more of ten seconds."""
     breaker_open_s: float = Field(default=5.0, gt=0)
     """How long it is out at first, before one request may probe it."""
-
-
-class ConversationSettings(Tree):
-    """Which model serves the later requests of a conversation."""
-
-    sticky: bool = True
-    """A conversation keeps its model, but where changing it pays or the router finds it too weak."""
-    idle_s: float = Field(default=300.0, gt=0, le=86_400)
-    """How long a prompt cache lives after its last use; a conversation that was silent for longer may
-    change its model."""
-    errors: int = Field(default=4, ge=0)
-    """Failures of tools in a row after which a stronger model takes over; 0: never."""
-    keep_s: float = Field(default=3600.0, gt=0)
-    """How long a conversation is remembered after its latest request."""
-    most: int = Field(default=10_000, ge=1)
-    """Conversations that are remembered, the latest ones."""
 
 
 class StoreSettings(Tree):

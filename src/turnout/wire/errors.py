@@ -26,6 +26,7 @@ from turnout.errors import (
     SettingsError,
     TurnoutError,
     UnavailableError,
+    UnknownDecisionError,
     UnknownNameError,
     UpstreamError,
     UpstreamTimeoutError,
@@ -80,7 +81,7 @@ def error_status(error: TurnoutError) -> int:
         return 502
     if isinstance(error, BodyTooLargeError):
         return 413
-    if isinstance(error, UnknownNameError):
+    if isinstance(error, UnknownNameError | UnknownDecisionError):
         return 404
     if isinstance(error, InputError | NoCandidateError) and not isinstance(error, SettingsError):
         return 400
