@@ -24,7 +24,24 @@ def readings_of(serving: Callable[[], Serving | None]) -> list[Reading]:
         *_of_routing(serving),
         *_of_conversations(serving),
         *_of_records(serving),
+        _of_keyed(serving),
     ]
+
+
+def _of_keyed(serving: Callable[[], Serving | None]) -> Reading:
+    def read() -> Series:
+        now = serving()
+        if now is None or now.once is None:
+            return []
+        return [((outcome,), count) for outcome, count in sorted(now.once.counts.items())]
+
+    return Reading(
+        name="turnout_idempotent_requests_total",
+        help="Requests with an idempotency key: first ones, replayed answers, keys reused for another "
+        "request, and first ones that were waited for in vain.",
+        labels=("outcome",),
+        read=read,
+    )
 
 
 def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:

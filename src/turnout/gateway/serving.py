@@ -35,6 +35,8 @@ from turnout.gateway.headers import (
     to_upstream,
 )
 from turnout.gateway.hops import Hops
+from turnout.gateway.idempotency.once import HEADER as KEY
+from turnout.gateway.idempotency.once import Once
 from turnout.gateway.mirroring import Mirror
 from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Entry, Recorder
@@ -74,14 +76,23 @@ class Serving:
     mirror: Mirror | None = None
     cache: ExactCache | None = None
     embeddings: Embeddings = field(default_factory=dict)
+    once: Once | None = None
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
-        await self._answer(await read_request(call, dialect, self.max_body_bytes))
+        request = await read_request(call, dialect, self.max_body_bytes)
+        if KEY in call.headers and self.once is not None:
+            await self.once.serve(request, self._answer)
+        else:
+            await self._answer(request)
 
     async def embed(self, call: Call) -> None:
         """Answer with the vectors of an embedding model."""
-        await self._answer(await read_embeddings_request(call, self.max_body_bytes))
+        request = await read_embeddings_request(call, self.max_body_bytes)
+        if KEY in call.headers and self.once is not None:
+            await self.once.serve(request, self._answer)
+        else:
+            await self._answer(request)
 
     async def _answer(self, request: Request) -> None:
         """Decide, reserve, call, pass on."""
@@ -122,7 +133,7 @@ class Serving:
         kept = None if key is None else key.find()
         entry = self.recorder.begin(request, decision, admitted.reserved_picousd)
         if kept is not None:
-            await answer_kept(call, kept, entry, explained)
+            await answer_kept(call, kept, entry, explained, request.claim)
             return
         caller = self._caller(request, admitted.output_tokens)
         try:
@@ -174,6 +185,8 @@ class Serving:
         )
         if key is not None and answer.candidate == decision.model:
             ended = key.keeping(answer, entry, ended)
+        if request.claim is not None:
+            ended = request.claim.keeping(answer, entry, request.dialect, headers, ended)
         if answer.passing is not None:
             await relay_stream(call, answer, {**headers, "content-type": EVENTS}, ended)
         else:

@@ -16,7 +16,7 @@ from turnout.settings.access import (
     TeamSettings,
 )
 from turnout.settings.base import NoneIsEmpty, Tree
-from turnout.settings.cache import CacheSettings
+from turnout.settings.cache import CacheSettings, IdempotencySettings
 from turnout.settings.conversations import ConversationSettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.listening import Listen
@@ -302,6 +302,8 @@ class Settings(Tree):
     """By the names that `model` may say."""
     cache: CacheSettings | None = None
     """None answers every request anew."""
+    idempotency: Annotated[IdempotencySettings, NoneIsEmpty] = IdempotencySettings()
+    """Requests that are sent twice under one `Idempotency-Key`."""
     mirror: MirrorSettings | None = None
     """None mirrors nothing."""
     explore: ExploreSettings | None = None
