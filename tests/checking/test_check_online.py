@@ -149,3 +149,15 @@ def test_without_online_nothing_is_called(tmp_path: Path) -> None:
         asked = len(site.requests)
         check_file(tmp_path / "turnout.yaml", {"KEY": CANARY})
         assert len(site.requests) == asked == 1
+
+
+def test_a_redis_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "turnout.yaml"
+    with upstream(models("big-4")) as site:
+        checked(tmp_path, site.url)
+        more = "counters: {redis_url: 'redis://:pass-canary@127.0.0.1:9/0', timeout_s: 0.1}\n"
+        path.write_text(path.read_text() + more)
+        report = check_file(path, {"KEY": CANARY}, online=True, deadline_s=2)
+    found = {f.code: f for f in report.findings if f.level == "error"}
+    assert found["redis-unreachable"].field == "counters.redis_url"
+    assert "pass-canary" not in str(report)

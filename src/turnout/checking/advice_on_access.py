@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from turnout.checking.advice import Rule, Seen, warn
 from turnout.checking.findings import Finding
+from turnout.checking.opening import redis_urls
 from turnout.gateway.accessing import has_budgets
 from turnout.settings import Settings
 from turnout.settings.access import GrantSettings, LimitSettings
@@ -112,19 +113,17 @@ def patterns(seen: Seen) -> Iterator[Finding]:
             )
 
 
-def counters_in_clear(seen: Seen) -> Iterator[Finding]:
+def password_in_clear(seen: Seen) -> Iterator[Finding]:
     """A Redis password that goes over the network unencrypted."""
-    counters = seen.settings.counters
-    if counters is None or counters.redis_url is None:
-        return
-    parts = urlsplit(counters.redis_url.get_secret_value())
-    if parts.scheme == "redis" and parts.password and not is_loopback(parts.hostname or ""):
-        yield warn(
-            "password-in-clear",
-            "counters.redis_url_env" if counters.redis_url_env else "counters.redis_url",
-            "the password of Redis goes over the network unencrypted",
-            "use rediss://",
-        )
+    for field, url in redis_urls(seen.settings):
+        parts = urlsplit(url)
+        if parts.scheme == "redis" and parts.password and not is_loopback(parts.hostname or ""):
+            yield warn(
+                "password-in-clear",
+                field,
+                "the password of Redis goes over the network unencrypted",
+                "use rediss://",
+            )
 
 
 def _grants(settings: Settings) -> Iterator[tuple[str, GrantSettings]]:
@@ -161,5 +160,5 @@ ACCESS: tuple[Rule, ...] = (
     unpriced_under_budget,
     over,
     patterns,
-    counters_in_clear,
+    password_in_clear,
 )

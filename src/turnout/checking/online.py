@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import httpx2
 
 from turnout.checking.findings import Finding, Findings
+from turnout.checking.opening import redis_urls
 from turnout.errors import close_to
 from turnout.providers.endpoint import ANTHROPIC_VERSION
 from turnout.providers.http.resolving import Resolver
 from turnout.settings import ProviderSettings, Settings
-from turnout.settings.access import CounterSettings
 from turnout.settings.hosts import is_metadata_address
 from turnout.types import Pool
 
@@ -68,8 +68,8 @@ def ask_all(
         )
     for missing in _missing(settings, pool, answers):
         found.add(missing)
-    if settings.counters is not None:
-        _ask_redis(settings.counters, found, deadline_s)
+    for field, url in redis_urls(settings):
+        _ask_redis(field, url, found, deadline_s)
     return {name: _told(asked) for name, asked in answers.items()}
 
 
@@ -203,12 +203,11 @@ def _lists(models: frozenset[str], model: str) -> bool:
     return any(alias.match(listed) for listed in models)
 
 
-def _ask_redis(given: CounterSettings, found: Findings, deadline_s: float) -> None:
+def _ask_redis(field: str, url: str, found: Findings, deadline_s: float) -> None:
     try:
         import redis
     except ImportError:
         return  # said already: the extra is not installed
-    url = "" if given.redis_url is None else given.redis_url.get_secret_value()
     try:
         with closing(
             redis.Redis.from_url(url, socket_timeout=deadline_s, socket_connect_timeout=deadline_s)
@@ -216,7 +215,6 @@ def _ask_redis(given: CounterSettings, found: Findings, deadline_s: float) -> No
             client.ping()
     except redis.RedisError as error:
         why = f"Redis cannot be reached ({type(error).__name__})"
-        field = "counters.redis_url_env" if given.redis_url_env else "counters.redis_url"
         remedy = "see that it runs, and that its URL and password are right"
         found.add(
             Finding(

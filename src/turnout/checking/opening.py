@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -131,6 +131,7 @@ def _candidate_field(settings: Settings, error: TurnoutError) -> str | None:
 _EXTRAS: Mapping[str, tuple[str, str, str]] = {
     "store": ("psycopg", "a PostgreSQL store", "postgres"),
     "counters": ("redis", "counters in Redis", "redis"),
+    "conversations": ("redis", "conversations in Redis", "redis"),
     "otel": ("opentelemetry.sdk", "otel in the settings", "otel"),
 }
 """Section → the module that it needs, what for, and the extra that has it."""
@@ -140,6 +141,7 @@ def _check_extras(settings: Settings, found: Findings) -> None:
     wanted = {
         "store": settings.store is not None and settings.store.url is not None,
         "counters": settings.counters is not None,
+        "conversations": settings.conversations.redis_url is not None,
         "otel": settings.otel.traces or settings.otel.metrics,
     }
     for section, (module, what, extra) in _EXTRAS.items():
@@ -162,6 +164,18 @@ def check_writable(path: Path, field: str, found: Findings) -> None:
     if not os.access(at, os.W_OK):
         remedy = "name a place that this user may write to"
         found.fail(InputError(field, str(path), remedy), field)
+
+
+def redis_urls(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each Redis that settings name: the setting that its URL comes from, and the URL."""
+    for section, given in (
+        ("counters", settings.counters),
+        ("conversations", settings.conversations),
+    ):
+        if given is not None and given.redis_url is not None:
+            keys = ("redis_url_env", "redis_url_file")
+            key = next((k for k in keys if getattr(given, k) is not None), "redis_url")
+            yield f"{section}.{key}", given.redis_url.get_secret_value()
 
 
 def facts_of(settings: Settings, opened: Opened) -> dict[str, Any]:

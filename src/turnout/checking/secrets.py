@@ -12,7 +12,7 @@ from typing import Any, Literal
 from turnout.checking.findings import Finding
 from turnout.settings.problems import path_text
 
-_FILES = frozenset({"api_key_file", "key_file", "url_file"})
+_FILES = frozenset({"api_key_file", "key_file", "url_file", "redis_url_file"})
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LITERALS = frozenset({"api_key", "redis_url", "url"})
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
@@ -75,8 +75,6 @@ def _is_credential(header: str) -> bool:
 
 
 def _instead(key: str) -> str:
-    if key == "redis_url":
-        return "redis_url_env"
     if key in _LITERALS:
         return f"{key}_env or {key}_file"
     return "write ${NAME} for the environment variable NAME"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from turnout.settings.cache import CacheSettings
+from turnout.settings.cache import CacheSettings, IdempotencySettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
 from turnout.settings.routes import RouteSettings
@@ -31,6 +31,7 @@ __all__ = [
     "EmbeddingSettings",
     "EncoderSettings",
     "ExperimentSettings",
+    "IdempotencySettings",
     "LearnSettings",
     "MirrorSettings",
     "OtherRates",

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
 from turnout.settings.access import NAME, CounterSettings, KeySettings, TeamSettings
+from turnout.settings.conversations import ConversationSettings
 from turnout.settings.problems import Hidden, Say, stop, unset
 
 SHORTEST = 20
@@ -104,20 +105,50 @@ def _read(
 
 
 def resolved_counters(
-    given: CounterSettings | None, environ: Mapping[str, str], say: Say = stop
+    given: CounterSettings | None, environ: Mapping[str, str], folder: Path, say: Say = stop
 ) -> CounterSettings | None:
     """Counters with their URL read; `say` is told where it is missing, or no URL of a Redis."""
     if given is None:
         return None
-    field = "counters.redis_url"
+    try:
+        url = redis_url("counters", given, environ, folder)
+    except SettingsError as error:
+        say(error)
+        return None
+    return given.model_copy(update={"redis_url": url})
+
+
+def redis_url(
+    section: str,
+    given: CounterSettings | ConversationSettings,
+    environ: Mapping[str, str],
+    folder: Path,
+) -> SecretStr:
+    """The URL of a Redis, as it is given, from the environment, or from a file.
+
+    Args:
+        section: of the settings, for errors.
+        given: the settings of that section.
+        environ: the environment.
+        folder: where relative paths start.
+
+    Raises:
+        SettingsError: it is missing, or no URL of a Redis.
+    """
+    field = f"{section}.redis_url"
     url = "" if given.redis_url is None else given.redis_url.get_secret_value()
     if given.redis_url_env is not None:
-        field, url = "counters.redis_url_env", environ.get(given.redis_url_env, "")
+        field, url = f"{field}_env", environ.get(given.redis_url_env, "")
         if not url:
-            say(unset(field, given.redis_url_env))
-            return None
+            raise unset(field, given.redis_url_env)
+    elif given.redis_url_file is not None:
+        field, path = f"{field}_file", folder / given.redis_url_file
+        try:
+            url = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            remedy = "give a readable file that holds the URL"
+            raise SettingsError(field, str(path), remedy) from None
     if not url.startswith(_SCHEMES):
         remedy = "give a URL such as redis://127.0.0.1:6379/0 (or rediss://, unix://)"
-        say(SettingsError(field, Hidden(), remedy))
-        return None
-    return given.model_copy(update={"redis_url": SecretStr(url)})
+        raise SettingsError(field, Hidden(), remedy)
+    return SecretStr(url)

@@ -9,7 +9,13 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
-from turnout.settings.access_resolving import check_access, resolved_counters, resolved_keys
+from turnout.settings.access_resolving import (
+    check_access,
+    redis_url,
+    resolved_counters,
+    resolved_keys,
+)
+from turnout.settings.conversations import ConversationSettings
 from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
 from turnout.settings.problems import Hidden, Say, stop, unset
 from turnout.settings.tree import (
@@ -170,13 +176,28 @@ def resolved(
         update={
             "learn": learn,
             "providers": providers,
-            "counters": resolved_counters(settings.counters, environ, say),
+            "conversations": _conversations(settings.conversations, environ, folder, say),
+            "counters": resolved_counters(settings.counters, environ, folder, say),
             "keys": resolved_keys(settings.keys, environ, folder, say),
             "encoders": resolved_encoders(settings.encoders, environ, folder, say),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
             "store": settings.store and _store(settings.store, environ, folder, say),
         }
     )
+
+
+def _conversations(
+    given: ConversationSettings, environ: Mapping[str, str], folder: Path, say: Say
+) -> ConversationSettings:
+    """With the URL of their own Redis read, where they have one."""
+    if given.redis_url is None and given.redis_url_env is None and given.redis_url_file is None:
+        return given
+    try:
+        url = redis_url("conversations", given, environ, folder)
+    except SettingsError as error:
+        say(error)
+        return given
+    return given.model_copy(update={"redis_url": url})
 
 
 def resolved_encoders(
