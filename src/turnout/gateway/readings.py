@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from turnout.engine import Engine
 from turnout.execution.health import Health
+from turnout.gateway.alarming import StrongShareAlarm
 from turnout.gateway.serving import Serving
 from turnout.observe.logs import lines_dropped
 from turnout.observe.metrics import Reading, Series
@@ -18,7 +19,12 @@ _TARGET = ("provider", "model")
 
 def readings_of(serving: Callable[[], Serving | None]) -> list[Reading]:
     """The readings of what serves at the time; none of them while nothing does."""
-    return [*_of_upstreams(serving), *_of_routing(serving), *_of_records(serving)]
+    return [
+        *_of_upstreams(serving),
+        *_of_routing(serving),
+        *_of_alarms(serving),
+        *_of_records(serving),
+    ]
 
 
 def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
@@ -105,6 +111,34 @@ def _of_routing(serving: Callable[[], Serving | None]) -> list[Reading]:
             help="Tokens of a judging router's own calls.",
             labels=("router", "direction"),
             read=of(spent),
+        ),
+    ]
+
+
+def _of_alarms(serving: Callable[[], Serving | None]) -> list[Reading]:
+    def of(
+        read: Callable[[StrongShareAlarm], Mapping[str, float]],
+    ) -> Callable[[], Series]:
+        def now() -> Series:
+            found = serving()
+            if found is None or found.alarm is None:
+                return []
+            return [((key,), value) for key, value in read(found.alarm).items()]
+
+        return now
+
+    return [
+        Reading(
+            name="turnout_strong_share_alarms_total",
+            help="Alarms, by the id of the key whose requests went to the dearest candidate too often.",
+            labels=("key",),
+            read=of(lambda alarm: dict(alarm.remembered.counts)),
+        ),
+        Reading(
+            name="turnout_strong_share_alarm",
+            help="1 while such an alarm lasts.",
+            labels=("key",),
+            read=of(lambda alarm: alarm.gauge()),
         ),
     ]
 

@@ -15,6 +15,7 @@ from turnout.settings.access import (
     ReserveSettings,
     TeamSettings,
 )
+from turnout.settings.alarm import AlarmSettings
 from turnout.settings.base import NoneIsEmpty, Tree
 from turnout.settings.cache import CacheSettings
 from turnout.settings.embeddings import EmbeddingSettings
@@ -319,6 +320,8 @@ class Settings(Tree):
     """None answers every request anew."""
     mirror: MirrorSettings | None = None
     """None mirrors nothing."""
+    alarm: AlarmSettings | None = None
+    """None watches no key's share of calls to the dearest candidate."""
     explore: ExploreSettings | None = None
     """None never explores."""
     store: StoreSettings | None = None
