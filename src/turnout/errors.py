@@ -6,6 +6,7 @@
     │   ├── RequestError               a chat request that no upstream could serve
     │   │   ├── BodyTooLargeError      one that is longer than this server reads
     │   │   ├── UnknownDecisionError   feedback on a decision that nothing is known of
+    │   │   ├── KeyReusedError         an idempotency key that another request has used
     │   │   └── TranslationError       one that this candidate's API cannot express
     │   ├── CapReachedError            spending more is not allowed
     │   ├── SettingsError              a configuration file or environment variable
@@ -22,6 +23,7 @@
     ├── AccessDownError                who may do what cannot be told: keys or counters cannot be read
     ├── UnavailableError               every target that could serve is failing
     ├── OverloadedError                this gateway has as many requests as it takes
+    ├── KeyInUseError                  a request whose idempotency key another one holds just now
     ├── LoopError                      a request that came by here before
     ├── DeadlineError                  an answer did not begin within the time that its client gave
     ├── MissingExtraError (ImportError) an optional dependency is not installed
@@ -87,6 +89,12 @@ class BodyTooLargeError(RequestError):
     """A request body that is longer than this server reads."""
 
     code = "request_too_large"
+
+
+class KeyReusedError(RequestError):
+    """An idempotency key under which the same caller has sent another request."""
+
+    code = "idempotency_key_reused"
 
 
 class UnknownDecisionError(RequestError):
@@ -234,6 +242,19 @@ class OverloadedError(TurnoutError):
         self.retry_after_s = retry_after_s
         super().__init__(
             f"the gateway is at its limit; try again in {max(1, round(retry_after_s))} s"
+        )
+
+
+class KeyInUseError(TurnoutError):
+    """A request whose idempotency key is held by one that is still under way."""
+
+    code = "idempotency_key_in_use"
+
+    def __init__(self, waited_s: float, *, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            f"a request with this idempotency-key is under way, and was waited for {waited_s:g} s; "
+            "send it again with the same key to get its answer"
         )
 
 

@@ -29,6 +29,8 @@ CASES: list[tuple[errors.TurnoutError, int, str, str | None, str]] = [
     (errors.NoCandidateError({"a": "b"}), 400, "no_candidate", None, "request"),
     (errors.UnavailableError(["a"], retry_after_s=1), 503, "upstream_unavailable", None, "server"),
     (errors.OverloadedError(retry_after_s=1), 503, "overloaded", None, "server"),
+    (errors.KeyInUseError(2.0), 409, "idempotency_key_in_use", None, "request"),
+    (errors.KeyReusedError("k", 1, "x"), 422, "idempotency_key_reused", "k", "request"),
     (errors.LoopError(2), 508, "loop_detected", None, "server"),
     (errors.DeadlineError(1.5), 504, "deadline_exceeded", None, "server"),
     (errors.AccessError("x"), 403, "access_refused", None, "request"),

@@ -24,6 +24,7 @@ from turnout.errors import ForbiddenError
 from turnout.gateway.asgi import Call
 from turnout.gateway.building import open_store
 from turnout.gateway.embedding import build_embeddings
+from turnout.gateway.sharing import Sharing, sharing_of
 from turnout.settings import Settings
 from turnout.settings.access import CounterSettings, GrantSettings
 from turnout.types import Pool
@@ -63,16 +64,18 @@ def let_in(call: Call, path: str, access: Access) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What stays while settings change: what was counted, and the connection to the keys."""
+    """What stays while settings change: counts, and the connections to keys and other gateways."""
 
     counters: Counters
     store: KeyStore | None
     seeding: Seeding | None
+    sharing: Sharing | None
+    """Of conversations, with other gateways."""
 
 
 @asynccontextmanager
 async def shared_access(settings: Settings) -> AsyncIterator[Shared]:
-    """The counters and the database of keys, open while the block runs.
+    """The counters, the database of keys and the shared conversations, open while the block runs.
 
     Raises:
         StoreError: the database cannot be opened.
@@ -93,7 +96,10 @@ async def shared_access(settings: Settings) -> AsyncIterator[Shared]:
         seeding = None if store is None else Seeding(counters, store)
         if isinstance(counters, RedisCounters) and seeding is not None:
             counters.seed_again = seeding.again
-        yield Shared(counters, store, seeding)
+        sharing = sharing_of(settings)
+        if sharing is not None:
+            await stack.enter_async_context(sharing.running())
+        yield Shared(counters, store, seeding, sharing)
 
 
 def _redis_counters(given: CounterSettings) -> RedisCounters:

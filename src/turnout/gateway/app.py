@@ -16,6 +16,7 @@ from turnout.engine import Engine
 from turnout.errors import (
     AccessDownError,
     AuthenticationError,
+    KeyInUseError,
     LimitError,
     OverloadedError,
     RequestError,
@@ -32,6 +33,7 @@ from turnout.gateway.deploying import Deployment, check_change, deploy
 from turnout.gateway.feedback import FeedbackDesk, open_desk
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.hops import Hops
+from turnout.gateway.idempotency.once import running_once
 from turnout.gateway.learning import read_reported
 from turnout.gateway.observing import Observing
 from turnout.gateway.serving import Serving
@@ -109,8 +111,10 @@ class Gateway:
                 self._desk = await asyncio.to_thread(open_desk, self.settings.store)
                 stack.callback(self._desk.close)
             shared = await stack.enter_async_context(shared_access(self.settings))
+            once = await stack.enter_async_context(running_once(self.settings))
             self._deploy = partial(
                 deploy,
+                once=once,
                 shared=shared,
                 ledger=ledger,
                 observers=self.observing.observers,
@@ -359,7 +363,7 @@ async def _fail(call: Call, error: TurnoutError) -> None:
 
 def _when_again(error: TurnoutError) -> dict[str, str]:
     """Whether, and when, a client that was refused may come back."""
-    if isinstance(error, UnavailableError | AccessDownError | OverloadedError):
+    if isinstance(error, UnavailableError | AccessDownError | OverloadedError | KeyInUseError):
         return {"retry-after": str(max(1, round(error.retry_after_s)))}
     if isinstance(error, LimitError):
         if error.retry_after_s is None:

@@ -30,6 +30,7 @@ from turnout.gateway.conversing import Conversing
 from turnout.gateway.deciding import Deciding
 from turnout.gateway.embedding import build_embeddings
 from turnout.gateway.hops import Hops
+from turnout.gateway.idempotency.once import Once
 from turnout.gateway.learning import Keeper
 from turnout.gateway.mirroring import Mirror
 from turnout.gateway.recording import Observer, Recorder
@@ -103,6 +104,7 @@ async def deploy(
     ledger: Ledger | None = None,
     observers: Sequence[Observer] = (),
     hops: Hops | None = None,
+    once: Once | None = None,
     before: Deployment | None = None,
 ) -> Deployment:
     """Open what serves under these settings. Nothing is in service until the caller puts it there.
@@ -115,6 +117,7 @@ async def deploy(
         ledger: open; None keeps no records.
         observers: told of every record.
         hops: of this process; default: a new one.
+        once: serves requests with idempotency keys; None leaves keys alone.
         before: what serves until now: what was learned of upstreams and traffic is taken over.
 
     Raises:
@@ -143,6 +146,7 @@ async def deploy(
             resilience=resilience,
             providers=opened,
             settings=settings.conversations,
+            sharing=shared.sharing,
             before=None if before is None else before.serving.conversing.table,
         )
         access = await stack.enter_async_context(running_access(settings, engine.pool, shared))
@@ -164,6 +168,7 @@ async def deploy(
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
             hops=hops,
+            once=once,
             cache=None if settings.cache is None else ExactCache(settings.cache),
             mirror=_mirror(settings, engine, opened, ledger, before),
             alarm=build_alarm(

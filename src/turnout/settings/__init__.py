@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from turnout.settings.alarm import AlarmSettings
-from turnout.settings.cache import CacheSettings
+from turnout.settings.cache import CacheSettings, IdempotencySettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
 from turnout.settings.routes import RouteSettings
@@ -33,6 +33,7 @@ __all__ = [
     "EmbeddingSettings",
     "EncoderSettings",
     "ExperimentSettings",
+    "IdempotencySettings",
     "LearnSettings",
     "MirrorSettings",
     "OtherRates",

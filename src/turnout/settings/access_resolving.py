@@ -96,13 +96,31 @@ def resolved_counters(
     """
     if given is None:
         return None
-    field = "counters.redis_url"
-    url = "" if given.redis_url is None else given.redis_url.get_secret_value()
-    if given.redis_url_env is not None:
-        field, url = "counters.redis_url_env", environ.get(given.redis_url_env, "")
+    url = redis_url("counters", given.redis_url, given.redis_url_env, environ)
+    return given.model_copy(update={"redis_url": url})
+
+
+def redis_url(
+    section: str, given: SecretStr | None, name: str | None, environ: Mapping[str, str]
+) -> SecretStr:
+    """The URL of a Redis, as it is given or from the environment.
+
+    Args:
+        section: of the settings, for errors.
+        given: the URL.
+        name: of the environment variable that holds it, where there is one.
+        environ: the environment.
+
+    Raises:
+        SettingsError: it is missing, or no URL of a Redis.
+    """
+    field = f"{section}.redis_url"
+    url = "" if given is None else given.get_secret_value()
+    if name is not None:
+        field, url = f"{field}_env", environ.get(name, "")
         if not url:
-            raise SettingsError(field, given.redis_url_env, "set this environment variable")
+            raise SettingsError(field, name, "set this environment variable")
     if not url.startswith(_SCHEMES):
         remedy = "give a URL such as redis://127.0.0.1:6379/0 (or rediss://, unix://)"
         raise SettingsError(field, _Hidden(), remedy)
-    return given.model_copy(update={"redis_url": SecretStr(url)})
+    return SecretStr(url)

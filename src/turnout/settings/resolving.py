@@ -9,7 +9,13 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
-from turnout.settings.access_resolving import check_access, resolved_counters, resolved_keys
+from turnout.settings.access_resolving import (
+    check_access,
+    redis_url,
+    resolved_counters,
+    resolved_keys,
+)
+from turnout.settings.conversations import ConversationSettings
 from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
 from turnout.settings.problems import Hidden
 from turnout.settings.tree import (
@@ -163,6 +169,7 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
         update={
             "learn": learn,
             "providers": providers,
+            "conversations": _conversations(settings.conversations, environ),
             "counters": resolved_counters(settings.counters, environ),
             "keys": resolved_keys(settings.keys, environ, folder),
             "encoders": resolved_encoders(settings.encoders, environ, folder),
@@ -170,6 +177,14 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
             "store": settings.store and _store(settings.store, environ, folder),
         }
     )
+
+
+def _conversations(given: ConversationSettings, environ: Mapping[str, str]) -> ConversationSettings:
+    """With the URL of their own Redis read, where they have one."""
+    if given.redis_url is None and given.redis_url_env is None:
+        return given
+    url = redis_url("conversations", given.redis_url, given.redis_url_env, environ)
+    return given.model_copy(update={"redis_url": url})
 
 
 def resolved_encoders(

@@ -17,7 +17,8 @@ from turnout.settings.access import (
 )
 from turnout.settings.alarm import AlarmSettings
 from turnout.settings.base import NoneIsEmpty, Tree
-from turnout.settings.cache import CacheSettings
+from turnout.settings.cache import CacheSettings, IdempotencySettings
+from turnout.settings.conversations import ConversationSettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
@@ -197,22 +198,6 @@ class ResilienceSettings(Tree):
     """How long it is out at first, before one request may probe it."""
 
 
-class ConversationSettings(Tree):
-    """Which model serves the later requests of a conversation."""
-
-    sticky: bool = True
-    """A conversation keeps its model, but where changing it pays or the router finds it too weak."""
-    idle_s: float = Field(default=300.0, gt=0, le=86_400)
-    """How long a prompt cache lives after its last use; a conversation that was silent for longer may
-    change its model."""
-    errors: int = Field(default=4, ge=0)
-    """Failures of tools in a row after which a stronger model takes over; 0: never."""
-    keep_s: float = Field(default=3600.0, gt=0)
-    """How long a conversation is remembered after its latest request."""
-    most: int = Field(default=10_000, ge=1)
-    """Conversations that are remembered, the latest ones."""
-
-
 class StoreSettings(Tree):
     """Where records of requests are kept: no prompt, no answer.
 
@@ -318,6 +303,8 @@ class Settings(Tree):
     """By the names that `model` may say."""
     cache: CacheSettings | None = None
     """None answers every request anew."""
+    idempotency: Annotated[IdempotencySettings, NoneIsEmpty] = IdempotencySettings()
+    """Requests that are sent twice under one `Idempotency-Key`."""
     mirror: MirrorSettings | None = None
     """None mirrors nothing."""
     alarm: AlarmSettings | None = None
