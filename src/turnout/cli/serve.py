@@ -70,6 +70,7 @@ def serve(
     click.get_current_context().with_resource(_log_to_stderr(settings, log_level, redactor))
     # The server and the routers are imported once the settings are known to be sound.
     from turnout.cli.reloading import Reloader
+    from turnout.cli.supervising import READY, STOPPING, tell
     from turnout.gateway.accessing import asks_for_keys
     from turnout.gateway.app import create_app
     from turnout.gateway.building import build_catalog, build_engine
@@ -78,6 +79,11 @@ def serve(
     engine = build_engine(settings)
     catalog = build_catalog(settings, engine)
     app = create_app(settings, engine=engine)
+
+    def drain() -> None:
+        app.drain()
+        tell(STOPPING)
+
     with bound(settings.listen.host, settings.listen.port) as listener:
         click.echo(_banner(settings, listener, catalog.names()))
         if not asks_for_keys(settings):
@@ -86,7 +92,8 @@ def serve(
         server = GatewayServer(
             app,
             settings.server,
-            drain=app.drain,
+            drain=drain,
+            serves=lambda: tell(READY),
             reloads=Reloader(app, read_and_keep_secret, path),
             watch=watch,
         )

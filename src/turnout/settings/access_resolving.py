@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
 from turnout.settings.access import NAME, CounterSettings, KeySettings, TeamSettings
+from turnout.settings.conversations import ConversationSettings
 
 SHORTEST = 20
 """Characters of a key that a user brings: what is kept is a plain hash, which short ones do not bear."""
@@ -87,7 +88,7 @@ def _read(
 
 
 def resolved_counters(
-    given: CounterSettings | None, environ: Mapping[str, str]
+    given: CounterSettings | None, environ: Mapping[str, str], folder: Path
 ) -> CounterSettings | None:
     """Counters with their URL read.
 
@@ -96,30 +97,40 @@ def resolved_counters(
     """
     if given is None:
         return None
-    url = redis_url("counters", given.redis_url, given.redis_url_env, environ)
+    url = redis_url("counters", given, environ, folder)
     return given.model_copy(update={"redis_url": url})
 
 
 def redis_url(
-    section: str, given: SecretStr | None, name: str | None, environ: Mapping[str, str]
+    section: str,
+    given: CounterSettings | ConversationSettings,
+    environ: Mapping[str, str],
+    folder: Path,
 ) -> SecretStr:
-    """The URL of a Redis, as it is given or from the environment.
+    """The URL of a Redis, as it is given, from the environment, or from a file.
 
     Args:
         section: of the settings, for errors.
-        given: the URL.
-        name: of the environment variable that holds it, where there is one.
+        given: the settings of that section.
         environ: the environment.
+        folder: where relative paths start.
 
     Raises:
         SettingsError: it is missing, or no URL of a Redis.
     """
     field = f"{section}.redis_url"
-    url = "" if given is None else given.get_secret_value()
-    if name is not None:
-        field, url = f"{field}_env", environ.get(name, "")
+    url = "" if given.redis_url is None else given.redis_url.get_secret_value()
+    if given.redis_url_env is not None:
+        field, url = f"{field}_env", environ.get(given.redis_url_env, "")
         if not url:
-            raise SettingsError(field, name, "set this environment variable")
+            raise SettingsError(field, given.redis_url_env, "set this environment variable")
+    elif given.redis_url_file is not None:
+        field, path = f"{field}_file", folder / given.redis_url_file
+        try:
+            url = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            remedy = "give a readable file that holds the URL"
+            raise SettingsError(field, str(path), remedy) from None
     if not url.startswith(_SCHEMES):
         remedy = "give a URL such as redis://127.0.0.1:6379/0 (or rediss://, unix://)"
         raise SettingsError(field, _Hidden(), remedy)

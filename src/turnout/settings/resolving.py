@@ -169,8 +169,8 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
         update={
             "learn": learn,
             "providers": providers,
-            "conversations": _conversations(settings.conversations, environ),
-            "counters": resolved_counters(settings.counters, environ),
+            "conversations": _conversations(settings.conversations, environ, folder),
+            "counters": resolved_counters(settings.counters, environ, folder),
             "keys": resolved_keys(settings.keys, environ, folder),
             "encoders": resolved_encoders(settings.encoders, environ, folder),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
@@ -179,11 +179,13 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
     )
 
 
-def _conversations(given: ConversationSettings, environ: Mapping[str, str]) -> ConversationSettings:
+def _conversations(
+    given: ConversationSettings, environ: Mapping[str, str], folder: Path
+) -> ConversationSettings:
     """With the URL of their own Redis read, where they have one."""
-    if given.redis_url is None and given.redis_url_env is None:
+    if given.redis_url is None and given.redis_url_env is None and given.redis_url_file is None:
         return given
-    url = redis_url("conversations", given.redis_url, given.redis_url_env, environ)
+    url = redis_url("conversations", given, environ, folder)
     return given.model_copy(update={"redis_url": url})
 
 
