@@ -39,6 +39,7 @@ DOORS: Mapping[str, Door] = {
     "/metrics": "admin",
     "/dashboard": "admin",
     "/dashboard.css": "admin",
+    "/alarms": "admin",
 }
 """Who may call a path (without `/v1`). What is not here asks for a key, paths that do not exist too."""
 

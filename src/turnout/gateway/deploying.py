@@ -13,6 +13,7 @@ from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.resilience import Resilience
 from turnout.gateway.accessing import Shared, running_access
+from turnout.gateway.alarm_building import build_alarm
 from turnout.gateway.beside import Beside
 from turnout.gateway.booking import Books
 from turnout.gateway.building import (
@@ -42,7 +43,7 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "embeddings", "encoders",
+    "alarm", "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "embeddings", "encoders",
     "experiments", "explore", "keys", "limits", "max_body_bytes", "mirror", "providers", "reserve",
     "resilience", "response_model", "routers", "routes", "server", "shadow",
     "teams",
@@ -148,10 +149,11 @@ async def deploy(
             before=None if before is None else before.serving.conversing.table,
         )
         access = await stack.enter_async_context(running_access(settings, engine.pool, shared))
+        catalog = build_catalog(settings, engine, embeddings)
         serving = Serving(
             engine=engine,
             providers=opened,
-            catalog=build_catalog(settings, engine, embeddings),
+            catalog=catalog,
             embeddings=embeddings,
             resilience=resilience,
             deciding=deciding,
@@ -168,6 +170,9 @@ async def deploy(
             once=once,
             cache=None if settings.cache is None else ExactCache(settings.cache),
             mirror=_mirror(settings, engine, opened, ledger, before),
+            alarm=build_alarm(
+                settings.alarm, engine, catalog, None if before is None else before.serving.alarm
+            ),
         )
         if serving.mirror is not None:
             stack.push_async_callback(serving.mirror.close)

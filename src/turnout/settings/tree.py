@@ -15,6 +15,7 @@ from turnout.settings.access import (
     ReserveSettings,
     TeamSettings,
 )
+from turnout.settings.alarm import AlarmSettings
 from turnout.settings.base import NoneIsEmpty, Tree
 from turnout.settings.cache import CacheSettings, IdempotencySettings
 from turnout.settings.conversations import ConversationSettings
@@ -308,6 +309,8 @@ class Settings(Tree):
     """Requests that are sent twice under one `Idempotency-Key`."""
     mirror: MirrorSettings | None = None
     """None mirrors nothing."""
+    alarm: AlarmSettings | None = None
+    """None watches no key's share of calls to the dearest candidate."""
     explore: ExploreSettings | None = None
     """None never explores."""
     store: StoreSettings | None = None
