@@ -25,6 +25,7 @@ from turnout.errors import (
 )
 from turnout.gateway.accessing import let_in, shared_access
 from turnout.gateway.admission import Admission, patience_s
+from turnout.gateway.alarm_desk import clear_alarm, tell_alarms
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
 from turnout.gateway.dashboard import Dashboard
@@ -82,6 +83,7 @@ class Gateway:
             "/embeddings": {"POST": self._embed},
             "/route": {"POST": self._route},
             "/models": {"GET": self._models},
+            "/alarms": {"GET": self._alarms, "POST": self._clear_alarm},
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
@@ -260,6 +262,12 @@ class Gateway:
         who = call.identity
         await self._desk.take(call, key="" if who is None else who.id)
 
+    async def _alarms(self, call: Call) -> None:
+        await tell_alarms(call, self.opened().alarm)
+
+    async def _clear_alarm(self, call: Call) -> None:
+        await clear_alarm(call, self.opened().alarm)
+
     async def _models(self, call: Call) -> None:
         anthropic = wants_anthropic(call.headers)
         await call.answer_json(self.opened().catalog.listing(anthropic=anthropic))
@@ -289,6 +297,8 @@ class Gateway:
             ready["reload_problem"] = self.reload_problem
         if self.live.serving.mirror is not None:
             ready["mirror"] = self.live.serving.mirror.state()
+        if self.live.serving.alarm is not None:
+            ready["alarm"] = self.live.serving.alarm.state()
         if self.live.serving.cache is not None:
             ready["cache"] = self.live.serving.cache.state()
         spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}

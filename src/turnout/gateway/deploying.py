@@ -16,18 +16,18 @@ from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.hedging import Hedges
 from turnout.execution.resilience import Resilience
 from turnout.gateway.accessing import Shared, running_access
+from turnout.gateway.alarm_building import build_alarm
 from turnout.gateway.beside import Beside
 from turnout.gateway.booking import Books
 from turnout.gateway.building import (
-    build_catalog,
     build_engine,
     build_providers,
     build_resilience,
     build_rules,
-    check_auto,
     priced_pool,
 )
 from turnout.gateway.caching import ExactCache
+from turnout.gateway.cataloging import build_catalog, check_auto
 from turnout.gateway.conversing import Conversing
 from turnout.gateway.deciding import Deciding
 from turnout.gateway.embedding import build_embeddings
@@ -47,7 +47,7 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "embeddings", "encoders",
+    "alarm", "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "embeddings", "encoders",
     "experiments", "explore", "keys", "limits", "max_body_bytes", "mirror", "providers", "reserve",
     "resilience", "response_model", "routers", "routes", "server", "shadow",
     "teams",
@@ -158,10 +158,11 @@ async def deploy(
             books=Books(priced_pool(engine, embeddings)),
             observers=(access, conversing, *observers),
         )
+        catalog = build_catalog(settings, engine, embeddings)
         serving = Serving(
             engine=engine,
             providers=opened,
-            catalog=build_catalog(settings, engine, embeddings),
+            catalog=catalog,
             embeddings=embeddings,
             resilience=resilience,
             deciding=deciding,
@@ -175,6 +176,9 @@ async def deploy(
             hedging=_hedging(settings, access, recorder, before),
             cache=None if settings.cache is None else ExactCache(settings.cache),
             mirror=_mirror(settings, engine, opened, ledger, before),
+            alarm=build_alarm(
+                settings.alarm, engine, catalog, None if before is None else before.serving.alarm
+            ),
         )
         if serving.mirror is not None:
             stack.push_async_callback(serving.mirror.close)

@@ -15,6 +15,7 @@ from turnout.errors import NoCandidateError, TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.admission import deadline_s
+from turnout.gateway.alarming import StrongShareAlarm
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.asking import Wanted, explain, in_shadow, wanted
 from turnout.gateway.caching import CacheKey, ExactCache, answer_kept, cache_key
@@ -76,6 +77,7 @@ class Serving:
     hops: Hops
     mirror: Mirror | None = None
     cache: ExactCache | None = None
+    alarm: StrongShareAlarm | None = None
     embeddings: Embeddings = field(default_factory=dict)
     once: Once | None = None
     hedging: Hedging | None = None
@@ -137,6 +139,8 @@ class Serving:
         if kept is not None:
             await answer_kept(call, kept, entry, explained, request.claim)
             return
+        if self.alarm is not None:
+            self.alarm.see(request.key, decision)
         caller = self._caller(request, admitted.output_tokens)
         try:
             async with call.unless_gone(deadline_s(call.headers)):
@@ -275,6 +279,8 @@ class Serving:
         most = want.limits.max_cost_picousd
         ask = partial(self.deciding.decide, max_cost_picousd=most, barred=barred)
         made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
+        if self.alarm is not None:
+            made = self.alarm.held(request.key, made)
         return want.told(made)
 
     async def _in_shadow(self, want: Wanted, spec: RouteSpec, query: Query) -> Decision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from turnout.settings.alarm import AlarmSettings
 from turnout.settings.cache import CacheSettings, IdempotencySettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
@@ -26,6 +27,7 @@ __all__ = [
     "AUTO",
     "MAX_BODY_BYTES",
     "MINIMAL",
+    "AlarmSettings",
     "CacheSettings",
     "CandidateSettings",
     "EmbeddingSettings",

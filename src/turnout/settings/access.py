@@ -98,6 +98,7 @@ class CounterSettings(_Tree):
 
     redis_url: SecretStr | None = None
     redis_url_env: str | None = None
+    redis_url_file: Path | None = None
     prefix: str = Field(default="turnout", pattern=PREFIX)
     """Of every name in Redis; deployments of one prefix share what they count."""
     timeout_s: float = Field(default=0.25, gt=0, le=10)
@@ -111,6 +112,7 @@ class CounterSettings(_Tree):
 
     @model_validator(mode="after")
     def _one_url(self) -> Self:
-        if (self.redis_url is None) == (self.redis_url_env is None):
-            raise ValueError("give redis_url or redis_url_env")
+        given = [self.redis_url, self.redis_url_env, self.redis_url_file]
+        if sum(url is not None for url in given) != 1:
+            raise ValueError("give one of redis_url, redis_url_env and redis_url_file")
         return self

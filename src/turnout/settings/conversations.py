@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -28,6 +29,7 @@ class ConversationSettings(Tree):
     """With the other gateways, where a Redis is named: here, or by `counters`."""
     redis_url: SecretStr | None = None
     redis_url_env: str | None = None
+    redis_url_file: Path | None = None
     prefix: str | None = Field(default=None, pattern=PREFIX)
     """Of every name in Redis; none: as `counters` has it, or `turnout`."""
     shared_wait_s: float = Field(default=0.005, gt=0, le=1)
@@ -35,6 +37,7 @@ class ConversationSettings(Tree):
 
     @model_validator(mode="after")
     def _one_url(self) -> Self:
-        if self.redis_url is not None and self.redis_url_env is not None:
-            raise ValueError("give one of redis_url and redis_url_env")
+        given = [self.redis_url, self.redis_url_env, self.redis_url_file]
+        if sum(url is not None for url in given) > 1:
+            raise ValueError("give one of redis_url, redis_url_env and redis_url_file")
         return self

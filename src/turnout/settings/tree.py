@@ -15,6 +15,7 @@ from turnout.settings.access import (
     ReserveSettings,
     TeamSettings,
 )
+from turnout.settings.alarm import AlarmSettings
 from turnout.settings.base import NoneIsEmpty, Tree
 from turnout.settings.cache import CacheSettings, IdempotencySettings
 from turnout.settings.conversations import ConversationSettings
@@ -230,6 +231,8 @@ class StoreSettings(Tree):
         given = [self.path, self.url, self.url_env, self.url_file]
         if sum(place is not None for place in given) != 1:
             raise ValueError("give one of path (SQLite), url, url_env and url_file (PostgreSQL)")
+        if self.path is not None and not self.path.name:
+            raise ValueError("path is a folder; name a file, such as turnout.db")
         return self
 
     @property
@@ -315,6 +318,8 @@ class Settings(Tree):
     """Requests that are sent twice under one `Idempotency-Key`."""
     mirror: MirrorSettings | None = None
     """None mirrors nothing."""
+    alarm: AlarmSettings | None = None
+    """None watches no key's share of calls to the dearest candidate."""
     explore: ExploreSettings | None = None
     """None never explores."""
     store: StoreSettings | None = None
