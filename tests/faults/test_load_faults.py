@@ -170,16 +170,20 @@ candidates:
   - {{name: cheap, price: {{input_usd: 1, output_usd: 1}}, context_tokens: 1000}}
 routers: {{random: {{}}}}
 resilience: {{spares: 0, retries: 0, breaker_failures: 100000, breaker_share: 1}}
-store: {{path: turnout.db}}
+{store}
 {rest}
 """
 
+STORE = "store: {path: turnout.db}"
+
 
 @contextmanager
-def process(folder: Path, url: str, *, files: int = 0, rest: str = "") -> Iterator[Any]:
+def process(
+    folder: Path, url: str, *, files: int = 0, rest: str = "", store: str = ""
+) -> Iterator[Any]:
     """`turnout serve` in a process of its own, and where it listens."""
     config = folder / "turnout.yaml"
-    config.write_text(CONFIG.format(url=url, rest=rest))
+    config.write_text(CONFIG.format(url=url, rest=rest, store=store or STORE))
     start = "from turnout.cli import main; main()"
     if files:
         limit = f"resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))"
