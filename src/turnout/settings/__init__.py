@@ -5,6 +5,7 @@ from __future__ import annotations
 from turnout.settings.alarm import AlarmSettings
 from turnout.settings.cache import CacheSettings, IdempotencySettings
 from turnout.settings.embeddings import EmbeddingSettings
+from turnout.settings.providers import ProviderSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
 from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
@@ -16,7 +17,6 @@ from turnout.settings.tree import (
     LearnSettings,
     OtherRates,
     PriceSettings,
-    ProviderSettings,
     RouterSettings,
     Settings,
     StoreSettings,

@@ -10,7 +10,7 @@ from turnout.errors import SettingsError, suggest
 from turnout.settings.shape import known_keys
 from turnout.settings.tree import MINIMAL
 
-_SECRET_KEYS = frozenset({"api_key", "headers", "redis_url", "sha256", "url"})
+_SECRET_KEYS = frozenset({"api_key", "headers", "options", "redis_url", "sha256", "url"})
 
 
 class Hidden:
@@ -34,6 +34,9 @@ def settings_error(error: ValidationError, raw: Any) -> SettingsError:
         hint = suggest(str(loc[-1]), known).strip()
         remedy = f"no such setting.{' ' + hint if hint else ''} Known here: {', '.join(known)}"
         return SettingsError(field or "config", loc[-1], remedy)
+    if first["type"] == "missing_base_url":
+        remedy = f"give it (or kind: litellm); for example:\n{MINIMAL}"
+        return SettingsError(f"{field}.base_url", _Missing(), remedy)
     if first["type"] == "missing":
         return SettingsError(field, _Missing(), f"give it; for example:\n{MINIMAL}")
     if loc[-1:] == ("base_url",):

@@ -18,10 +18,10 @@ from turnout.settings.access_resolving import (
 from turnout.settings.conversations import ConversationSettings
 from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
 from turnout.settings.problems import Hidden
+from turnout.settings.providers import Keyed
 from turnout.settings.tree import (
     AUTO,
     EncoderSettings,
-    Keyed,
     RouterSettings,
     Settings,
     StoreSettings,
@@ -96,6 +96,10 @@ def _check_embeddings(settings: Settings, taken: list[str]) -> None:
         ]
         for where, name in used:
             _check_provider(where, name, settings)
+            if settings.providers[str(name)].kind == "litellm":
+                raise SettingsError(
+                    where, name, "kind litellm makes no embeddings here; name another"
+                )
             if settings.providers[str(name)].api == "messages":
                 remedy = "Anthropic's API makes no embeddings; name a provider with another `api`"
                 raise SettingsError(where, name, remedy)
@@ -139,7 +143,7 @@ def _check_hosts(settings: Settings) -> None:
     remedy = f"{REMEDY}; where a model is really served there, set allow_link_local"
     for name, provider in settings.providers.items():
         if not provider.allow_link_local:
-            _check_host(f"providers.{name}", provider.base_url, remedy)
+            _check_host(f"providers.{name}", provider.base_url or "", remedy)
 
 
 def _check_host(field: str, base_url: str, remedy: str = REMEDY) -> None:
@@ -162,6 +166,11 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
         )
         for name, provider in settings.providers.items()
     }
+    for name, provider in settings.providers.items():
+        for i, variable in enumerate(provider.env):
+            if variable not in environ:
+                remedy = "set this environment variable"
+                raise SettingsError(f"providers.{name}.env[{i}]", variable, remedy)
     learn = settings.learn
     if learn is not None and learn.keep is not None:
         learn = learn.model_copy(update={"keep": folder / learn.keep})

@@ -22,6 +22,7 @@ from turnout.settings.conversations import ConversationSettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
+from turnout.settings.providers import URL, Keyed, ProviderSettings
 from turnout.settings.replicas import ReplicaSettings
 from turnout.settings.routes import ResponseModel, RouteSettings
 from turnout.settings.server import ServerSettings
@@ -49,49 +50,11 @@ candidates:            # strongest first
 """
 """The shortest file that serves; shown where none was given."""
 
-_URL = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$"
-
-
-class Keyed(Tree):
-    """What takes a key, given in one of three ways or not at all."""
-
-    api_key: SecretStr | None = None
-    api_key_env: str | None = None
-    api_key_file: Path | None = None
-
-    @model_validator(mode="after")
-    def _one_key(self) -> Self:
-        given = [self.api_key, self.api_key_env, self.api_key_file]
-        if sum(key is not None for key in given) > 1:
-            raise ValueError("give one of api_key, api_key_env and api_key_file")
-        return self
-
-
-class ProviderSettings(Keyed):
-    """An endpoint that speaks one of three APIs."""
-
-    base_url: str = Field(pattern=_URL)
-    api: Literal["chat", "responses", "messages"] = "chat"
-    """OpenAI's Chat Completions or Responses, or Anthropic's Messages. Requests in another are
-    translated."""
-    stream_usage: bool = True
-    """Whether it may be asked for the usage of a chat stream; some older servers refuse the field."""
-    timeout_s: float = Field(default=600.0, gt=0)
-    """Longest wait for an answer that is no stream to begin; no other wait is longer."""
-    connect_timeout_s: float = Field(default=2.0, gt=0)
-    first_byte_timeout_s: float = Field(default=30.0, gt=0)
-    """Longest wait for a stream to begin."""
-    idle_timeout_s: float = Field(default=60.0, gt=0)
-    """Longest wait between two pieces of an answer."""
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
-    allow_link_local: bool = False
-    """Whether it may be at a link-local address, or where clouds have their metadata service."""
-
 
 class EncoderSettings(Keyed):
     """An encoder that routers use by name: behind an endpoint, or a folder on this machine."""
 
-    base_url: str | None = Field(default=None, pattern=_URL)
+    base_url: str | None = Field(default=None, pattern=URL)
     model: str | None = Field(default=None, min_length=1)
     dimension: int | None = Field(default=None, ge=1, le=65_536)
     """Stated, so that opening calls nothing and an answer of another length is refused."""
