@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from turnout.engine import Engine
 from turnout.execution.health import Health
-from turnout.gateway.door_readings import readings_of_alarms
+from turnout.gateway.door_readings import readings_of_alarms, readings_of_redis
 from turnout.gateway.serving import Serving
 from turnout.gateway.sharing import Sharing
 from turnout.observe.logs import lines_dropped
@@ -25,6 +25,7 @@ def readings_of(serving: Callable[[], Serving | None]) -> list[Reading]:
         *_of_routing(serving),
         *_of_conversations(serving),
         *readings_of_alarms(serving),
+        *readings_of_redis(serving),
         *_of_records(serving),
         _of_keyed(serving),
     ]
