@@ -20,12 +20,11 @@ from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
 from turnout.settings.problems import Hidden, Say, stop, unset
 from turnout.settings.tree import (
     AUTO,
-    EncoderSettings,
-    Keyed,
     RouterSettings,
     Settings,
     StoreSettings,
 )
+from turnout.settings.upstreams import EncoderSettings, Keyed
 
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,199}\Z", re.ASCII)
 _POSTGRES = re.compile(r"postgres(ql)?://\S+\Z", re.IGNORECASE)
