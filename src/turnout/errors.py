@@ -52,8 +52,14 @@ def show(value: object) -> str:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """`' Did you mean "x"?'`, or nothing where no known name is close."""
+    close = close_to(name, known)
+    return f" Did you mean {close!r}?" if close else ""
+
+
+def close_to(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is closest; None where none is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    return close[0] if close else None
 
 
 class TurnoutError(Exception):
