@@ -52,8 +52,14 @@ def show(value: object) -> str:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """`' Did you mean "x"?'`, or nothing where no known name is close."""
+    close = close_to(name, known)
+    return f" Did you mean {close!r}?" if close else ""
+
+
+def close_to(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is closest; None where none is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    return close[0] if close else None
 
 
 class TurnoutError(Exception):
@@ -197,9 +203,12 @@ class LimitError(AccessError):
         *,
         retry_after_s: float | None,
         headers: Mapping[str, str] | None = None,
+        limit: str = "",
     ) -> None:
         self.retry_after_s = retry_after_s
         """None where waiting does not help."""
+        self.limit = limit
+        """What is limited: `usd`, `requests`, `tokens` or `concurrent`."""
         self.headers = dict(headers or {})
         super().__init__(message)
 
@@ -238,8 +247,8 @@ class OverloadedError(TurnoutError):
 
     code = "overloaded"
 
-    def __init__(self, *, retry_after_s: float) -> None:
-        self.retry_after_s = retry_after_s
+    def __init__(self, *, retry_after_s: float, why: str = "") -> None:
+        self.retry_after_s, self.why = retry_after_s, why
         super().__init__(
             f"the gateway is at its limit; try again in {max(1, round(retry_after_s))} s"
         )

@@ -22,8 +22,10 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from click.testing import CliRunner
 from gateway_fakes import LengthRouter, serving
 
+from turnout.cli import cli
 from turnout.engine import Engine
 from turnout.errors import MissingExtraError, SettingsError, UpstreamError
 from turnout.gateway.app import Gateway, create_app
@@ -506,7 +508,7 @@ def given(provider: str, environ: dict[str, str] | None = None) -> Any:
         ("{kind: litellm, options: {AZURE_AD_TOKEN: canary}}", "in env"),
         ("{kind: litellm, options: {api_base: canary}}", "each call says it"),
         ("{kind: litellm, base_url: 'http://169.254.169.254/v1'}", "link-local"),
-        ("{}", "providers.x.base_url: nothing is not usable"),
+        ("{}", "providers.x.base_url: nothing is not usable: it must be given"),
     ],
 )
 def test_bad_settings_are_named(text: str, says: str) -> None:
@@ -647,3 +649,15 @@ def test_the_settings_of_the_guide_are_settings() -> None:
     found = parse_settings(text, dict.fromkeys(names, "x"))
     assert isinstance(build_providers(found)["clouds"], LitellmProvider)
     assert [c.provider for c in found.candidates] == ["clouds", "clouds"]
+
+
+def test_a_check_of_settings_says_that_the_extra_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turnout.checking.opening._installed", lambda name: name != "litellm")
+    path = tmp_path / "turnout.yaml"
+    path.write_text("providers: {x: {kind: litellm}}\ncandidates: [{name: cohere/command-r}]\n")
+    found = CliRunner().invoke(cli, ["check", str(path)])
+    assert found.exit_code != 0
+    assert "turnout[litellm]" in found.output
+    assert "no-key" not in found.output

@@ -159,6 +159,31 @@ class Access:
                 excluded = {**decision.excluded, **dear}
                 decision = replace(decision, attempts=kept, excluded=excluded)
 
+    async def also(self, decision_id: str, hold_id: str) -> bool:
+        """Reserve, for a second call of a request, what its budgets hold for the first.
+
+        Args:
+            decision_id: of the request.
+            hold_id: of the second call's record, whose end settles it.
+
+        Returns:
+            Whether there is room; True where no budget asks.
+
+        Raises:
+            AccessDownError: the counters cannot be reached.
+        """
+        first = self._holds.get(decision_id)
+        pairs = [] if first is None else list(zip(first.limits, first.amounts, strict=True))
+        budgets = [(limit, taken) for limit, taken in pairs if limit.kind == "usd"]
+        if not budgets:
+            return True
+        limits = tuple(limit for limit, _ in budgets)
+        found = await self.counters.reserve(hold_id, limits, cost=budgets[0][1], tokens=0)
+        if isinstance(found, Refusal):
+            return False
+        self._holds[hold_id] = found
+        return True
+
     def began(self, record: Record) -> None:
         """Nothing to do: what is reserved was reserved before."""
 
@@ -192,14 +217,14 @@ class Access:
         when = found.retry_after_s
         if most is None or kind != "usd":
             hint = "it never fits" if when is None else f"try again in {max(1, round(when))} s"
-            return LimitError(f"{sentence} is reached: {hint}", retry_after_s=when)
+            return LimitError(f"{sentence} is reached: {hint}", retry_after_s=when, limit=kind)
         least = min(cost for cost in most.values() if cost is not None)
         message = (
             f"this request may cost up to ${usd(least)}, and of {sentence} ${usd(found.left)} is left; "
             "limit its output (max_tokens), or raise the budget"
         )
         waits = when if least <= found.limit.cap else None
-        return BudgetError(message, retry_after_s=waits)
+        return BudgetError(message, retry_after_s=waits, limit=kind)
 
 
 def _leave_out_unpayable(

@@ -125,7 +125,7 @@ async def running_access(settings: Settings, pool: Pool, shared: Shared) -> Asyn
         teams=settings.teams,
         everyone=settings.limits,
     )
-    if shared.seeding is None and settings.counters is None and _has_budgets(settings):
+    if shared.seeding is None and settings.counters is None and has_budgets(settings):
         log.warning(
             "budgets begin anew with each start: without a store nobody knows what was spent"
         )
@@ -179,6 +179,7 @@ def fixed_keys(settings: Settings) -> list[Key]:
     ]
 
 
-def _has_budgets(settings: Settings) -> bool:
+def has_budgets(settings: Settings) -> bool:
+    """Whether a key, a team or the gateway as a whole has money to spend."""
     holders = (settings.limits, *settings.teams.values(), *settings.keys)
     return any(holder.budgets_usd for holder in holders)

@@ -86,7 +86,7 @@ class Recorder:
             self.ledger.begin(record)
         for observer in self.observers:
             observer.began(record)
-        trail = Trail() if kind == "mirror" else request.call.trail
+        trail = Trail() if kind != "request" else request.call.trail
         return Entry(self, record, trail, decision.expected_cost_picousd)
 
     def end(self, record: Record) -> None:

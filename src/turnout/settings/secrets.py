@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from turnout.settings.providers import ProviderSettings
+from turnout.settings.upstreams import ProviderSettings
 
 
 def secrets_in(settings: Any, environ: Mapping[str, str] | None = None) -> set[str]:
