@@ -71,7 +71,7 @@ class Conversation:
     """What came before is kept by the provider and does not stand in the request."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Query:
     """What is asked, as routers and policies see it."""
 
@@ -233,7 +233,7 @@ PICO = 1_000_000_000_000
 """Picodollars in one dollar."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Usage:
     """Tokens of one call, in parts that do not overlap, so that each has one price.
 
@@ -318,16 +318,18 @@ class Pool:
     default: str
     """Name of the candidate that serves when a router fails; usually the strong one."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Candidate names in order."""
-        return tuple(c.name for c in self.candidates)
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Candidate names in order."""
+    _by_name: Mapping[str, Candidate] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(c.name for c in self.candidates))
+        # Of two candidates of one name, which settings refuse, the first counts.
+        by_name = {c.name: c for c in reversed(self.candidates)}
+        object.__setattr__(self, "_by_name", by_name)
 
     def __getitem__(self, name: str) -> Candidate:
-        for candidate in self.candidates:
-            if candidate.name == name:
-                return candidate
-        raise KeyError(name)
+        return self._by_name[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +398,7 @@ class Prediction:
         return self.pair.win_rate(self.quality[:, s], self.quality[:, w])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Attempt:
     """One call to make: a candidate, and why it stands at this place."""
 
@@ -406,7 +408,7 @@ class Attempt:
     """The acceptance test of its answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Decision:
     """Which candidates to try, in order, and everything needed to understand why."""
 

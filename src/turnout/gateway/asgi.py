@@ -20,6 +20,11 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+AtOnce: TypeAlias = Callable[[int, Mapping[str, str], bytes], bool]
+"""Writes a whole answer, given its status, headers and body; False where that cannot be done now."""
+
+AT_ONCE = "turnout.at_once"
+"""Where a scope holds an `AtOnce`. ASGI has an answer in two messages, of which each costs as much."""
 
 WATCH_AFTER_S = 0.05
 """A client that leaves is noticed at once when an answer takes longer than this. Quicker answers
@@ -34,7 +39,7 @@ class Call:
     """One request and the way to answer it."""
 
     __slots__ = (
-        "_id", "_receive", "_send", "dialect", "headers", "identity", "method", "path", "query",
+        "_at_once", "_id", "_receive", "_send", "dialect", "headers", "identity", "method", "path", "query",
         "started", "trail",
     )  # fmt: skip
 
@@ -46,6 +51,7 @@ class Call:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         self._receive, self._send = receive, send
+        self._at_once: AtOnce | None = scope.get(AT_ONCE)
         self._id = ""
         self.trail = Trail()
         """What becomes of it, for those who count."""
@@ -89,7 +95,11 @@ class Call:
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        """A whole answer."""
+        """A whole answer, in one write where the server can."""
+        if self._at_once is not None and self._at_once(status, headers, content):
+            self.started = True
+            self.trail.begun, self.trail.status = time.perf_counter(), status
+            return
         await self.begin(status, headers, length=len(content))
         await self._send({"type": "http.response.body", "body": content, "more_body": False})
 

@@ -96,7 +96,7 @@ class Answer:
         return (self.model if self.passing is None else self.passing.model) or ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Caller:
     """Makes attempts for one request. An answer with an error status is raised: another may follow."""
 
@@ -324,7 +324,7 @@ def refuse_page(reply: Reply, candidate: str) -> None:
         raise UpstreamError(message, candidate=candidate)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class _Sent:
     body: bytes
     hide_usage: bool

@@ -33,7 +33,7 @@ Kind: TypeAlias = Literal["request", "mirror"]
 """`request`: of a client; `mirror`: sent beside one, at nobody's expense but the operator's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Record:
     """A row of the ledger. Money is in picodollars (1e-12 USD), times in milliseconds."""
 
@@ -83,8 +83,11 @@ class Record:
     """Of an answer from the cache: what it had cost when it was made."""
 
     def to_json(self) -> bytes:
-        """One line, in UTF-8."""
-        return json_line(dict(zip(COLUMNS, self.values(), strict=True)))
+        """One line, in UTF-8, the id first."""
+        try:
+            return orjson.dumps(self)
+        except TypeError:
+            return json_line(dict(zip(COLUMNS, self.values(), strict=True)))
 
     def values(self) -> tuple[Any, ...]:
         """The row, in the order of `COLUMNS`."""

@@ -19,8 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from turnout.wire import chat, messages, responses
 from turnout.wire.body import Body
@@ -41,8 +40,7 @@ _FIRST: Mapping[Dialect, Callable[[Mapping[str, Any]], str]] = {
 _SYSTEM: Mapping[Dialect, str] = {"responses": "instructions", "messages": "system"}
 
 
-@dataclass(frozen=True, slots=True)
-class SessionKey:
+class SessionKey(NamedTuple):
     """One conversation of one scope."""
 
     id: str
@@ -88,7 +86,7 @@ def session_key(
 
 def _key(scope: str, *parts: str, exact: bool = True) -> SessionKey:
     """Parts are told apart by their lengths, so that no two lists of parts are one."""
-    told = "".join(f"{len(part)}:{part}" for part in (scope, *parts))
+    told = "".join([f"{len(part)}:{part}" for part in (scope, *parts)])
     digest = hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=12)
     return SessionKey(f"sess_{digest.hexdigest()}", exact)
 
@@ -122,9 +120,10 @@ def _conversation(given: Any) -> str:
 def _client_session(
     dialect: Dialect, fields: Mapping[str, Any], headers: Mapping[str, str]
 ) -> str | None:
-    for name in CLIENT_HEADERS:
-        if given := headers.get(name):
-            return given
+    if not headers.keys().isdisjoint(CLIENT_HEADERS):
+        for name in CLIENT_HEADERS:
+            if given := headers.get(name):
+                return given
     if dialect == "messages":
         metadata = fields.get("metadata")
         user = metadata.get("user_id") if isinstance(metadata, Mapping) else None
