@@ -150,15 +150,17 @@ class Caller:
     ) -> Answer:
         provider = self.providers[target.provider]
         start = time.monotonic()
-        reply = await self._timed(
-            provider.post(
+        since = time.perf_counter()
+        try:
+            reply = await provider.post(
                 PATHS[provider.dialect],
                 sent.body,
                 candidate=candidate.name,
                 headers=headers,
                 stream=self.body.fields.get("stream") is True,
             )
-        )
+        finally:
+            self.trail.upstream_s += time.perf_counter() - since
         if reply.status >= 400:
             content = await self._timed(whole_body(reply, candidate.name))
             raise answered_badly(reply, candidate.name, provider.dialect, content)
@@ -215,7 +217,9 @@ class Caller:
         )
 
     async def _whole(self, answer: Answer, reply: Reply, dialect: Dialect) -> None:
-        content = await self._timed(whole_body(reply, answer.candidate))
+        content = reply.rest()  # most have come with their heads, and no more waits than is read
+        if content is None:
+            content = await self._timed(whole_body(reply, answer.candidate))
         refuse_page(reply, answer.candidate)
         if dialect == self.dialect:
             if "content-encoding" not in reply.headers:

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from uvicorn.config import Config
@@ -22,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from turnout.gateway.asgi import AT_ONCE, json_bytes
+from turnout.gateway.asgi import WRITER, json_bytes
 from turnout.settings.server import ServerSettings
 from turnout.wire.dialects import Dialect
 from turnout.wire.errors import http_error_body
@@ -136,8 +135,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """The application gets a request, with a way to answer in one write."""
-        cycle.scope[AT_ONCE] = partial(answer_at_once, cycle)
+        """The application gets a request, with a way to answer directly."""
+        cycle.scope[WRITER] = Direct(cycle)
         super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
@@ -225,42 +224,57 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.write(b"".join(head) + content)
 
 
-def answer_at_once(
-    cycle: RequestResponseCycle, status: int, headers: Mapping[str, str], content: bytes
-) -> bool:
-    """Write a whole answer as uvicorn would in two messages.
+class Direct:
+    """Writes an answer as uvicorn would, without ASGI's messages. See `asgi.Writer`."""
 
-    Returns:
-        False where it did not: the client does not read, or asked for a head alone.
+    __slots__ = ("_cycle",)
 
-    Raises:
-        RuntimeError: an answer has begun, or a header would break out of its line.
-    """
-    if cycle.disconnected:
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    def whole(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
+        """A whole answer in one write; False where the client does not read, or asked for a head.
+
+        Raises:
+            RuntimeError: an answer has begun, or a header would break out of its line.
+        """
+        cycle = self._cycle
+        if cycle.disconnected:
+            return True
+        if cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
+            return False
+        if cycle.response_started:
+            raise RuntimeError("an answer has begun already")
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+            raise RuntimeError("a header of an answer holds a line break")
+        head = [STATUS_LINE[status]]
+        for name, value in cycle.default_headers:
+            head += (name, b": ", value, b"\r\n")
+        head.append(lines.encode("latin-1"))
+        if not cycle.keep_alive:
+            head.append(b"connection: close\r\n")
+        head.append(b"content-length: %d\r\n\r\n" % len(content))
+        head.append(content)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.transport.write(b"".join(head))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
         return True
-    if cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
-        return False
-    if cycle.response_started:
-        raise RuntimeError("an answer has begun already")
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
-        raise RuntimeError("a header of an answer holds a line break")
-    head = [STATUS_LINE[status]]
-    for name, value in cycle.default_headers:
-        head += (name, b": ", value, b"\r\n")
-    head.append(lines.encode("latin-1"))
-    if not cycle.keep_alive:
-        head.append(b"connection: close\r\n")
-    head.append(b"content-length: %d\r\n\r\n" % len(content))
-    head.append(content)
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    cycle.transport.write(b"".join(head))
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-    return True
+
+    def piece(self, content: bytes) -> bool:
+        """A piece of an answer that has begun and goes on; False where the client does not read."""
+        cycle = self._cycle
+        if cycle.disconnected:
+            return True
+        if cycle.flow.write_paused or not cycle.chunked_encoding or cycle.response_complete:
+            return False
+        if content:
+            cycle.transport.write(b"%x\r\n%b\r\n" % (len(content), content))
+        return True
 
 
 def sweep(connections: Iterable[Any], seconds: float) -> None:

@@ -28,6 +28,12 @@ _COUNTED: Mapping[Dialect, re.Pattern[bytes]] = {
     "messages": re.compile(rb'"type": ?"message_(?:start|delta)"'),
 }
 """Lines that say what was used. Only these are parsed, and the first one, for the model's name."""
+_COUNTED_WORD: Mapping[Dialect, bytes] = {
+    "chat": b'"usage"',
+    "responses": b'"response.',
+    "messages": b'"message_',
+}
+"""What all such lines have: cheap to look for, before the pattern decides."""
 
 
 class StreamWatch:
@@ -79,8 +85,8 @@ class StreamWatch:
             return lines
         if not self.answered and _CONTENT[self._dialect].search(lines):
             self.answered = True
-        counted = _COUNTED[self._dialect].search(lines) is not None
-        if counted or self.model is None:
+        word = _COUNTED_WORD[self._dialect]
+        if self.model is None or (word in lines and _COUNTED[self._dialect].search(lines)):
             for line in lines.splitlines():
                 if line.startswith(b"data:") and self._matters(line):
                     self._read(line)
