@@ -160,7 +160,11 @@ class Price:
             service: the tier that the provider says it served the call in; one without a price of
                 its own, see `has_service`, counts as any.
         """
-        price = self.in_service(service).for_input(usage.total_input_tokens)
+        price = self
+        if self.services:
+            price = self.in_service(service)
+        if price.above:
+            price = price.for_input(usage.total_input_tokens)
         plain, output = price.input_picousd, price.output_picousd
         read = plain if price.cache_read_picousd is None else price.cache_read_picousd
         write = plain if price.cache_write_5m_picousd is None else price.cache_write_5m_picousd
@@ -177,7 +181,7 @@ class Price:
 
     def cost_picousd(self, *, input_tokens: int, output_tokens: int) -> int:
         """Price of one call without caches or reasoning, exactly."""
-        price = self.for_input(input_tokens)
+        price = self.for_input(input_tokens) if self.above else self
         return input_tokens * price.input_picousd + output_tokens * price.output_picousd
 
     def for_input(self, tokens: int) -> Price:

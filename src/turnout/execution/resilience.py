@@ -107,9 +107,13 @@ class RequestPlan:
         The power of two choices. Targets that are not fit are never drawn.
         """
         shared, now = self._shared, self._shared.clock()
+        targets = shared.targets.get(candidate, ())
+        if len(targets) == 1:
+            only = targets[0]
+            return only if only.key not in tried and shared.health[only.key].fit(now) else None
         fit = [
             t
-            for t in shared.targets.get(candidate, ())
+            for t in targets
             if t.key not in tried and shared.health[t.key].fit(now)
         ]
         for target in fit:

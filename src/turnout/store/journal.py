@@ -193,22 +193,28 @@ def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[tuple[bo
     # A process that died did not cut off what it left empty.
     lines = path.read_bytes().rstrip(b"\0").splitlines()
     over = {_id_part(line) for line in lines if line.startswith(_OVER)}
-    begun: dict[bytes, Record] = {}
+    begun: dict[bytes, bytes] = {}
     for number, line in enumerate(lines, start=1):
+        is_over = line.startswith(_OVER)
+        if not is_over and (name := _id_part(line)) in over:
+            begun[name] = line
+            continue
         try:
             record = read_record(line[1:])
         except DataError:
             on_bad(number)
             continue
-        if line.startswith(_OVER):
-            before = begun.pop(_id_part(line), None)
-            if before is not None and not record.decision:
-                record.decision = before.decision  # it was written once: see `Journal.end`
-            yield True, record
-        elif (name := _id_part(line)) in over:
-            begun[name] = record
-        else:
-            yield False, record
+        if is_over and not record.decision:
+            record.decision = _decision(begun.pop(_id_part(line), b""))
+        yield is_over, record
+
+
+def _decision(begun: bytes) -> str:
+    """What a request's beginning says was decided: its end in the same file does not say it again."""
+    try:
+        return read_record(begun[1:]).decision
+    except DataError:
+        return ""
 
 
 def _id_part(line: bytes) -> bytes:

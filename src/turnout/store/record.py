@@ -95,6 +95,7 @@ class Record:
 
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Record))
+_KNOWN = frozenset(COLUMNS)
 _VALUES = attrgetter(*COLUMNS)
 
 
@@ -125,4 +126,6 @@ def read_record(line: bytes) -> Record:
     given = _read_line(line)
     if not isinstance(given, dict) or not {"id", "at_ms", "status"} <= given.keys():
         raise DataError("record", f"{len(line)} bytes", "this line is no record")
-    return Record(**{name: given[name] for name in COLUMNS if name in given})
+    if not given.keys() <= _KNOWN:
+        given = {name: given[name] for name in COLUMNS if name in given}
+    return Record(**given)

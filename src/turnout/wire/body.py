@@ -13,6 +13,9 @@ from turnout.errors import RequestError, show
 from turnout.wire.reading import Kind, kind
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_NAME = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
+"""A name without escapes, as nearly all are, up to its value."""
+_MARKS = frozenset(",}")
 _encode = json.JSONEncoder().encode
 _SPACES = frozenset(" \t\r\n")
 _OBJECT = 'give a JSON object, such as {"model": "auto", "messages": [...]}'
@@ -113,10 +116,8 @@ def _read_object(text: str) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]
     while text[at : at + 1] != "}":
         if fields:
             at = _skip(text, _expect(text, at, ","))
-        if text[at : at + 1] != '"':
-            raise json.JSONDecodeError("Expecting a name in double quotes", text, at)
-        name, at = scanstring(text, at + 1)
-        start = _skip(text, _expect(text, _skip(text, at), ":"))
+        plain = _NAME.match(text, at)
+        name, start = (plain[1], plain.end()) if plain else _name(text, at)
         try:
             value, end = _SCAN(text, start)
         except StopIteration as error:
@@ -125,10 +126,18 @@ def _read_object(text: str) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]
             raise _twice(name)
         fields[name] = value
         spans[name] = (start, end)
-        at = _skip(text, end)
-    if _skip(text, at + 1) != len(text):
+        at = end if text[end : end + 1] in _MARKS else _skip(text, end)
+    if at + 1 != len(text) and _skip(text, at + 1) != len(text):
         raise json.JSONDecodeError("Extra data", text, at + 1)
     return fields, spans
+
+
+def _name(text: str, at: int) -> tuple[str, int]:
+    """A field's name, and where its value begins."""
+    if text[at : at + 1] != '"':
+        raise json.JSONDecodeError("Expecting a name in double quotes", text, at)
+    name, at = scanstring(text, at + 1)
+    return name, _skip(text, _expect(text, _skip(text, at), ":"))
 
 
 def _skip(text: str, at: int) -> int:

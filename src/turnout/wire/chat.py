@@ -14,6 +14,7 @@ from turnout.wire.reading import (
     IMAGE_TOKENS,
     MESSAGE_TOKENS,
     OBJECT,
+    TEXT_CAP,
     Kind,
     content_parts,
     cut,
@@ -61,7 +62,9 @@ def read_query(body: Mapping[str, Any]) -> Query:
     messages = _messages(body)
     notes: list[str] = []
     stands = standing(map(_step, reversed(messages)))
-    text = cut(stands.task, "the text", notes)
+    text = stands.task
+    if len(text) > TEXT_CAP or not text.isascii():
+        text = cut(text, "the text", notes)
     if not text:
         notes.append("no user text in the request: routed as empty text")
     if stands.ends == "go_on":
@@ -81,8 +84,8 @@ def read_query(body: Mapping[str, Any]) -> Query:
         input_tokens=tokens,
         max_output_tokens=output_limit(body, "max_completion_tokens", "max_tokens"),
         needs=frozenset(_needs(body, messages)),
-        forced_tool=forces_tool(body.get("tool_choice")),
-        effort=effort_of(body.get("reasoning_effort")),
+        forced_tool="tool_choice" in body and forces_tool(body["tool_choice"]),
+        effort=effort_of(body["reasoning_effort"]) if "reasoning_effort" in body else None,
         conversation=stands.conversation(
             messages=len(messages),
             answered="assistant" in roles or "tool" in roles or "function" in roles,

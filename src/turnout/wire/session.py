@@ -80,8 +80,9 @@ def session_key(
     first = _ends(_FIRST[dialect](fields))
     if said:
         return _key(scope, "client", said, first, exact=False)
-    system = _ends(_span(body, _SYSTEM[dialect]) if dialect in _SYSTEM else _chat_system(fields))
-    return _key(scope, "content", system, _ends(_span(body, "tools")), first, exact=False)
+    system = _span(body, _SYSTEM[dialect]) if dialect in _SYSTEM else _chat_system(fields)
+    tools = _ends(_span(body, "tools")) if "tools" in body.spans else ""
+    return _key(scope, "content", system and _ends(system), tools, first, exact=False)
 
 
 def _key(scope: str, *parts: str, exact: bool = True) -> SessionKey:

@@ -25,6 +25,7 @@ MOST_TOKENS = 100_000_000
 """More tokens of one kind in one call are not believed."""
 
 _MOST_USD = 1_000_000
+_COSTS = ("cost", "cost_in_usd_ticks")
 
 
 @dataclass(slots=True)  # not frozen: that would double what making one costs
@@ -271,7 +272,10 @@ _RESPONSES = _Names(
 def _inside(counts: _Counts, names: _Names) -> Usage | None:
     """OpenAI's way: the caches are inside the input."""
     given = counts.given
-    whole, output = counts.required(names.whole), counts.required(names.output)
+    whole, output = given.get(names.whole), given.get(names.output)
+    plain = type(whole) is int and type(output) is int
+    if not plain or whole < 0 or output < 0 or whole > MOST_TOKENS or output > MOST_TOKENS:
+        whole, output = counts.required(names.whole), counts.required(names.output)
     if whole is None or output is None:
         return None
     read = written = long = 0
@@ -282,7 +286,7 @@ def _inside(counts: _Counts, names: _Names) -> Usage | None:
         if isinstance(details, OBJECT) and "cache_write_tokens_details" in details:
             kept_long = (names.inside, "cache_write_tokens_details", "ttl_12h_tokens")
             long = counts.inner(written, *kept_long)
-    if not read:  # DeepSeek's name for it
+    if not read and "prompt_cache_hit_tokens" in given:  # DeepSeek's name for it
         read = counts.inner(whole - written, "prompt_cache_hit_tokens")
     reasoning = 0
     if given.get(names.thought) is not None:
@@ -301,7 +305,7 @@ def _inside(counts: _Counts, names: _Names) -> Usage | None:
         cache_write_1h_tokens=long,
         output_tokens=output,
         reasoning_tokens=reasoning,
-        cost_picousd=counts.cost(),
+        cost_picousd=counts.cost() if not given.keys().isdisjoint(_COSTS) else None,
     )
 
 
