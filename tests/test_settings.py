@@ -350,3 +350,22 @@ def test_what_is_wrong_with_keys_and_limits_is_said(text: str, said: str) -> Non
         parse_settings(BASE + text, environ)
     assert said in str(caught.value)
     assert "short-canary" not in str(caught.value)
+
+
+def test_the_url_of_redis_may_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("redis://:word@redis:6379/0\n")
+    counters = BASE + "counters: {redis_url_file: url}"
+    found = parse_settings(counters, {}, folder=tmp_path).counters
+    assert found is not None
+    assert found.redis_url is not None
+    assert found.redis_url.get_secret_value() == "redis://:word@redis:6379/0"
+    (tmp_path / "url").write_text("http://redis")
+    with pytest.raises(SettingsError, match=r"counters\.redis_url_file: .* give a URL such as"):
+        parse_settings(counters, {}, folder=tmp_path)
+    with pytest.raises(SettingsError, match="give a readable file that holds the URL"):
+        parse_settings(counters, {}, folder=tmp_path / "elsewhere")
+    with pytest.raises(SettingsError, match="give one of redis_url, redis_url_env and"):
+        parse_settings(BASE + "counters: {redis_url_file: url, redis_url_env: URL}", {})
+    (tmp_path / "talks").write_text("redis://talks")
+    talks = parse_settings(BASE + "conversations: {redis_url_file: talks}", {}, folder=tmp_path)
+    assert talks.conversations.redis_url is not None

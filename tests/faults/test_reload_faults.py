@@ -1,4 +1,4 @@
-"""Rows 42 and 43: other settings while requests are under way."""
+"""Rows 42, 43 and 47: other settings while requests are under way."""
 
 from __future__ import annotations
 
@@ -75,6 +75,16 @@ def test_row_42_health_goes_on_where_the_provider_is_the_same() -> None:
         assert here.ask().status_code == 503
         reload(here, settings_of(here.one.url, here.two.url, provider=", api_key: new"))
         assert here.ask().status_code == 200
+
+
+def test_row_47_answers_are_given_again_after_a_reload() -> None:
+    with site() as here:
+        keyed = {"idempotency-key": "k"}
+        first = here.ask(headers=keyed)
+        reload(here, settings_of(here.two.url, here.two.url))
+        again = here.ask(headers=keyed)
+        assert (again.headers["idempotent-replayed"], again.content) == ("true", first.content)
+        assert (len(here.one.requests), len(here.two.requests)) == (1, 0)
 
 
 def test_row_43_fifty_reloads_under_load_fail_no_request() -> None:

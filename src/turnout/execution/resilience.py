@@ -111,11 +111,7 @@ class RequestPlan:
         if len(targets) == 1:
             only = targets[0]
             return only if only.key not in tried and shared.health[only.key].fit(now) else None
-        fit = [
-            t
-            for t in targets
-            if t.key not in tried and shared.health[t.key].fit(now)
-        ]
+        fit = [t for t in targets if t.key not in tried and shared.health[t.key].fit(now)]
         for target in fit:
             if target.key == self._prefer:
                 return target

@@ -16,6 +16,7 @@ from turnout.engine import Engine
 from turnout.errors import (
     AccessDownError,
     AuthenticationError,
+    KeyInUseError,
     LimitError,
     OverloadedError,
     RequestError,
@@ -24,6 +25,7 @@ from turnout.errors import (
 )
 from turnout.gateway.accessing import let_in, shared_access
 from turnout.gateway.admission import Admission, patience_s
+from turnout.gateway.alarm_desk import clear_alarm, tell_alarms
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
 from turnout.gateway.dashboard import Dashboard
@@ -31,6 +33,7 @@ from turnout.gateway.deploying import Deployment, check_change, deploy
 from turnout.gateway.feedback import FeedbackDesk, open_desk
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.hops import Hops
+from turnout.gateway.idempotency.once import running_once
 from turnout.gateway.learning import read_reported
 from turnout.gateway.observing import Observing
 from turnout.gateway.serving import Serving
@@ -80,6 +83,7 @@ class Gateway:
             "/embeddings": {"POST": self._embed},
             "/route": {"POST": self._route},
             "/models": {"GET": self._models},
+            "/alarms": {"GET": self._alarms, "POST": self._clear_alarm},
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
@@ -107,8 +111,10 @@ class Gateway:
                 self._desk = await asyncio.to_thread(open_desk, self.settings.store)
                 stack.callback(self._desk.close)
             shared = await stack.enter_async_context(shared_access(self.settings))
+            once = await stack.enter_async_context(running_once(self.settings))
             self._deploy = partial(
                 deploy,
+                once=once,
                 shared=shared,
                 ledger=ledger,
                 observers=self.observing.observers,
@@ -262,7 +268,14 @@ class Gateway:
     async def _feedback(self, call: Call) -> None:
         if self._desk is None:
             raise RuntimeError("the application serves inside its lifespan only")
-        await self._desk.take(call)
+        who = call.identity
+        await self._desk.take(call, key="" if who is None else who.id)
+
+    async def _alarms(self, call: Call) -> None:
+        await tell_alarms(call, self.opened().alarm)
+
+    async def _clear_alarm(self, call: Call) -> None:
+        await clear_alarm(call, self.opened().alarm)
 
     async def _models(self, call: Call) -> None:
         anthropic = wants_anthropic(call.headers)
@@ -293,6 +306,8 @@ class Gateway:
             ready["reload_problem"] = self.reload_problem
         if self.live.serving.mirror is not None:
             ready["mirror"] = self.live.serving.mirror.state()
+        if self.live.serving.alarm is not None:
+            ready["alarm"] = self.live.serving.alarm.state()
         if self.live.serving.cache is not None:
             ready["cache"] = self.live.serving.cache.state()
         spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}
@@ -357,7 +372,7 @@ async def _fail(call: Call, error: TurnoutError) -> None:
 
 def _when_again(error: TurnoutError) -> dict[str, str]:
     """Whether, and when, a client that was refused may come back."""
-    if isinstance(error, UnavailableError | AccessDownError | OverloadedError):
+    if isinstance(error, UnavailableError | AccessDownError | OverloadedError | KeyInUseError):
         return {"retry-after": str(max(1, round(error.retry_after_s)))}
     if isinstance(error, LimitError):
         if error.retry_after_s is None:

@@ -52,7 +52,7 @@ class Call:
 
     __slots__ = (
         "_id", "_receive", "_send", "_writer", "dialect", "headers", "identity", "method", "path",
-        "query", "started", "trail",
+        "query", "started", "stays", "trail",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +71,8 @@ class Call:
         """In which API's form errors are told."""
         self.identity: Identity | None = None
         """Who asks; None where no key is asked for."""
+        self.stays = False
+        """Whether it is served to its end though its client leaves: it may come again for the answer."""
         self.started = False
         """Whether an answer has begun, so that no other can."""
 
@@ -141,20 +143,25 @@ class Call:
 
     def unless_gone(self, within_s: float | None = None) -> Departure:
         """A block of work that is cancelled when the client leaves, or after a time. See `Departure`."""
-        return Departure(self._receive, within_s)
+        return Departure(self._receive, within_s, stays=self.stays)
 
 
 class Departure:
     """Cancels the work inside its block when the client leaves, and raises `ClientLeftError`.
 
     Once the body has been read, ASGI's `receive` returns only when the client has gone. Work that is
-    to be done within a time is cancelled after it, and `DeadlineError` is raised.
+    to be done within a time is cancelled after it, and `DeadlineError` is raised. Work that stays is
+    not cancelled because its client leaves.
     """
 
-    __slots__ = ("_late", "_left", "_limit", "_receive", "_task", "_timer", "_watcher", "_within_s")
+    __slots__ = (
+        "_late", "_left", "_limit", "_receive", "_stays", "_task", "_timer", "_watcher", "_within_s",
+    )  # fmt: skip
 
-    def __init__(self, receive: Receive, within_s: float | None = None) -> None:
-        self._receive, self._within_s = receive, within_s
+    def __init__(
+        self, receive: Receive, within_s: float | None = None, *, stays: bool = False
+    ) -> None:
+        self._receive, self._within_s, self._stays = receive, within_s, stays
         self._left = self._late = False
         self._watcher: asyncio.Task[None] | None = None
         self._limit: asyncio.TimerHandle | None = None
@@ -192,6 +199,8 @@ class Departure:
             self._task.cancel()
 
     def _watch(self) -> None:
+        if self._stays:
+            return
         self._watcher = asyncio.ensure_future(self._until_gone())
 
     async def _until_gone(self) -> None:

@@ -136,7 +136,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """The application gets a request, with a way to answer directly."""
-        cycle.scope[WRITER] = Direct(cycle)
+        scope: Any = cycle.scope  # its type knows no keys but ASGI's
+        scope[WRITER] = Direct(cycle)
         super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from turnout.engine import Engine
 from turnout.execution.health import Health
+from turnout.gateway.door_readings import readings_of_alarms
 from turnout.gateway.serving import Serving
+from turnout.gateway.sharing import Sharing
 from turnout.observe.logs import lines_dropped
 from turnout.observe.metrics import Reading, Series
 from turnout.routers.judging import Spend
@@ -18,7 +20,30 @@ _TARGET = ("provider", "model")
 
 def readings_of(serving: Callable[[], Serving | None]) -> list[Reading]:
     """The readings of what serves at the time; none of them while nothing does."""
-    return [*_of_upstreams(serving), *_of_routing(serving), *_of_records(serving)]
+    return [
+        *_of_upstreams(serving),
+        *_of_routing(serving),
+        *_of_conversations(serving),
+        *readings_of_alarms(serving),
+        *_of_records(serving),
+        _of_keyed(serving),
+    ]
+
+
+def _of_keyed(serving: Callable[[], Serving | None]) -> Reading:
+    def read() -> Series:
+        now = serving()
+        if now is None or now.once is None:
+            return []
+        return [((outcome,), count) for outcome, count in sorted(now.once.counts.items())]
+
+    return Reading(
+        name="turnout_idempotent_requests_total",
+        help="Requests with an idempotency key: first ones, replayed answers, keys reused for another "
+        "request, and first ones that were waited for in vain.",
+        labels=("outcome",),
+        read=read,
+    )
 
 
 def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
@@ -105,6 +130,30 @@ def _of_routing(serving: Callable[[], Serving | None]) -> list[Reading]:
             help="Tokens of a judging router's own calls.",
             labels=("router", "direction"),
             read=of(spent),
+        ),
+    ]
+
+
+def _of_conversations(serving: Callable[[], Serving | None]) -> list[Reading]:
+    def of(read: Callable[[Sharing], Series]) -> Callable[[], Series]:
+        def now() -> Series:
+            found = serving()
+            sharing = None if found is None else found.conversing.sharing
+            return [] if sharing is None else read(sharing)
+
+        return now
+
+    return [
+        Reading(
+            name="turnout_shared_conversations_read_total",
+            help="Requests for which the conversations shared over Redis were asked, by what came of it.",
+            labels=("found",),
+            read=of(lambda sharing: [((name,), n) for name, n in sharing.found.items()]),
+        ),
+        Reading(
+            name="turnout_shared_conversations_unwritten_total",
+            help="Changes of conversations that never reached Redis.",
+            read=of(lambda sharing: [((), sharing.unwritten)]),
         ),
     ]
 

@@ -58,6 +58,7 @@ class GatewayServer(uvicorn.Server):
         app: an ASGI application.
         limits: see `ServerSettings`.
         drain: tells the application that its end is near; called by a signal handler too.
+        serves: called once the application is open and connections are taken.
         reloads: takes other settings. None: SIGHUP is left alone.
         watch: whether they are taken when they change, without a signal.
     """
@@ -68,12 +69,14 @@ class GatewayServer(uvicorn.Server):
         limits: ServerSettings | None = None,
         *,
         drain: Callable[[], None] | None = None,
+        serves: Callable[[], None] | None = None,
         reloads: Reloads | None = None,
         watch: bool = False,
     ) -> None:
         given = limits or ServerSettings()
         self.guard = Guard(given, given.max_connections or most_connections())
-        self._drain, self._reloads, self._watch = drain, reloads, watch
+        self._drain, self._serves = drain, serves
+        self._reloads, self._watch = reloads, watch
         self._reload_asked = False
         self._reloading: asyncio.Task[None] | None = None
         self._swept = time.monotonic()
@@ -98,6 +101,8 @@ class GatewayServer(uvicorn.Server):
         for listener in sockets or ():
             # asyncio takes one number for how many it accepts at once and for how many may wait.
             listener.listen(WAITING_CONNECTIONS)
+        if self._serves is not None and self.started:
+            self._serves()
 
     def take_limits(self, limits: ServerSettings) -> None:
         """Other limits from now on; of the time to drain at the next start."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from turnout.settings.cache import CacheSettings
+from turnout.settings.alarm import AlarmSettings
+from turnout.settings.cache import CacheSettings, IdempotencySettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
 from turnout.settings.routes import RouteSettings
@@ -26,11 +27,13 @@ __all__ = [
     "AUTO",
     "MAX_BODY_BYTES",
     "MINIMAL",
+    "AlarmSettings",
     "CacheSettings",
     "CandidateSettings",
     "EmbeddingSettings",
     "EncoderSettings",
     "ExperimentSettings",
+    "IdempotencySettings",
     "LearnSettings",
     "MirrorSettings",
     "OtherRates",

@@ -16,6 +16,9 @@ Role: TypeAlias = Literal["user", "admin"]
 MOST_USD = 9_000_000.0
 """Largest budget: picodollars of it fit into 64 bits."""
 
+PREFIX = r"^[A-Za-z0-9_.-]{1,64}$"
+"""Of names in Redis."""
+
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$"
 _Name: TypeAlias = Annotated[str, StringConstraints(pattern=NAME)]
 _Usd: TypeAlias = Annotated[float, Field(gt=0, le=MOST_USD, allow_inf_nan=False)]
@@ -95,7 +98,8 @@ class CounterSettings(_Tree):
 
     redis_url: SecretStr | None = None
     redis_url_env: str | None = None
-    prefix: str = Field(default="turnout", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    redis_url_file: Path | None = None
+    prefix: str = Field(default="turnout", pattern=PREFIX)
     """Of every name in Redis; deployments of one prefix share what they count."""
     timeout_s: float = Field(default=0.25, gt=0, le=10)
     """Longest wait for it."""
@@ -108,6 +112,7 @@ class CounterSettings(_Tree):
 
     @model_validator(mode="after")
     def _one_url(self) -> Self:
-        if (self.redis_url is None) == (self.redis_url_env is None):
-            raise ValueError("give redis_url or redis_url_env")
+        given = [self.redis_url, self.redis_url_env, self.redis_url_file]
+        if sum(url is not None for url in given) != 1:
+            raise ValueError("give one of redis_url, redis_url_env and redis_url_file")
         return self

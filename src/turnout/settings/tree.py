@@ -15,8 +15,10 @@ from turnout.settings.access import (
     ReserveSettings,
     TeamSettings,
 )
+from turnout.settings.alarm import AlarmSettings
 from turnout.settings.base import NoneIsEmpty, Tree
-from turnout.settings.cache import CacheSettings
+from turnout.settings.cache import CacheSettings, IdempotencySettings
+from turnout.settings.conversations import ConversationSettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
@@ -196,22 +198,6 @@ class ResilienceSettings(Tree):
     """How long it is out at first, before one request may probe it."""
 
 
-class ConversationSettings(Tree):
-    """Which model serves the later requests of a conversation."""
-
-    sticky: bool = True
-    """A conversation keeps its model, but where changing it pays or the router finds it too weak."""
-    idle_s: float = Field(default=300.0, gt=0, le=86_400)
-    """How long a prompt cache lives after its last use; a conversation that was silent for longer may
-    change its model."""
-    errors: int = Field(default=4, ge=0)
-    """Failures of tools in a row after which a stronger model takes over; 0: never."""
-    keep_s: float = Field(default=3600.0, gt=0)
-    """How long a conversation is remembered after its latest request."""
-    most: int = Field(default=10_000, ge=1)
-    """Conversations that are remembered, the latest ones."""
-
-
 class StoreSettings(Tree):
     """Where records of requests are kept: no prompt, no answer.
 
@@ -236,6 +222,8 @@ class StoreSettings(Tree):
         given = [self.path, self.url, self.url_env, self.url_file]
         if sum(place is not None for place in given) != 1:
             raise ValueError("give one of path (SQLite), url, url_env and url_file (PostgreSQL)")
+        if self.path is not None and not self.path.name:
+            raise ValueError("path is a folder; name a file, such as turnout.db")
         return self
 
     @property
@@ -317,8 +305,12 @@ class Settings(Tree):
     """By the names that `model` may say."""
     cache: CacheSettings | None = None
     """None answers every request anew."""
+    idempotency: Annotated[IdempotencySettings, NoneIsEmpty] = IdempotencySettings()
+    """Requests that are sent twice under one `Idempotency-Key`."""
     mirror: MirrorSettings | None = None
     """None mirrors nothing."""
+    alarm: AlarmSettings | None = None
+    """None watches no key's share of calls to the dearest candidate."""
     explore: ExploreSettings | None = None
     """None never explores."""
     store: StoreSettings | None = None

@@ -76,6 +76,10 @@ class RecordTable:
         found = self._select("WHERE id = ?", (record_id,))
         return found[0] if found else None
 
+    def has(self, record_id: str) -> bool:
+        """Whether there is a record of this id."""
+        return bool(self._db.run("SELECT 1 FROM records WHERE id = ?", (record_id,)))
+
     def latest(self, count: int, *, before_ms: int | None = None) -> list[Record]:
         """The latest records, newest first."""
         if before_ms is None:

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from json.decoder import scanstring
 from typing import Any, NoReturn
 
 from turnout.errors import RequestError, show
@@ -136,7 +135,7 @@ def _name(text: str, at: int) -> tuple[str, int]:
     """A field's name, and where its value begins."""
     if text[at : at + 1] != '"':
         raise json.JSONDecodeError("Expecting a name in double quotes", text, at)
-    name, at = scanstring(text, at + 1)
+    name, at = _DECODER.raw_decode(text, at)
     return name, _skip(text, _expect(text, _skip(text, at), ":"))
 
 
@@ -172,4 +171,4 @@ def _constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_constant)
-_SCAN = _DECODER.scan_once
+_SCAN = _DECODER.scan_once  # type: ignore[attr-defined] # what `raw_decode` calls

@@ -64,7 +64,8 @@ def session_key(
         body: the request.
         headers: by their names in small letters.
         scope: who asks, such as the id of a key: conversations of two scopes are never one.
-        made_by: a response's id → the id of the session that it was made in, where that is known.
+        made_by: `response_session` of a response → the id of the session that it was made in, where
+            that is known.
     """
     if given := headers.get(HEADER):
         return _key(scope, "header", given)
@@ -74,8 +75,8 @@ def session_key(
             return _key(scope, "conversation", kept)
         before = fields.get("previous_response_id")
         if isinstance(before, str) and before:
-            known = made_by(before)
-            return SessionKey(known, True) if known else _key(scope, "response", before)
+            begun = response_session(scope, before)
+            return SessionKey(made_by(begun) or begun, True)
     said = _client_session(dialect, fields, headers)
     first = _ends(_FIRST[dialect](fields))
     if said:
@@ -83,6 +84,11 @@ def session_key(
     system = _span(body, _SYSTEM[dialect]) if dialect in _SYSTEM else _chat_system(fields)
     tools = _ends(_span(body, "tools")) if "tools" in body.spans else ""
     return _key(scope, "content", system and _ends(system), tools, first, exact=False)
+
+
+def response_session(scope: str, response: str) -> str:
+    """The id that stands for what made a response of this id, where that is not known."""
+    return _key(scope, "response", response).id
 
 
 def _key(scope: str, *parts: str, exact: bool = True) -> SessionKey:

@@ -273,8 +273,12 @@ def _inside(counts: _Counts, names: _Names) -> Usage | None:
     """OpenAI's way: the caches are inside the input."""
     given = counts.given
     whole, output = given.get(names.whole), given.get(names.output)
-    plain = type(whole) is int and type(output) is int
-    if not plain or whole < 0 or output < 0 or whole > MOST_TOKENS or output > MOST_TOKENS:
+    if not (
+        type(whole) is int
+        and type(output) is int
+        and 0 <= whole <= MOST_TOKENS
+        and 0 <= output <= MOST_TOKENS
+    ):
         whole, output = counts.required(names.whole), counts.required(names.output)
     if whole is None or output is None:
         return None
