@@ -237,6 +237,14 @@ def test_the_guides_examples_are_settings() -> None:
     assert read[1].max_body_bytes == MAX_BODY_BYTES
 
 
+def test_the_hedging_guides_example_is_settings() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "guides" / "hedging.md").read_text()
+    [example] = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    hedge = parse_settings(example, ENV).candidates[0].hedge
+    assert hedge is not None
+    assert (hedge.after, hedge.share, hedge.spares) == ("p95", 0.05, False)
+
+
 def test_the_guides_prices_are_settings() -> None:
     guide = (Path(__file__).parents[1] / "docs" / "guides" / "money.md").read_text()
     [example] = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)

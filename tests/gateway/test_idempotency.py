@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import secrets
 import threading
 import time
@@ -27,7 +28,14 @@ from turnout.gateway.idempotency.claims import Claims, MemoryClaims
 from turnout.gateway.idempotency.shared import RedisClaims
 from turnout.gateway.keeping import Kept, KeptAnswers
 from turnout.providers.fake import Fault, create_fake_app
-from turnout.settings import CacheSettings, EmbeddingSettings, IdempotencySettings, StoreSettings
+from turnout.settings import (
+    MINIMAL,
+    CacheSettings,
+    EmbeddingSettings,
+    IdempotencySettings,
+    StoreSettings,
+    parse_settings,
+)
 from turnout.settings.access import CounterSettings, KeySettings
 from turnout.store.database import open_database
 from turnout.store.record import Record
@@ -533,3 +541,10 @@ def test_an_answer_in_redis_that_cannot_be_read_is_an_error() -> None:
             await link.redis.delete(name)
 
     asyncio.run(run())
+
+
+def test_the_guides_example_is_the_default() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "idempotency.md").read_text()
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    settings = parse_settings(MINIMAL + example, {"OPENAI_API_KEY": "x"})
+    assert settings.idempotency == IdempotencySettings()

@@ -18,7 +18,7 @@ from turnout.calibration.upgrades import LEAST_OTHERS
 from turnout.errors import SettingsError
 from turnout.gateway.alarm_building import build_alarm
 from turnout.gateway.alarming import MOST_NAMED, StrongShareAlarm
-from turnout.gateway.building import build_catalog
+from turnout.gateway.cataloging import build_catalog
 from turnout.policies.explore import Explore
 from turnout.recomputing import recompute
 from turnout.settings import AlarmSettings, RouteSettings, StoreSettings

@@ -160,6 +160,31 @@ class Access:
                 excluded = {**decision.excluded, **dear}
                 decision = replace(decision, attempts=kept, excluded=excluded)
 
+    async def also(self, decision_id: str, hold_id: str) -> bool:
+        """Reserve, for a second call of a request, what its budgets hold for the first.
+
+        Args:
+            decision_id: of the request.
+            hold_id: of the second call's record, whose end settles it.
+
+        Returns:
+            Whether there is room; True where no budget asks.
+
+        Raises:
+            AccessDownError: the counters cannot be reached.
+        """
+        first = self._holds.get(decision_id)
+        pairs = [] if first is None else list(zip(first.limits, first.amounts, strict=True))
+        budgets = [(limit, taken) for limit, taken in pairs if limit.kind == "usd"]
+        if not budgets:
+            return True
+        limits = tuple(limit for limit, _ in budgets)
+        found = await self.counters.reserve(hold_id, limits, cost=budgets[0][1], tokens=0)
+        if isinstance(found, Refusal):
+            return False
+        self._holds[hold_id] = found
+        return True
+
     def began(self, record: Record) -> None:
         """Nothing to do: what is reserved was reserved before."""
 

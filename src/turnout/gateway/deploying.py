@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 
+from turnout.access.gate import Access
 from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
+from turnout.execution.hedging import Hedges
 from turnout.execution.resilience import Resilience
 from turnout.gateway.accessing import Shared, running_access
 from turnout.gateway.alarm_building import build_alarm
@@ -28,6 +31,7 @@ from turnout.gateway.cataloging import build_catalog, check_auto
 from turnout.gateway.conversing import Conversing
 from turnout.gateway.deciding import Deciding
 from turnout.gateway.embedding import build_embeddings
+from turnout.gateway.hedging import Hedging, hedge_rules
 from turnout.gateway.hops import Hops
 from turnout.gateway.idempotency.once import Once
 from turnout.gateway.learning import Keeper
@@ -149,6 +153,11 @@ async def deploy(
             before=None if before is None else before.serving.conversing.table,
         )
         access = await stack.enter_async_context(running_access(settings, engine.pool, shared))
+        recorder = Recorder(
+            ledger=ledger,
+            books=Books(priced_pool(engine, embeddings)),
+            observers=(access, conversing, *observers),
+        )
         catalog = build_catalog(settings, engine, embeddings)
         serving = Serving(
             engine=engine,
@@ -158,16 +167,13 @@ async def deploy(
             resilience=resilience,
             deciding=deciding,
             conversing=conversing,
-            recorder=Recorder(
-                ledger=ledger,
-                books=Books(priced_pool(engine, embeddings)),
-                observers=(access, conversing, *observers),
-            ),
+            recorder=recorder,
             access=access,
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
             hops=hops,
             once=once,
+            hedging=_hedging(settings, access, recorder, before),
             cache=None if settings.cache is None else ExactCache(settings.cache),
             mirror=_mirror(settings, engine, opened, ledger, before),
             alarm=build_alarm(
@@ -183,6 +189,19 @@ async def deploy(
         await stack.aclose()
         raise
     return Deployment(settings, serving, _problem(engine), stack)
+
+
+def _hedging(
+    settings: Settings, access: Access, recorder: Recorder, before: Deployment | None
+) -> Hedging | None:
+    rules = hedge_rules(settings.candidates)
+    if not rules:
+        return None
+    hedging = Hedging(Hedges(rules, time.monotonic), access, recorder)
+    old = None if before is None else before.serving.hedging
+    if old is not None:
+        hedging.take_over(old)
+    return hedging
 
 
 def _mirror(

@@ -13,6 +13,7 @@ from turnout.observe.logs import lines_dropped
 from turnout.observe.metrics import Reading, Series
 from turnout.routers.judging import Spend
 from turnout.store.ledger import Ledger
+from turnout.types import PICO
 
 BREAKER = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 _TARGET = ("provider", "model")
@@ -27,6 +28,33 @@ def readings_of(serving: Callable[[], Serving | None]) -> list[Reading]:
         *readings_of_alarms(serving),
         *_of_records(serving),
         _of_keyed(serving),
+        *_of_hedges(serving),
+    ]
+
+
+def _of_hedges(serving: Callable[[], Serving | None]) -> list[Reading]:
+    def calls() -> Series:
+        now = serving()
+        if now is None or now.hedging is None:
+            return []
+        return [((outcome,), count) for outcome, count in sorted(now.hedging.counts.items())]
+
+    def cost() -> Series:
+        now = serving()
+        return [] if now is None or now.hedging is None else [((), now.hedging.cost_picousd / PICO)]
+
+    return [
+        Reading(
+            name="turnout_hedges_total",
+            help="Second calls beside slow ones: won, lost, and not made because a budget had no room.",
+            labels=("outcome",),
+            read=calls,
+        ),
+        Reading(
+            name="turnout_hedge_cost_usd_total",
+            help="Of the calls whose answers were not used; what was cut off is estimated.",
+            read=cost,
+        ),
     ]
 
 
@@ -74,7 +102,7 @@ def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
         ),
         Reading(
             name="turnout_upstream_further_calls_total",
-            help="Calls beyond the first of a request: retries and fallbacks.",
+            help="Calls beyond the first of a request: retries, fallbacks and second calls.",
             read=further,
         ),
     ]

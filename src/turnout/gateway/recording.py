@@ -85,7 +85,7 @@ class Recorder:
         begun = 0 if self.ledger is None else self.ledger.begin(record)
         for observer in self.observers:
             observer.began(record)
-        trail = Trail() if kind == "mirror" else request.call.trail
+        trail = Trail() if kind != "request" else request.call.trail
         return Entry(self, record, trail, decision.expected_cost_picousd, begun)
 
     def end(self, record: Record, begun: int) -> None:

@@ -35,6 +35,7 @@ from turnout.gateway.headers import (
     to_client,
     to_upstream,
 )
+from turnout.gateway.hedging import Hedging
 from turnout.gateway.hops import Hops
 from turnout.gateway.idempotency.once import HEADER as KEY
 from turnout.gateway.idempotency.once import Once
@@ -79,6 +80,7 @@ class Serving:
     alarm: StrongShareAlarm | None = None
     embeddings: Embeddings = field(default_factory=dict)
     once: Once | None = None
+    hedging: Hedging | None = None
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
@@ -143,7 +145,12 @@ class Serving:
         try:
             async with call.unless_gone(deadline_s(call.headers)):
                 prefer = "" if talk is None else talk.prefer
-                answer = await arun(decision, caller, self.resilience.plan(prefer))
+                plan = self.resilience.plan(prefer)
+                if self.hedging is None:
+                    answer = await arun(decision, caller, plan)
+                else:
+                    reserved = admitted.reserved_picousd
+                    answer = await self.hedging.run(request, decision, caller, plan, reserved)
         except ClientLeftError:
             entry.end("left", http_status=0, calls=len(caller.made))
             raise

@@ -20,6 +20,7 @@ from turnout.settings.base import NoneIsEmpty, Tree
 from turnout.settings.cache import CacheSettings, IdempotencySettings
 from turnout.settings.conversations import ConversationSettings
 from turnout.settings.embeddings import EmbeddingSettings
+from turnout.settings.hedging import HedgeSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
 from turnout.settings.replicas import ReplicaSettings
@@ -178,6 +179,14 @@ class CandidateSettings(Tree):
     """Whether it takes temperature and top_p; many reasoning models refuse them."""
     replicas: tuple[ReplicaSettings, ...] = ()
     """Endpoints beside its own; each request goes to the less loaded of two."""
+    hedge: HedgeSettings | None = None
+    """When a second call is made beside a slow one; None: never."""
+
+    @model_validator(mode="after")
+    def _has_a_second(self) -> Self:
+        if self.hedge is not None and not self.replicas and not self.hedge.spares:
+            raise ValueError("a hedge needs replicas, or spares: true")
+        return self
 
 
 class ResilienceSettings(Tree):

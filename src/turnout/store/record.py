@@ -29,8 +29,10 @@ most that it could be (of a request under a budget that is not over, or whose pr
 (no price is known); `cache`: nothing was called, and it cost nothing."""
 
 
-Kind: TypeAlias = Literal["request", "mirror"]
-"""`request`: of a client; `mirror`: sent beside one, at nobody's expense but the operator's."""
+Kind: TypeAlias = Literal["request", "mirror", "hedge"]
+"""`request`: of a client; `mirror`: sent beside one, at nobody's expense but the operator's; `hedge`: of two
+calls for a request the one whose answer was not used. That is paid as well, and counted in the
+request's `calls`."""
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
