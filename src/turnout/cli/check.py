@@ -29,6 +29,7 @@ from turnout.settings import MINIMAL
 )
 @click.option("--strict", is_flag=True, help="Exit code 1 where there are warnings.")
 @click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object.")
+@click.option("--reference", is_flag=True, help="Print the reference of all settings, as Markdown.")
 def check(
     config: Path | None,
     *,
@@ -36,6 +37,7 @@ def check(
     deadline: float,
     strict: bool,
     as_json: bool,
+    reference: bool,
 ) -> None:
     """Say what is wrong with the settings file CONFIG [env: TURNOUT_CONFIG], all in one go.
 
@@ -43,6 +45,11 @@ def check(
     Exit code 2: a gateway would not start or could not serve. Warnings are of what is legal but
     likely wrong.
     """
+    if reference:
+        from turnout.checking.reference import reference_page
+
+        click.echo(reference_page(), nl=False)
+        return
     if config is None:
         remedy = f"give one: turnout check FILE. A file as short as this serves:\n\n{MINIMAL}"
         raise SettingsError("config", None, remedy)

@@ -11,7 +11,9 @@ class CacheSettings(Tree):
     """How long answers are kept in memory, and how much of it they take."""
 
     ttl_s: float = Field(gt=0, le=31_536_000)
+    """How long an answer is given again."""
     max_bytes: int = Field(default=64 << 20, ge=1 << 20)
+    """Of all answers in memory; those used longest ago make room."""
     longest_bytes: int = Field(default=1 << 20, ge=1)
     """Of one answer; a longer one is not kept."""
 

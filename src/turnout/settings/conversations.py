@@ -28,8 +28,11 @@ class ConversationSettings(Tree):
     shared: bool = True
     """With the other gateways, where a Redis is named: here, or by `counters`."""
     redis_url: SecretStr | None = None
+    """Of the Redis; a URL with a password is better read from the environment or a file."""
     redis_url_env: str | None = None
+    """The environment variable that holds the URL."""
     redis_url_file: Path | None = None
+    """A file that holds the URL."""
     prefix: str | None = Field(default=None, pattern=PREFIX)
     """Of every name in Redis; none: as `counters` has it, or `turnout`."""
     shared_wait_s: float = Field(default=0.005, gt=0, le=1)

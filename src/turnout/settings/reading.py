@@ -24,7 +24,8 @@ from turnout.settings.resolving import (
     resolved_encoders,
     with_defaults,
 )
-from turnout.settings.tree import MINIMAL, EncoderSettings, Settings
+from turnout.settings.tree import MINIMAL, Settings
+from turnout.settings.upstreams import EncoderSettings
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
