@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check conformance bench bench-gateway bench-quality artifacts build clean
+.PHONY: demo test check conformance bench bench-gateway bench-quality artifacts docs-reference build clean
 
 demo: $(VENV)/installed ## Route the bundled prompts through a gateway with two simulated models
 	$(BIN)/turnout demo
@@ -19,6 +19,9 @@ check: $(VENV)/installed-check ## Lint, format, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs-reference: $(VENV)/installed ## Write the reference of all settings from the code
+	$(BIN)/turnout check --reference > docs/reference/settings.md
 
 bench: $(VENV)/installed-test ## Decision time, import time and size, as ratios to baselines
 	$(BIN)/python benchmarks/decision.py

@@ -82,7 +82,7 @@ class Scripted:
 
 async def _request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
-    size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
     return head + await reader.readexactly(size)
 
 

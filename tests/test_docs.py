@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 ELSEWHERE = {"serve"}
 STORED = """
-providers: {openai: {base_url: https://api.openai.com/v1}}
+providers: {openai: {base_url: https://api.openai.com/v1, api_key_env: OPENAI_API_KEY}}
 candidates: [{name: gpt-4.1}, {name: gpt-4.1-mini}]
 routers: {rules: {}}
 store: {path: turnout.db}
@@ -43,7 +43,7 @@ store: {path: turnout.db}
 ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
 TESTED = (
     "keys|audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|reconcile|replay|store|"
-    "routerarena|demo|trials"
+    "routerarena|demo|trials|check"
 )
 PYTHON_ELSEWHERE = {"controller.md"}
 
@@ -131,7 +131,7 @@ def _store(home: Path) -> None:
     (home / "turnout.yaml").write_text(STORED, encoding="utf-8")
     body = {"model": "auto", "messages": [{"role": "user", "content": "What is 2 + 2?"}]}
     (home / "request.json").write_text(json.dumps(body), encoding="utf-8")
-    engine = build_engine(load_settings(home / "turnout.yaml"))
+    engine = build_engine(load_settings(home / "turnout.yaml", {"OPENAI_API_KEY": "none"}))
     made = engine.decide(read_query(body), engine.parse("router-rules-0.5"))
     kept = json_line(kept_decision(replace(made, id="dec_5f2d91c07b3a44e8"))).decode()
     record = Record(id="dec_5f2d91c07b3a44e8", at_ms=int(NOW) * 1000, status="ok", decision=kept)

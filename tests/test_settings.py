@@ -237,6 +237,14 @@ def test_the_guides_examples_are_settings() -> None:
     assert read[1].max_body_bytes == MAX_BODY_BYTES
 
 
+def test_the_hedging_guides_example_is_settings() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "guides" / "hedging.md").read_text()
+    [example] = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    hedge = parse_settings(example, ENV).candidates[0].hedge
+    assert hedge is not None
+    assert (hedge.after, hedge.share, hedge.spares) == ("p95", 0.05, False)
+
+
 def test_the_guides_prices_are_settings() -> None:
     guide = (Path(__file__).parents[1] / "docs" / "guides" / "money.md").read_text()
     [example] = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
@@ -350,3 +358,22 @@ def test_what_is_wrong_with_keys_and_limits_is_said(text: str, said: str) -> Non
         parse_settings(BASE + text, environ)
     assert said in str(caught.value)
     assert "short-canary" not in str(caught.value)
+
+
+def test_the_url_of_redis_may_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("redis://:word@redis:6379/0\n")
+    counters = BASE + "counters: {redis_url_file: url}"
+    found = parse_settings(counters, {}, folder=tmp_path).counters
+    assert found is not None
+    assert found.redis_url is not None
+    assert found.redis_url.get_secret_value() == "redis://:word@redis:6379/0"
+    (tmp_path / "url").write_text("http://redis")
+    with pytest.raises(SettingsError, match=r"counters\.redis_url_file: .* give a URL such as"):
+        parse_settings(counters, {}, folder=tmp_path)
+    with pytest.raises(SettingsError, match="give a readable file that holds the URL"):
+        parse_settings(counters, {}, folder=tmp_path / "elsewhere")
+    with pytest.raises(SettingsError, match="give one of redis_url, redis_url_env and"):
+        parse_settings(BASE + "counters: {redis_url_file: url, redis_url_env: URL}", {})
+    (tmp_path / "talks").write_text("redis://talks")
+    talks = parse_settings(BASE + "conversations: {redis_url_file: talks}", {}, folder=tmp_path)
+    assert talks.conversations.redis_url is not None

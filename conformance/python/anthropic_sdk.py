@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import anthropic
+
 from checking import ASK, BASE, CACHED_TOKENS, KEY, MODELS, WEATHER, calls, check, expect, scripted
 
 client = anthropic.Anthropic(base_url=BASE, api_key=KEY)

@@ -6,8 +6,9 @@ from typing import Any
 
 import instructor
 import openai
-from checking import ASK, CACHED_TOKENS, KEY, MODELS, V1, check
 from pydantic import BaseModel
+
+from checking import ASK, CACHED_TOKENS, KEY, MODELS, V1, check
 
 
 class Weather(BaseModel):

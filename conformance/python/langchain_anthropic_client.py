@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import anthropic
-from checking import ASK, BASE, CACHED_TOKENS, KEY, MODELS, WEATHER, calls, check, expect, scripted
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
+
+from checking import ASK, BASE, CACHED_TOKENS, KEY, MODELS, WEATHER, calls, check, expect, scripted
 
 
 def chat(model: str, **more: Any) -> ChatAnthropic:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import openai
-from checking import ASK, CACHED_TOKENS, KEY, MODELS, V1, WEATHER, calls, check, expect, scripted
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+
+from checking import ASK, CACHED_TOKENS, KEY, MODELS, V1, WEATHER, calls, check, expect, scripted
 
 
 def chat(model: str, **more: Any) -> ChatOpenAI:

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 import litellm
+
 from checking import (
     ASK,
     BASE,

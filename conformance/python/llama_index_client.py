@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import openai
-from checking import ASK, KEY, MODELS, V1, calls, check, expect, scripted
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding
 from llama_index.llms.openai_like import OpenAILike
 from pydantic import BaseModel
+
+from checking import ASK, KEY, MODELS, V1, calls, check, expect, scripted
 
 
 class Weather(BaseModel):

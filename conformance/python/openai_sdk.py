@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import openai
+
 from checking import ASK, CACHED_TOKENS, KEY, MODELS, V1, WEATHER, calls, check, expect, scripted
 
 client = openai.OpenAI(base_url=V1, api_key=KEY)

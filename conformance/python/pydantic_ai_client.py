@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from checking import ASK, BASE, CACHED_TOKENS, KEY, MODELS, V1, calls, check, expect, scripted
 from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput, ToolOutput
 from pydantic_ai.exceptions import ModelHTTPError
@@ -13,6 +12,8 @@ from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
+
+from checking import ASK, BASE, CACHED_TOKENS, KEY, MODELS, V1, calls, check, expect, scripted
 
 
 class Weather(BaseModel):

@@ -104,16 +104,20 @@ class Engine:
                 reference has a score of all of them.
             TurnoutError: the first router that does not fit the pool.
         """
+        for key in self.routers:
+            self.check_router(key)
+
+    def check_router(self, key: str) -> None:
+        """The same of one router."""
         candidates = self.pool.candidates
-        for key, router in self.routers.items():
-            router.check(candidates)
-            if len(candidates) > 2:
-                recorded = self._knobs.recorded_picousd(key, candidates)
-                for candidate, usual in zip(candidates, recorded, strict=True):
-                    if candidate.price is None and np.isnan(usual):
-                        remedy = "give a price for this model, in the settings or with --price"
-                        raise InputError("price", candidate.name, remedy)
-                self.policy(RouteSpec(key, 0.0), candidates)
+        self.routers[key].check(candidates)
+        if len(candidates) > 2:
+            recorded = self._knobs.recorded_picousd(key, candidates)
+            for candidate, usual in zip(candidates, recorded, strict=True):
+                if candidate.price is None and np.isnan(usual):
+                    remedy = "give a price for this model, in the settings or with --price"
+                    raise InputError("price", candidate.name, remedy)
+            self.policy(RouteSpec(key, 0.0), candidates)
 
     def parse(self, model: str, field: str = "model") -> RouteSpec:
         """Read `router-mf-0.45` against the routers loaded here."""

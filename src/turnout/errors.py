@@ -5,6 +5,8 @@
     │   ├── RouteNameError             "router-mf-1.5", "gpt-4" where a route is needed
     │   ├── RequestError               a chat request that no upstream could serve
     │   │   ├── BodyTooLargeError      one that is longer than this server reads
+    │   │   ├── UnknownDecisionError   feedback on a decision that nothing is known of
+    │   │   ├── KeyReusedError         an idempotency key that another request has used
     │   │   └── TranslationError       one that this candidate's API cannot express
     │   ├── CapReachedError            spending more is not allowed
     │   ├── SettingsError              a configuration file or environment variable
@@ -21,6 +23,7 @@
     ├── AccessDownError                who may do what cannot be told: keys or counters cannot be read
     ├── UnavailableError               every target that could serve is failing
     ├── OverloadedError                this gateway has as many requests as it takes
+    ├── KeyInUseError                  a request whose idempotency key another one holds just now
     ├── LoopError                      a request that came by here before
     ├── DeadlineError                  an answer did not begin within the time that its client gave
     ├── MissingExtraError (ImportError) an optional dependency is not installed
@@ -49,8 +52,14 @@ def show(value: object) -> str:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """`' Did you mean "x"?'`, or nothing where no known name is close."""
+    close = close_to(name, known)
+    return f" Did you mean {close!r}?" if close else ""
+
+
+def close_to(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is closest; None where none is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    return close[0] if close else None
 
 
 class TurnoutError(Exception):
@@ -86,6 +95,18 @@ class BodyTooLargeError(RequestError):
     """A request body that is longer than this server reads."""
 
     code = "request_too_large"
+
+
+class KeyReusedError(RequestError):
+    """An idempotency key under which the same caller has sent another request."""
+
+    code = "idempotency_key_reused"
+
+
+class UnknownDecisionError(RequestError):
+    """Feedback on a decision that is not kept here."""
+
+    code = "decision_not_found"
 
 
 class CapReachedError(InputError):
@@ -182,9 +203,12 @@ class LimitError(AccessError):
         *,
         retry_after_s: float | None,
         headers: Mapping[str, str] | None = None,
+        limit: str = "",
     ) -> None:
         self.retry_after_s = retry_after_s
         """None where waiting does not help."""
+        self.limit = limit
+        """What is limited: `usd`, `requests`, `tokens` or `concurrent`."""
         self.headers = dict(headers or {})
         super().__init__(message)
 
@@ -223,10 +247,23 @@ class OverloadedError(TurnoutError):
 
     code = "overloaded"
 
-    def __init__(self, *, retry_after_s: float) -> None:
-        self.retry_after_s = retry_after_s
+    def __init__(self, *, retry_after_s: float, why: str = "") -> None:
+        self.retry_after_s, self.why = retry_after_s, why
         super().__init__(
             f"the gateway is at its limit; try again in {max(1, round(retry_after_s))} s"
+        )
+
+
+class KeyInUseError(TurnoutError):
+    """A request whose idempotency key is held by one that is still under way."""
+
+    code = "idempotency_key_in_use"
+
+    def __init__(self, waited_s: float, *, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            f"a request with this idempotency-key is under way, and was waited for {waited_s:g} s; "
+            "send it again with the same key to get its answer"
         )
 
 

@@ -30,6 +30,8 @@ from turnout.policies.explore import Drawn
 from turnout.policies.stated import restore
 from turnout.types import Candidate, Decision, PairRule, Pool, Prediction, Query
 
+_ALARM = "strong_share_alarm"
+"""See `turnout.gateway.alarming`: an explored choice that it overrules has its chance no longer."""
 LATER = {
     "pinned": "the request pinned the candidate",
     "shadow": "a candidate serves while the route decides in record only",
@@ -38,6 +40,7 @@ LATER = {
     "switched_after_errors": "the conversation left its model after errors",
     "switched_at_boundary": "the conversation took the router's choice",
     "switched_for_quality": "the conversation took the router's choice",
+    _ALARM: "the key's share of calls to the dearest candidate had raised the alarm",
 }
 """Codes of decisions that something else than the router had the last word on."""
 _GIVEN = (
@@ -95,7 +98,8 @@ def recompute(kept: Mapping[str, Any]) -> Recomputed:
     }
     later = LATER.get(kept["code"], "") if kept["code"] != found["code"] else ""
     if later:
-        differs = {k: v for k, v in differs.items() if k not in _OF_THE_LAST_WORD}
+        its = _OF_THE_LAST_WORD | ({"propensity"} if kept["code"] == _ALARM else set())
+        differs = {k: v for k, v in differs.items() if k not in its}
         if "chose" in grounds and grounds["chose"] != found["model"]:
             differs["model"] = (grounds["chose"], found["model"])
     return Recomputed(found, differs, later)

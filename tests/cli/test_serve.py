@@ -11,9 +11,10 @@ import httpx2
 import pytest
 from click.testing import CliRunner
 
-from turnout.cli.serve import _warn, _with_artifacts, bound, is_loopback, serve
+from turnout.cli.serve import _warn, _with_artifacts, bound, serve
 from turnout.errors import ArtifactError, SettingsError
 from turnout.settings import MINIMAL, parse_settings
+from turnout.settings.hosts import is_loopback
 
 CONFIG = """
 providers:

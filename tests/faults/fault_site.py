@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 from gateway_fakes import LengthRouter, running
 
-from scripted import Scripted, ok
+from scripted import CLOSE, Scripted, ok
 from turnout.engine import Engine
 from turnout.gateway.app import Gateway, create_app
 from turnout.gateway.building import build_pool
@@ -37,6 +37,14 @@ ANSWER = json.dumps({
 }).encode()  # fmt: skip
 JSON_FORM = b"content-type: application/json"
 GOOD = [ok(ANSWER, JSON_FORM)]
+EVENTS = [
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n",
+    b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n',
+    b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n',
+    b"data: [DONE]\n\n",
+    CLOSE,
+]
+"""The same as a stream."""
 
 CONFIG = """
 providers:
@@ -170,9 +178,9 @@ def until(true: Callable[[], Any], seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
-def kept(file: Path) -> list[Record]:
+def kept(file: Path, *, most: int = 10_000) -> list[Record]:
     """The records of a gateway that has stopped, oldest first."""
     records = RecordTable(open_database(file))
-    found = list(reversed(records.latest(10_000)))
+    found = list(reversed(records.latest(most)))
     records.close()
     return found

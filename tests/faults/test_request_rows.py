@@ -1,4 +1,4 @@
-"""Rows 2, 34, 44 to 46 and 51: names, JSON, clocks, routers and requests that go round."""
+"""Rows 2, 34, 44 to 47 and 51: names, JSON, clocks, routers, keys and requests that go round."""
 
 from __future__ import annotations
 
@@ -14,9 +14,21 @@ from typing import Any
 
 import httpx2
 import pytest
-from fault_site import ASK, RESILIENCE, Site, engine_of, kept, settings_of, site, until
+from fault_site import (
+    ASK,
+    EVENTS,
+    GOOD,
+    RESILIENCE,
+    Site,
+    engine_of,
+    kept,
+    settings_of,
+    site,
+    until,
+)
 from gateway_fakes import BrokenRouter, LengthRouter, NanRouter, serving
 
+from scripted import WAIT
 from turnout.engine import Engine
 from turnout.errors import ArtifactError, InputError, SettingsError
 from turnout.gateway.app import create_app
@@ -212,6 +224,31 @@ listen: {{host: "{host}", port: 8080}}
 providers: {{up: {{base_url: "{url}"}}}}
 candidates: [{{name: a}}, {{name: b}}]
 """
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_row_47_one_key_is_one_call_one_row_one_answer(tmp_path: Path, stream: bool) -> None:
+    keyed = {"idempotency-key": "a key"}
+    held = [*(EVENTS if stream else GOOD)]
+    with (
+        site([WAIT, *held], rest=f"{RESILIENCE}store: {{path: {tmp_path / 't.db'}}}\n") as here,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        asked = [pool.submit(here.ask, headers=keyed, stream=stream) for _ in range(4)]
+        until(lambda: here.one.requests)
+        assert here.ask(headers=keyed, stream=stream, n=1).status_code == 422
+        here.one.release()
+        replies = [a.result(10) for a in asked]
+        replies.append(here.ask(headers=keyed, stream=stream))
+        other = here.ask(headers=keyed, stream=stream, seed=1)
+        assert [r.status_code for r in replies] == [200] * 5
+        assert len({r.content for r in replies}) == 1
+        assert sum("idempotent-replayed" in r.headers for r in replies) == 4
+        assert other.status_code == 422
+        assert other.json()["error"]["code"] == "idempotency_key_reused"
+        assert len(here.one.requests) == 1
+    [record] = kept(tmp_path / "t.db")
+    assert (record.status, record.calls) == ("ok", 1)
 
 
 @pytest.mark.parametrize(

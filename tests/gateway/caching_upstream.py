@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,19 +145,43 @@ def site(
     cheap_window: int = 1_000_000,
     conversations: str = "",
     spares: int = 0,
+    more: str = "",
 ) -> Iterator[Site]:
+    with sites(1, api=api, other_api=other_api, cheap_provider=cheap_provider, cheap=cheap,
+               cheap_read=cheap_read, cheap_window=cheap_window, conversations=conversations,
+               spares=spares, more=more) as [here]:  # fmt: skip
+        yield here
+
+
+@contextmanager
+def sites(
+    count: int,
+    *,
+    api: str = "chat",
+    other_api: str = "chat",
+    cheap_provider: str = "up",
+    cheap: float = 1,
+    cheap_read: float = 0.1,
+    cheap_window: int = 1_000_000,
+    conversations: str = "",
+    spares: int = 0,
+    more: str = "",
+) -> Iterator[list[Site]]:
+    """Gateways of the same settings over the same upstreams."""
     up, other = CachingUpstream(), CachingUpstream()
-    with serving(up) as url, serving(other) as other_url:
+    with serving(up) as url, serving(other) as other_url, ExitStack() as stack:
         text = CONFIG.format(
             url=url, other=other_url, api=api, other_api=other_api, cheap_provider=cheap_provider,
             cheap=cheap, cheap_read=cheap_read, cheap_window=cheap_window, spares=spares,
             conversations=conversations,
         )  # fmt: skip
-        settings = parse_settings(text, {})
-        engine = Engine(build_pool(settings), {"length": LengthRouter()}, spares=spares)
-        app = create_app(settings, engine=engine)
-        with serving(app) as gateway:
-            yield Site(gateway, up, other, app)
+        settings = parse_settings(text + more, {})
+        found = []
+        for _ in range(count):
+            engine = Engine(build_pool(settings), {"length": LengthRouter()}, spares=spares)
+            app = create_app(settings, engine=engine)
+            found.append(Site(stack.enter_context(serving(app)), up, other, app))
+        yield found
 
 
 def code(reply: httpx2.Response) -> str:

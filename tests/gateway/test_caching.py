@@ -14,6 +14,7 @@ import pytest
 from gateway_fakes import Deployment, deployment
 
 from turnout.gateway.caching import ExactCache
+from turnout.gateway.keeping import Kept
 from turnout.providers.fake import Fault
 from turnout.settings import MINIMAL, CacheSettings, StoreSettings, parse_settings
 from turnout.store.database import open_database
@@ -174,7 +175,8 @@ def test_what_went_wrong_is_not_kept(http: httpx2.Client, cached: Deployment, fa
 
 
 def keep(cache: ExactCache, name: str, size: int) -> bytes:
-    cache.keep(name.encode(), candidate="c", content_type="x", content=b"a" * size, cost_picousd=1)
+    kept = Kept(candidate="c", content_type="x", content=b"a" * size, cost_picousd=1)
+    cache.kept.keep(name.encode(), kept)
     return name.encode()
 
 

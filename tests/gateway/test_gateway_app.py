@@ -13,12 +13,11 @@ from turnout.errors import InputError, SettingsError, UnknownNameError
 from turnout.gateway import app as app_module
 from turnout.gateway.app import create_app
 from turnout.gateway.building import (
-    auto_route,
     build_engine,
     build_pool,
     build_providers,
-    check_auto,
 )
+from turnout.gateway.cataloging import auto_route, check_auto
 from turnout.gateway.headers import REASON_CAP, decision_headers, header_safe, picousd_decimal
 from turnout.routers.random import RandomRouter
 from turnout.routers.trained import TrainedRouter

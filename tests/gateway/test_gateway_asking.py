@@ -19,7 +19,8 @@ from turnout.calibration.watch import Watch
 from turnout.engine import Engine
 from turnout.errors import RequestError, SettingsError
 from turnout.gateway.asking import wanted
-from turnout.gateway.building import build_catalog, build_engine, build_pool
+from turnout.gateway.building import build_engine, build_pool
+from turnout.gateway.cataloging import build_catalog
 from turnout.gateway.routes import Route
 from turnout.settings import MINIMAL, RouteSettings, parse_settings
 from turnout.types import Query

@@ -15,6 +15,7 @@ from gateway_fakes import Deployment, deployment
 from otlp_site import CLIENT, SERVER, Collector, attributes, collector, until
 
 from turnout.providers.fake import Fault
+from turnout.settings import EmbeddingSettings
 from turnout.settings.observing import OtelSettings
 
 CANARY = "prompt-canary-0a7c"
@@ -108,6 +109,40 @@ def test_cached_and_reasoning_tokens_have_attributes_of_their_own(
     assert found["gen_ai.usage.input_tokens"] == 100
     assert found["gen_ai.usage.cache_read.input_tokens"] == 60
     assert found["gen_ai.usage.reasoning.output_tokens"] == 4
+
+
+def test_embeddings_have_a_span_of_their_call(
+    monkeypatch: pytest.MonkeyPatch, quick_export: None
+) -> None:
+    model = EmbeddingSettings(name="embed", model="cheap-model", provider="up")
+    with collector() as site:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", site.url)
+        with (
+            deployment(
+                otel=OtelSettings(traces=True, metrics=True), embeddings=(model,)
+            ) as running,
+            httpx2.Client(base_url=running.url, timeout=10) as http,
+        ):
+            body = {"model": "embed", "input": CANARY, "dimensions": 4}
+            reply = http.post("/v1/embeddings", json=body, headers={"traceparent": PARENT})
+            assert reply.status_code == 200
+            until(lambda: len(site.spans) == 2)
+            (server,), (client,) = site.of_kind(SERVER), site.of_kind(CLIENT)
+            assert client.name == "embeddings cheap-model"
+            assert client.parent_span_id == server.span_id
+            sent = running.upstream.seen[-1].headers["traceparent"]
+            assert sent == f"00-{client.trace_id.hex()}-{client.span_id.hex()}-01"
+            found = attributes(client)
+            assert found["gen_ai.operation.name"] == "embeddings"
+            assert found["gen_ai.embeddings.dimension.count"] == 4
+            assert found["gen_ai.usage.input_tokens"] == reply.json()["usage"]["prompt_tokens"]
+            until(lambda: site.points.get("gen_ai.client.operation.duration"))
+            running.upstream.script.append(Fault(status=500, body=CANARY.encode()))
+            site.spans.clear()
+            assert http.post("/v1/embeddings", json=body).status_code == 500
+            until(lambda: len(site.spans) == 2)
+            assert attributes(site.of_kind(CLIENT)[0])["error.type"] == "500"
+    assert all(CANARY.encode() not in raw for raw in site.raw)
 
 
 def test_each_try_has_a_span_and_failures_say_what_kind(

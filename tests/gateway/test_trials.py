@@ -20,7 +20,8 @@ from gateway_fakes import Deployment, deployment, make_engine, make_settings
 from turnout.cli import cli
 from turnout.errors import SettingsError
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_catalog, build_engine
+from turnout.gateway.building import build_engine
+from turnout.gateway.cataloging import build_catalog
 from turnout.gateway.experiments import Experiment
 from turnout.providers.fake import Fault
 from turnout.recomputing import recompute
@@ -33,6 +34,8 @@ from turnout.settings import (
     parse_settings,
 )
 from turnout.store.database import open_database
+from turnout.store.journal import Journal
+from turnout.store.ledger import may_hold
 from turnout.store.record import Record
 from turnout.store.records import RecordTable
 
@@ -295,6 +298,42 @@ def test_feedback_replaces_by_source(tmp_path: Path) -> None:
     )
     assert rows == [("", 0.5), ("grader-2", 0.1)]
     assert b"so so" not in (tmp_path / "t.db").read_bytes()
+
+
+def test_feedback_on_a_decision_that_nobody_knows_is_a_404(tmp_path: Path) -> None:
+    with running(tmp_path) as (http, made):
+        ledger = made.app.opened().recorder.ledger
+        assert ledger is not None
+
+        def send(decision: str) -> httpx2.Response:
+            return http.post("/v1/feedback", json={"decision_id": decision, "score": 1})
+
+        ask = {"model": "auto", "messages": ASK}
+        only_told = http.post("/v1/route", json=ask).json()["id"]
+        for unknown in ("dec_0123456789abcdef", only_told):
+            reply = send(unknown)
+            assert (reply.status_code, reply.json()["error"]["code"]) == (404, "decision_not_found")
+            assert reply.json()["error"]["param"] == "decision_id"
+            assert "x-turnout-decision-id" in reply.json()["error"]["message"]
+        decision = post(http).headers["x-turnout-decision-id"]
+        assert send(decision).status_code == 200  # at once: it may still wait in the journal
+        ledger.fold()
+        assert send(decision).json()["replaced"] is True
+    rows = open_database(tmp_path / "t.db").run("SELECT decision FROM feedback")
+    assert rows == [(decision,)]
+
+
+def test_feedback_finds_what_waits_while_the_database_fails(tmp_path: Path) -> None:
+    """A journal is read as it is written, and not where too much of it waits."""
+    home = tmp_path / "t.journal"
+    journal = Journal(home / "1-a")
+    journal.open()
+    journal.begin(Record(id="dec_00000000000000aa", at_ms=1, status="unknown"))
+    assert may_hold(home, "dec_00000000000000aa")
+    assert not may_hold(home, "dec_00000000000000bb")
+    assert may_hold(home, "dec_00000000000000bb", most_bytes=1)
+    assert not may_hold(tmp_path / "none", "dec_00000000000000aa")
+    journal.close()
 
 
 def test_no_feedback_without_a_store(http: httpx2.Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from turnout.wire.body import read_body
 from turnout.wire.dialects import Dialect
-from turnout.wire.session import SessionKey, claude_code_session, session_key
+from turnout.wire.session import SessionKey, claude_code_session, response_session, session_key
 
 
 def of(dialect: Dialect, body: dict[str, Any], **options: Any) -> SessionKey:
@@ -104,9 +104,12 @@ def test_claude_codes_session_stands_in_its_user() -> None:
 
 
 def test_what_a_provider_keeps_is_known_by_its_id() -> None:
-    known = {"resp_1": "sess_of_it"}
+    known = {response_session("a", "resp_1"): "sess_of_it"}
     body = {"model": "auto", "input": "x", "previous_response_id": "resp_1"}
-    assert of("responses", body, made_by=known.get) == SessionKey("sess_of_it", True)
+    found = of("responses", body, scope="a", made_by=known.get)
+    assert found == SessionKey("sess_of_it", True)
+    other = of("responses", body, scope="b", made_by=known.get)
+    assert other.id == response_session("b", "resp_1") != found.id  # another's: not known to it
     assert of("responses", body).exact  # not known here, and still itself
     kept = {"model": "auto", "input": "x", "conversation": {"id": "conv_1"}}
     assert of("responses", kept) == of("responses", {**kept, "conversation": "conv_1"})

@@ -97,7 +97,7 @@ class Access:
             NoCandidateError: no candidate can serve it, or none may.
             AccessDownError: the counters cannot be reached.
         """
-        out = dict(self.barred(who, model))
+        out = self.barred(who, model)
         limits = self._common if who is None else who.limits
         ceiling = None if who is None else who.max_request_picousd
         budgets = bool(limits) and limits[-1].kind == "usd"  # budgets stand last
@@ -106,7 +106,8 @@ class Access:
             return await self._reserve_rates(decision, limits, asked)
         costs = self._embedding_costs if asked.embeds else self._costs
         most = costs.most_picousd(asked)
-        _leave_out_unpayable(out, most, ceiling)
+        if ceiling is not None or costs.unpriced:
+            out = {**_unpayable(most, ceiling), **out}
         return await self._within_budgets(limits, most, asked, out, decide)
 
     async def _reserve_rates(
@@ -127,11 +128,11 @@ class Access:
         limits: tuple[Limit, ...],
         most: Mapping[str, int | None],
         asked: Asked,
-        out: dict[str, str],
+        out: Mapping[str, str],
         decide: Callable[[Mapping[str, str]], Awaitable[Decision]],
     ) -> Admitted:
         """Decide, reserve, and decide again without what turned out too dear."""
-        tight = self.counters.tightest(limits)
+        tight = self.counters.tightest(limits, max([cost or 0 for cost in most.values()]))
         dear = {} if tight is None else _too_dear(most, tight, out)
         while True:
             try:
@@ -141,7 +142,7 @@ class Access:
                     raise self._refused(tight, most) from error
                 raise
             while True:
-                cost = max(most[a.candidate] or 0 for a in decision.attempts)
+                cost = max([most[a.candidate] or 0 for a in decision.attempts])
                 found = await self.counters.reserve(
                     decision.id, limits, cost=cost, tokens=asked.usual_tokens()
                 )
@@ -158,6 +159,31 @@ class Access:
                     break  # the chosen one is too dear: choose again
                 excluded = {**decision.excluded, **dear}
                 decision = replace(decision, attempts=kept, excluded=excluded)
+
+    async def also(self, decision_id: str, hold_id: str) -> bool:
+        """Reserve, for a second call of a request, what its budgets hold for the first.
+
+        Args:
+            decision_id: of the request.
+            hold_id: of the second call's record, whose end settles it.
+
+        Returns:
+            Whether there is room; True where no budget asks.
+
+        Raises:
+            AccessDownError: the counters cannot be reached.
+        """
+        first = self._holds.get(decision_id)
+        pairs = [] if first is None else list(zip(first.limits, first.amounts, strict=True))
+        budgets = [(limit, taken) for limit, taken in pairs if limit.kind == "usd"]
+        if not budgets:
+            return True
+        limits = tuple(limit for limit, _ in budgets)
+        found = await self.counters.reserve(hold_id, limits, cost=budgets[0][1], tokens=0)
+        if isinstance(found, Refusal):
+            return False
+        self._holds[hold_id] = found
+        return True
 
     def began(self, record: Record) -> None:
         """Nothing to do: what is reserved was reserved before."""
@@ -192,31 +218,29 @@ class Access:
         when = found.retry_after_s
         if most is None or kind != "usd":
             hint = "it never fits" if when is None else f"try again in {max(1, round(when))} s"
-            return LimitError(f"{sentence} is reached: {hint}", retry_after_s=when)
+            return LimitError(f"{sentence} is reached: {hint}", retry_after_s=when, limit=kind)
         least = min(cost for cost in most.values() if cost is not None)
         message = (
             f"this request may cost up to ${usd(least)}, and of {sentence} ${usd(found.left)} is left; "
             "limit its output (max_tokens), or raise the budget"
         )
         waits = when if least <= found.limit.cap else None
-        return BudgetError(message, retry_after_s=waits)
+        return BudgetError(message, retry_after_s=waits, limit=kind)
 
 
-def _leave_out_unpayable(
-    out: dict[str, str], most: Mapping[str, int | None], ceiling: int | None
-) -> None:
-    """Add candidates that cost what nobody knows, or too much for one request."""
+def _unpayable(most: Mapping[str, int | None], ceiling: int | None) -> dict[str, str]:
+    """Candidates that cost what nobody knows, or too much for one request, and why."""
+    found = {}
     for name, cost in most.items():
         if cost is None:
-            out.setdefault(
-                name,
-                "no price is known for it, and spending is limited: give it one in the settings",
+            found[name] = (
+                "no price is known for it, and spending is limited: give it one in the settings"
             )
         elif ceiling is not None and cost > ceiling:
-            why = (
+            found[name] = (
                 f"it may cost up to ${usd(cost)}, and a request of this key at most ${usd(ceiling)}"
             )
-            out.setdefault(name, why)
+    return found
 
 
 def _too_dear(

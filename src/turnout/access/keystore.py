@@ -165,7 +165,7 @@ class KeyStore:
         # In two parts, since 64 bits of picodollars end at nine million dollars.
         rows = self._db.run(
             f"SELECT key, SUM(cost_picousd / {PICO}), SUM(cost_picousd % {PICO}) FROM records "  # noqa: S608
-            "WHERE at_ms >= ? AND cost_picousd IS NOT NULL AND kind = 'request' GROUP BY key",
+            "WHERE at_ms >= ? AND cost_picousd IS NOT NULL AND kind <> 'mirror' GROUP BY key",
             (since_ms,),
         )
         return {key: int(whole) * PICO + int(rest) for key, whole, rest in rows}

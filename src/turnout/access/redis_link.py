@@ -25,7 +25,8 @@ MOST_WAITING = 100_000
 """Steps that are kept for a Redis that is down; of more, the oldest are given up and counted."""
 AGAIN_S = 1.0
 """Between two tries of a Redis that is down."""
-DOWN = "the shared counters cannot be reached"
+COUNTERS = "the shared counters"
+DOWN = f"{COUNTERS} cannot be reached"
 
 
 @dataclass(slots=True)
@@ -36,7 +37,9 @@ class _Step:
     keys: list[str]
     values: list[str]
     done: asyncio.Future[Any] | None
-    """None where nobody waits for it: it is kept until Redis is back."""
+    """None where nobody waits for it."""
+    kept: bool = True
+    """Where nobody waits for it: whether it is kept until Redis is back, or given up."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,11 +49,13 @@ class RedisLink:
     Args:
         url: `redis://`, `rediss://` or `unix://`.
         timeout_s: longest wait for a batch of steps.
+        what: is in it, for messages.
         clock: monotonic seconds.
     """
 
     url: str
     timeout_s: float
+    what: str = COUNTERS
     clock: Callable[[], float] = time.monotonic
     failures: int = 0
     """Times that Redis could not be reached, or was too slow."""
@@ -70,7 +75,7 @@ class RedisLink:
         Raises:
             MissingExtraError: the client is not installed.
         """
-        self._redis = _client(self.url, self.timeout_s)
+        self._redis = _client(self.url, self.timeout_s, self.what)
         task = asyncio.create_task(self._send())
         try:
             yield
@@ -92,7 +97,7 @@ class RedisLink:
     def redis(self) -> Redis:
         """The client, inside `running`."""
         if self._redis is None:
-            raise RuntimeError("these counters count inside `running` only")
+            raise RuntimeError(f"{self.what} can be asked inside `running` only")
         return self._redis
 
     @property
@@ -109,14 +114,17 @@ class RedisLink:
             AccessDownError: Redis is down; the script may have run all the same.
         """
         if self.down:
-            raise AccessDownError(DOWN, retry_after_s=AGAIN_S)
+            raise self._unreachable()
         done = asyncio.get_running_loop().create_future()
         self._put(_Step(script, keys, values, done))
         return await done
 
-    def tell(self, script: str, keys: list[str], values: list[str]) -> None:
-        """Run a script soon, or when Redis is back."""
-        self._put(_Step(script, keys, values, None))
+    def tell(self, script: str, keys: list[str], values: list[str], *, kept: bool = True) -> None:
+        """Run a script soon; while Redis is down, when it is back, or (`kept=False`) not at all."""
+        if self.down and not kept:
+            self.given_up += 1
+        else:
+            self._put(_Step(script, keys, values, None, kept))
 
     async def flush(self) -> None:
         """Wait until all that was told has reached Redis."""
@@ -155,12 +163,12 @@ class RedisLink:
                 await self.redis.connection_pool.disconnect()
             return
         if self._down_until:
-            log.warning("the shared counters answer again")
+            log.warning("%s: they answer again", self.what)
             self._down_until = 0.0
         for step, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Exception):
-                log.error("the shared counters refused a step: %s", answer)
-                answer = AccessDownError("the shared counters failed")
+                log.error("%s refused a step: %s", self.what, answer)
+                answer = AccessDownError(f"{self.what} failed")
             if step.done is None or step.done.done():
                 continue
             if isinstance(answer, Exception):
@@ -191,24 +199,30 @@ class RedisLink:
         """Redis is down: who waits is told, what nobody waits for is kept."""
         self.failures += 1
         if not self._down_until:
-            log.error("%s: %s", DOWN, type(error).__name__)
+            log.error("%s cannot be reached: %s", self.what, type(error).__name__)
         self._down_until = self.clock() + AGAIN_S
         waiting = [*batch, *self._waiting]
         self._waiting.clear()
         for step in waiting:
             if step.done is None:
-                self._waiting.append(step)
+                if step.kept:
+                    self._waiting.append(step)
+                else:
+                    self.given_up += 1
             elif not step.done.done():
-                step.done.set_exception(AccessDownError(DOWN, retry_after_s=AGAIN_S))
+                step.done.set_exception(self._unreachable())
+
+    def _unreachable(self) -> AccessDownError:
+        return AccessDownError(f"{self.what} cannot be reached", retry_after_s=AGAIN_S)
 
 
-def _client(url: str, timeout_s: float) -> Redis:
+def _client(url: str, timeout_s: float, what: str) -> Redis:
     try:
         from redis.asyncio import Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
     except ImportError:
-        raise MissingExtraError("counters in Redis", "redis") from None
+        raise MissingExtraError(f"{what} in Redis", "redis") from None
     return Redis.from_url(
         url,
         decode_responses=True,

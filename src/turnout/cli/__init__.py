@@ -14,6 +14,7 @@ from turnout.errors import TurnoutError
 _COMMANDS = {
     "audit": "Find what is wrong with outcomes before you fit.",
     "calibrate": "Set the knob to a share or a budget, or certify that it keeps a promise.",
+    "check": "Say what is wrong with a settings file, before a gateway serves by it.",
     "convert": "Make an artifact of another project's checkpoint.",
     "demo": "Route the bundled prompts through a gateway with two simulated models.",
     "evaluate": "Measure routers on a benchmark or on your own outcomes.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from turnout.errors import SettingsError
 from turnout.observe.logs import Logs, logging_to
 from turnout.observe.redaction import Redactor
 from turnout.settings import MINIMAL, RouterSettings, Settings, load_settings
+from turnout.settings.hosts import is_loopback
 from turnout.settings.loops import check_loops
 from turnout.settings.secrets import secrets_in
 
@@ -70,14 +70,21 @@ def serve(
     click.get_current_context().with_resource(_log_to_stderr(settings, log_level, redactor))
     # The server and the routers are imported once the settings are known to be sound.
     from turnout.cli.reloading import Reloader
+    from turnout.cli.supervising import READY, STOPPING, tell
     from turnout.gateway.accessing import asks_for_keys
     from turnout.gateway.app import create_app
-    from turnout.gateway.building import build_catalog, build_engine
+    from turnout.gateway.building import build_engine
+    from turnout.gateway.cataloging import build_catalog
     from turnout.gateway.server import GatewayServer, raise_file_limit
 
     engine = build_engine(settings)
     catalog = build_catalog(settings, engine)
     app = create_app(settings, engine=engine)
+
+    def drain() -> None:
+        app.drain()
+        tell(STOPPING)
+
     with bound(settings.listen.host, settings.listen.port) as listener:
         click.echo(_banner(settings, listener, catalog.names()))
         if not asks_for_keys(settings):
@@ -86,7 +93,8 @@ def serve(
         server = GatewayServer(
             app,
             settings.server,
-            drain=app.drain,
+            drain=drain,
+            serves=lambda: tell(READY),
             reloads=Reloader(app, read_and_keep_secret, path),
             watch=watch,
         )
@@ -161,11 +169,3 @@ def _warn(host: str) -> None:
             "of your providers; `turnout keys create` closes it",
             err=True,
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a listener on `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

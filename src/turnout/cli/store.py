@@ -8,16 +8,12 @@ from pathlib import Path
 
 import click
 
-from turnout.access import keystore
 from turnout.cli.stores import journal_folder, open_store_of, store_options, store_place
 from turnout.errors import InputError
-from turnout.store import feedback, records
+from turnout.gateway.building import SCHEMAS
 from turnout.store.database import Database, migrate
 from turnout.store.ledger import waiting
 from turnout.store.repairing import repair as repair_file
-
-SCHEMAS = (records.SCHEMA, feedback.SCHEMA, keystore.SCHEMA)
-"""All that a store holds."""
 
 
 def _migrate(database: Database) -> int:

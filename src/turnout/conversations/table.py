@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from turnout.conversations.dollars import held_tokens
@@ -53,6 +54,8 @@ class Held:
     """What the router chose for the latest task; empty where it was never asked."""
     warm: dict[str, Warm] = field(default_factory=dict)
     """Candidate → what is cached."""
+    stamp: str = ""
+    """Which version of another process it goes on from; empty: of none."""
 
     def used(self, candidate: str, usage: Usage, *, automatic: bool, now: float) -> None:
         """What its latest request used says what is cached, and how long the conversation is.
@@ -83,6 +86,10 @@ class Table:
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._made: OrderedDict[str, str] = OrderedDict()
         self.remaining = Remaining()
+        self.on_over: Callable[[str, int], None] = lambda _, requests: self.remaining.ended(
+            requests
+        )
+        """Told of a conversation that was silent for too long, and of how many requests it had."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -150,7 +157,7 @@ class Table:
             self._held.popitem(last=False)  # it may go on for all we know: nothing is learned
 
     def made(self, response: str, session: str) -> None:
-        """A response was made in a conversation."""
+        """A response, by the id that stands for it, was made in a conversation."""
         self._made[response] = session
         if len(self._made) > MOST_RESPONSES * self._most:
             self._made.popitem(last=False)
@@ -164,5 +171,5 @@ class Table:
             oldest = next(iter(self._held.values()))
             if oldest.at > now - self._keep_s:
                 return
-            self._held.popitem(last=False)
-            self.remaining.ended(oldest.requests)
+            session, _ = self._held.popitem(last=False)
+            self.on_over(session, oldest.requests)

@@ -128,6 +128,8 @@ def read_trials(
         if record.kind == "mirror":
             mirrors.setdefault(record.candidate, []).append(record)
             continue
+        if record.kind == "hedge":
+            continue
         if record.cost_picousd is not None:
             costs[record.id] = record.cost_picousd
         if '"experiment":{"' in record.decision or '"shadow":{"' in record.decision:

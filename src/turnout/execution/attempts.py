@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol, TypeAlias, TypeVar
@@ -52,7 +52,33 @@ class Pause:
     seconds: float
 
 
-Step: TypeAlias = Try | Pause
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Told of a call that is slow to answer: a second one may be made beside it."""
+
+    spares: bool = False
+    """Whether of another candidate, where no other target of this one is fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No second call is made: wait for the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotMade:
+    """Told of a second call that did not go out after all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raced:
+    """Told of two calls: what came of each (None: it was cut off), and which one counts."""
+
+    won: Try
+    results: Mapping[Try, object]
+
+
+Step: TypeAlias = Try | Pause | Wait
 
 
 class Plan(Protocol):
@@ -88,6 +114,10 @@ class Plan(Protocol):
 
     def dropped(self, target: Target) -> None:
         """It was given up by this side, which says nothing of the target."""
+        ...
+
+    def overtaken(self, target: Target) -> None:
+        """It was given up because another call, which began later, has answered."""
         ...
 
     def retry_after_s(self, candidates: list[str]) -> float:
@@ -126,6 +156,9 @@ class Plain:
         """Nothing is kept."""
 
     def dropped(self, target: Target) -> None:
+        """Nothing is kept."""
+
+    def overtaken(self, target: Target) -> None:
         """Nothing is kept."""
 
     def retry_after_s(self, candidates: list[str]) -> float:  # noqa: ARG002
@@ -176,6 +209,8 @@ class _Loop:
         self._calls = 0
         self._unsaid: TranslationError | None = None
         """Why a candidate's API could not be told this request; another's may."""
+        self._not_again: frozenset[str] = frozenset()
+        """Targets that have failed in this walk, or were called beside one that did."""
         self._outgrown: str | None = None
         """The candidate whose context window was too small."""
 
@@ -196,6 +231,7 @@ class _Loop:
     def _walk(self) -> Generator[Step, object, object]:
         """Each candidate's targets in turn; `_Nothing` where none gave an answer."""
         called = self._calls
+        self._not_again = frozenset()
         for attempt in self._attempts:
             if self._outgrown and not self._plan.larger(attempt.candidate, self._outgrown):
                 continue
@@ -204,7 +240,7 @@ class _Loop:
                 result = yield from self._call(attempt, target)
                 if not isinstance(result, _Nothing) or result.final:
                     return result
-                tried |= {target.key}
+                tried |= {target.key} | self._not_again
                 if self._outgrown == attempt.candidate:
                     break
         if self._calls == called and not (self._outgrown or self._unsaid):
@@ -225,6 +261,8 @@ class _Loop:
         except GeneratorExit:
             self._plan.dropped(target)
             raise
+        if isinstance(result, Late):
+            attempt, target, result = yield from self._race(attempt, target, result)
         if isinstance(result, TranslationError):
             self._plan.dropped(target)
             self._calls -= 1  # nothing went out
@@ -234,6 +272,7 @@ class _Loop:
             self._plan.ended(target, None)
             return result
         self._plan.ended(target, result)
+        self._not_again |= {target.key}
         self._note(attempt, result)
         kind = verdict(result)
         if kind == "larger":
@@ -241,6 +280,52 @@ class _Loop:
                 return _Nothing(final=True)
             self._outgrown = attempt.candidate
         return _Nothing(final=kind == "final")
+
+    def _race(
+        self, attempt: Attempt, target: Target, late: Late
+    ) -> Generator[Step, object, tuple[Attempt, Target, object]]:
+        """A second call beside one that is slow, where one may be: the call that counts, and its result."""
+        second = self._second(attempt, target, late)
+        step: Step = second or Wait()
+        if second is not None:
+            self._calls += 1
+            self._not_again |= {second.target.key}
+            self._plan.began(second.target)
+        try:
+            raced = yield step
+        except GeneratorExit:
+            self._plan.dropped(target)
+            if second is not None:
+                self._plan.dropped(second.target)
+            raise
+        if not isinstance(raced, Raced):
+            return attempt, target, raced
+        for todo, result in raced.results.items():
+            if todo is not raced.won:
+                self._over(todo, result)
+        return raced.won.attempt, raced.won.target, raced.results[raced.won]
+
+    def _second(self, attempt: Attempt, target: Target, late: Late) -> Try | None:
+        """Another target of the same candidate, else of a later one, if the budget has a call left."""
+        at = self._attempts.index(attempt)
+        for other in (attempt, *(self._attempts[at + 1 :] if late.spares else ())):
+            tried = self._not_again | {target.key}
+            if found := self._plan.pick(other.candidate, tried):
+                return Try(other, found) if self._plan.may_call_again() else None
+        return None
+
+    def _over(self, todo: Try, result: object) -> None:
+        """One of two calls that does not count."""
+        if result is None:
+            self._plan.overtaken(todo.target)
+        elif isinstance(result, NotMade | TranslationError):
+            self._plan.dropped(todo.target)
+            self._calls -= 1
+        elif isinstance(result, UpstreamError):
+            self._plan.ended(todo.target, result)
+            self._note(todo.attempt, result)
+        else:
+            self._plan.ended(todo.target, None)
 
     def _note(self, attempt: Attempt, error: UpstreamError) -> None:
         self._last = error

@@ -98,6 +98,12 @@ class Health:
         self.in_flight -= 1
         self._probing = False
 
+    def overtaken(self, now: float, at_least_s: float) -> None:
+        """The call was given up after so long, because another one had answered."""
+        self.dropped()
+        if at_least_s > self.latency_s:
+            self._observe(now, at_least_s)
+
     def fit_at(self, now: float) -> float:
         """When a call may go out again."""
         return max(now, self.cool_until, self.out_until if self.state != "closed" else now)

@@ -99,7 +99,8 @@ class RequestPlan:
 
     def __init__(self, shared: Resilience, prefer: str = "") -> None:
         self._shared, self._prefer = shared, prefer
-        self._began = 0.0
+        self._began: dict[str, float] = {}
+        """By target: two may be called at once."""
 
     def pick(self, candidate: str, tried: frozenset[str]) -> Target | None:
         """The preferred target; else of two drawn at random the one with the lower load.
@@ -107,11 +108,11 @@ class RequestPlan:
         The power of two choices. Targets that are not fit are never drawn.
         """
         shared, now = self._shared, self._shared.clock()
-        fit = [
-            t
-            for t in shared.targets.get(candidate, ())
-            if t.key not in tried and shared.health[t.key].fit(now)
-        ]
+        targets = shared.targets.get(candidate, ())
+        if len(targets) == 1:
+            only = targets[0]
+            return only if only.key not in tried and shared.health[only.key].fit(now) else None
+        fit = [t for t in targets if t.key not in tried and shared.health[t.key].fit(now)]
         for target in fit:
             if target.key == self._prefer:
                 return target
@@ -157,14 +158,14 @@ class RequestPlan:
 
     def began(self, target: Target) -> None:
         """A call goes out."""
-        self._began = self._shared.clock()
-        self._shared.health[target.key].began(self._began)
+        now = self._began[target.key] = self._shared.clock()
+        self._shared.health[target.key].began(now)
 
     def ended(self, target: Target, error: UpstreamError | None) -> None:
         """Tell the target's health what came of the call."""
         health, now = self._shared.health[target.key], self._shared.clock()
         if error is None or (error.status is not None and error.status < 500 and not _ours(error)):
-            health.succeeded(now, now - self._began)
+            health.succeeded(now, now - self._began[target.key])
         elif error.status in (401, 403):
             health.refused_key(now)
         elif error.status == 429:
@@ -175,6 +176,11 @@ class RequestPlan:
     def dropped(self, target: Target) -> None:
         """The call was given up by this side."""
         self._shared.health[target.key].dropped()
+
+    def overtaken(self, target: Target) -> None:
+        """It took at least so long: a target that is always overtaken must not look quick."""
+        now = self._shared.clock()
+        self._shared.health[target.key].overtaken(now, now - self._began[target.key])
 
     def retry_after_s(self, candidates: list[str]) -> float:
         """When the first of their targets may be fit again."""

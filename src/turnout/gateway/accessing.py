@@ -22,8 +22,10 @@ from turnout.access.seeding import Seeding
 from turnout.access.worst import Costs
 from turnout.errors import ForbiddenError
 from turnout.gateway.asgi import Call
+from turnout.gateway.browsers import check_named_host, check_no_foreign_page
 from turnout.gateway.building import open_store
 from turnout.gateway.embedding import build_embeddings
+from turnout.gateway.sharing import Sharing, sharing_of
 from turnout.settings import Settings
 from turnout.settings.access import CounterSettings, GrantSettings
 from turnout.types import Pool
@@ -38,6 +40,7 @@ DOORS: Mapping[str, Door] = {
     "/metrics": "admin",
     "/dashboard": "admin",
     "/dashboard.css": "admin",
+    "/alarms": "admin",
 }
 """Who may call a path (without `/v1`). What is not here asks for a key, paths that do not exist too."""
 
@@ -49,29 +52,37 @@ def let_in(call: Call, path: str, access: Access) -> None:
 
     Raises:
         AuthenticationError: no key, or none that is valid.
-        ForbiddenError: it takes an admin's key.
+        ForbiddenError: it takes an admin's key, or a web page asks that may not.
         AccessDownError: the keys cannot be read.
     """
     door = DOORS.get(path, "key")
     if door == "anyone":
         return
+    if "origin" in call.headers:
+        check_no_foreign_page(call)
     call.identity = access.identify(call.headers)
-    if door == "admin" and call.identity is not None and call.identity.role != "admin":
+    if door != "admin":
+        return
+    if call.identity is None:
+        check_named_host(call, path)
+    elif call.identity.role != "admin":
         raise ForbiddenError(f"{path} asks for the key of an admin")
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What stays while settings change: what was counted, and the connection to the keys."""
+    """What stays while settings change: counts, and the connections to keys and other gateways."""
 
     counters: Counters
     store: KeyStore | None
     seeding: Seeding | None
+    sharing: Sharing | None
+    """Of conversations, with other gateways."""
 
 
 @asynccontextmanager
 async def shared_access(settings: Settings) -> AsyncIterator[Shared]:
-    """The counters and the database of keys, open while the block runs.
+    """The counters, the database of keys and the shared conversations, open while the block runs.
 
     Raises:
         StoreError: the database cannot be opened.
@@ -92,7 +103,10 @@ async def shared_access(settings: Settings) -> AsyncIterator[Shared]:
         seeding = None if store is None else Seeding(counters, store)
         if isinstance(counters, RedisCounters) and seeding is not None:
             counters.seed_again = seeding.again
-        yield Shared(counters, store, seeding)
+        sharing = sharing_of(settings)
+        if sharing is not None:
+            await stack.enter_async_context(sharing.running())
+        yield Shared(counters, store, seeding, sharing)
 
 
 def _redis_counters(given: CounterSettings) -> RedisCounters:
@@ -118,7 +132,7 @@ async def running_access(settings: Settings, pool: Pool, shared: Shared) -> Asyn
         teams=settings.teams,
         everyone=settings.limits,
     )
-    if shared.seeding is None and settings.counters is None and _has_budgets(settings):
+    if shared.seeding is None and settings.counters is None and has_budgets(settings):
         log.warning(
             "budgets begin anew with each start: without a store nobody knows what was spent"
         )
@@ -172,6 +186,7 @@ def fixed_keys(settings: Settings) -> list[Key]:
     ]
 
 
-def _has_budgets(settings: Settings) -> bool:
+def has_budgets(settings: Settings) -> bool:
+    """Whether a key, a team or the gateway as a whole has money to spend."""
     holders = (settings.limits, *settings.teams.values(), *settings.keys)
     return any(holder.budgets_usd for holder in holders)

@@ -16,6 +16,7 @@ from turnout.engine import Engine
 from turnout.errors import (
     AccessDownError,
     AuthenticationError,
+    KeyInUseError,
     LimitError,
     OverloadedError,
     RequestError,
@@ -24,13 +25,16 @@ from turnout.errors import (
 )
 from turnout.gateway.accessing import let_in, shared_access
 from turnout.gateway.admission import Admission, patience_s
+from turnout.gateway.alarm_desk import clear_alarm, tell_alarms
 from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
 from turnout.gateway.dashboard import Dashboard
 from turnout.gateway.deploying import Deployment, check_change, deploy
+from turnout.gateway.door import Door
 from turnout.gateway.feedback import FeedbackDesk, open_desk
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.hops import Hops
+from turnout.gateway.idempotency.once import running_once
 from turnout.gateway.learning import read_reported
 from turnout.gateway.observing import Observing
 from turnout.gateway.serving import Serving
@@ -70,7 +74,8 @@ class Gateway:
         self._deploy: Deploy | None = None
         self._turn = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
-        self.observing = Observing(settings, self._serving)
+        self.door = Door()
+        self.observing = Observing(settings, self._serving, self.door)
         self._endpoints: dict[str, dict[str, Endpoint]] = {
             "/chat/completions": {"POST": partial(self._complete, dialect="chat")},
             "/responses": {"POST": partial(self._complete, dialect="responses")},
@@ -80,6 +85,7 @@ class Gateway:
             "/embeddings": {"POST": self._embed},
             "/route": {"POST": self._route},
             "/models": {"GET": self._models},
+            "/alarms": {"GET": self._alarms, "POST": self._clear_alarm},
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
         }
@@ -107,8 +113,10 @@ class Gateway:
                 self._desk = await asyncio.to_thread(open_desk, self.settings.store)
                 stack.callback(self._desk.close)
             shared = await stack.enter_async_context(shared_access(self.settings))
+            once = await stack.enter_async_context(running_once(self.settings))
             self._deploy = partial(
                 deploy,
+                once=once,
                 shared=shared,
                 ledger=ledger,
                 observers=self.observing.observers,
@@ -203,15 +211,17 @@ class Gateway:
                 let_in(call, path, self.live.serving.access)
             endpoint = self._endpoint(call, path)
             if call.method == "POST":
-                async with self.admission.place(patience_s(call.headers)):
-                    await endpoint(call)
+                await self._in_turn(call, endpoint)
             else:
                 await endpoint(call)
         except ClientLeftError:
+            self.door.gone(call.trail)
             log.info("client left before the answer; upstream cut off")
         except HttpError as error:
+            self.door.refused(error.status, error.code)
             await _refuse(call, error)
         except TurnoutError as error:
+            self.door.failed(error)
             await _fail(call, error)
         except Exception as error:  # noqa: BLE001 - the process edge; its trace is logged
             # Not the message: an error that is not ours may quote the prompt.
@@ -223,6 +233,16 @@ class Gateway:
             await _refuse(call, HttpError(500, INTERNAL_MESSAGE, "internal_error"))
         finally:
             self.observing.over(call.trail)
+
+    async def _in_turn(self, call: Call, endpoint: Endpoint) -> None:
+        admission = self.admission
+        if not admission.enter():
+            await admission.take(patience_s(call.headers))
+        since = time.monotonic()
+        try:
+            await endpoint(call)
+        finally:
+            admission.leave(time.monotonic() - since)
 
     def _endpoint(self, call: Call, path: str) -> Endpoint:
         methods = self._endpoints.get(path)
@@ -253,7 +273,14 @@ class Gateway:
     async def _feedback(self, call: Call) -> None:
         if self._desk is None:
             raise RuntimeError("the application serves inside its lifespan only")
-        await self._desk.take(call)
+        who = call.identity
+        await self._desk.take(call, key="" if who is None else who.id)
+
+    async def _alarms(self, call: Call) -> None:
+        await tell_alarms(call, self.opened().alarm)
+
+    async def _clear_alarm(self, call: Call) -> None:
+        await clear_alarm(call, self.opened().alarm)
 
     async def _models(self, call: Call) -> None:
         anthropic = wants_anthropic(call.headers)
@@ -284,6 +311,8 @@ class Gateway:
             ready["reload_problem"] = self.reload_problem
         if self.live.serving.mirror is not None:
             ready["mirror"] = self.live.serving.mirror.state()
+        if self.live.serving.alarm is not None:
+            ready["alarm"] = self.live.serving.alarm.state()
         if self.live.serving.cache is not None:
             ready["cache"] = self.live.serving.cache.state()
         spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}
@@ -348,7 +377,7 @@ async def _fail(call: Call, error: TurnoutError) -> None:
 
 def _when_again(error: TurnoutError) -> dict[str, str]:
     """Whether, and when, a client that was refused may come back."""
-    if isinstance(error, UnavailableError | AccessDownError | OverloadedError):
+    if isinstance(error, UnavailableError | AccessDownError | OverloadedError | KeyInUseError):
         return {"retry-after": str(max(1, round(error.retry_after_s)))}
     if isinstance(error, LimitError):
         if error.retry_after_s is None:

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from turnout.access.identity import Identity
 from turnout.errors import BodyTooLargeError, DeadlineError
@@ -20,6 +20,23 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+WRITER = "turnout.writer"
+"""Where a scope holds a `Writer`. ASGI has an answer in two messages, and each costs as much as one
+write does."""
+
+
+class Writer(Protocol):
+    """Writes answers without messages. What it does not write now goes through ASGI."""
+
+    def whole(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
+        """A whole answer; False: it was not written."""
+        ...
+
+    def piece(self, content: bytes) -> bool:
+        """A piece of an answer that has begun and goes on; False: it was not written."""
+        ...
+
 
 WATCH_AFTER_S = 0.05
 """A client that leaves is noticed at once when an answer takes longer than this. Quicker answers
@@ -34,8 +51,8 @@ class Call:
     """One request and the way to answer it."""
 
     __slots__ = (
-        "_id", "_receive", "_send", "dialect", "headers", "identity", "method", "path", "query",
-        "started", "trail",
+        "_id", "_receive", "_send", "_writer", "dialect", "headers", "identity", "method", "path",
+        "query", "started", "stays", "trail",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,6 +63,7 @@ class Call:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         self._receive, self._send = receive, send
+        self._writer: Writer | None = scope.get(WRITER)
         self._id = ""
         self.trail = Trail()
         """What becomes of it, for those who count."""
@@ -53,6 +71,8 @@ class Call:
         """In which API's form errors are told."""
         self.identity: Identity | None = None
         """Who asks; None where no key is asked for."""
+        self.stays = False
+        """Whether it is served to its end though its client leaves: it may come again for the answer."""
         self.started = False
         """Whether an answer has begun, so that no other can."""
 
@@ -89,7 +109,11 @@ class Call:
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        """A whole answer."""
+        """A whole answer, in one write where the server can."""
+        if self._writer is not None and self._writer.whole(status, headers, content):
+            self.started = True
+            self.trail.begun, self.trail.status = time.perf_counter(), status
+            return
         await self.begin(status, headers, length=len(content))
         await self._send({"type": "http.response.body", "body": content, "more_body": False})
 
@@ -113,24 +137,31 @@ class Call:
 
     async def piece(self, content: bytes, *, more: bool = True) -> None:
         """A piece of the body."""
+        if more and self._writer is not None and self._writer.piece(content):
+            return
         await self._send({"type": "http.response.body", "body": content, "more_body": more})
 
     def unless_gone(self, within_s: float | None = None) -> Departure:
         """A block of work that is cancelled when the client leaves, or after a time. See `Departure`."""
-        return Departure(self._receive, within_s)
+        return Departure(self._receive, within_s, stays=self.stays)
 
 
 class Departure:
     """Cancels the work inside its block when the client leaves, and raises `ClientLeftError`.
 
     Once the body has been read, ASGI's `receive` returns only when the client has gone. Work that is
-    to be done within a time is cancelled after it, and `DeadlineError` is raised.
+    to be done within a time is cancelled after it, and `DeadlineError` is raised. Work that stays is
+    not cancelled because its client leaves.
     """
 
-    __slots__ = ("_late", "_left", "_limit", "_receive", "_task", "_timer", "_watcher", "_within_s")
+    __slots__ = (
+        "_late", "_left", "_limit", "_receive", "_stays", "_task", "_timer", "_watcher", "_within_s",
+    )  # fmt: skip
 
-    def __init__(self, receive: Receive, within_s: float | None = None) -> None:
-        self._receive, self._within_s = receive, within_s
+    def __init__(
+        self, receive: Receive, within_s: float | None = None, *, stays: bool = False
+    ) -> None:
+        self._receive, self._within_s, self._stays = receive, within_s, stays
         self._left = self._late = False
         self._watcher: asyncio.Task[None] | None = None
         self._limit: asyncio.TimerHandle | None = None
@@ -168,6 +199,8 @@ class Departure:
             self._task.cancel()
 
     def _watch(self) -> None:
+        if self._stays:
+            return
         self._watcher = asyncio.ensure_future(self._until_gone())
 
     async def _until_gone(self) -> None:

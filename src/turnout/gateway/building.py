@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Mapping
 
+from turnout.access import keystore
 from turnout.artifacts.certificates import certificates_of, open_watches
 from turnout.artifacts.opening import open_router
 from turnout.encoders.named import NamedEncoders
 from turnout.engine import Engine
-from turnout.errors import InputError, SettingsError, UnknownNameError
 from turnout.execution.attempts import Target
 from turnout.execution.health import BreakerRules
 from turnout.execution.resilience import Resilience, RetryRules
+from turnout.gateway.cataloging import check_auto, fallbacks_of
 from turnout.gateway.embedding import Embeddings
-from turnout.gateway.experiments import build_experiments
 from turnout.gateway.learning import kept_artifact
-from turnout.gateway.models import Catalog
 from turnout.gateway.prices import read_price
-from turnout.gateway.routes import HALF, Route, build_routes, default_router
-from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.explore import Explore
 from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
 from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
+from turnout.providers.litellm.provider import LitellmProvider
 from turnout.routers.base import Router
-from turnout.settings import AUTO, CandidateSettings, ProviderSettings, Settings, StoreSettings
+from turnout.settings import CandidateSettings, ProviderSettings, Settings, StoreSettings
+from turnout.store import feedback, records
 from turnout.store.database import Database, open_database
 from turnout.store.ledger import Ledger
 from turnout.store.records import RecordTable
 from turnout.types import Candidate, Pool
 from turnout.wire.translate.target import Target as Rules
+
+SCHEMAS = (records.SCHEMA, feedback.SCHEMA, keystore.SCHEMA)
+"""All that a store holds."""
 
 
 def build_pool(settings: Settings) -> Pool:
@@ -55,119 +58,54 @@ def build_engine(settings: Settings, opened: Mapping[str, Router] | None = None)
     encoders = NamedEncoders(settings.encoders)
     opened = opened or {}
     routers = {
-        name: opened.get(name)
-        or open_router(
-            name,
-            artifact=kept_artifact(settings.learn, name, router),
-            options=encoders.in_options(name, router.options) or None,
-        )
-        for name, router in settings.routers.items()
+        name: opened.get(name) or open_configured(settings, encoders, name)
+        for name in settings.routers
     }
     check_auto(settings)
+    engine = join_engine(settings, routers)
+    engine.check()
+    return engine
+
+
+def open_configured(settings: Settings, encoders: NamedEncoders, name: str) -> Router:
+    """One of the settings' routers.
+
+    Raises:
+        TurnoutError: it does not exist, or does not open.
+    """
+    router = settings.routers[name]
+    return open_router(
+        name,
+        artifact=kept_artifact(settings.learn, name, router),
+        options=encoders.in_options(name, router.options) or None,
+    )
+
+
+def join_engine(settings: Settings, routers: Mapping[str, Router]) -> Engine:
+    """The engine over open routers, which are not checked against the candidates.
+
+    Raises:
+        SettingsError: a fallback that is not a route over the configured routers.
+        ArtifactError: a certificate that cannot be read.
+    """
     pool = build_pool(settings)
     certificates = {
         name: certificates_of(router.artifact, router.certificate)
         for name, router in settings.routers.items()
     }
-    engine = Engine(
+    return Engine(
         pool,
         routers,
-        fallbacks=_fallbacks(settings),
+        fallbacks=fallbacks_of(settings),
         explore=_explore(settings),
         spares=settings.resilience.spares,
         watches=open_watches(certificates, routers, pool.candidates),
     )
-    engine.check()
-    return engine
 
 
 def _explore(settings: Settings) -> Explore | None:
     given = settings.explore
     return None if given is None else Explore(**given.model_dump())
-
-
-def _fallbacks(settings: Settings) -> dict[str, RouteSpec]:
-    """Router → the route that stands in for it.
-
-    Raises:
-        SettingsError: a fallback that is not a route over the configured routers.
-    """
-    found = {}
-    for name, router in settings.routers.items():
-        if router.fallback:
-            found[name] = _own_route(settings, f"routers.{name}.fallback", router.fallback)
-    return found
-
-
-def _own_route(settings: Settings, field: str, route: str) -> RouteSpec:
-    try:
-        return parse_route(route, routers=settings.routers, field=field)
-    except InputError as error:
-        raise SettingsError(field, route, error.remedy) from error
-    except UnknownNameError as error:
-        raise SettingsError(field, route, str(error)) from error
-
-
-def build_catalog(
-    settings: Settings, engine: Engine, embeddings: Embeddings | None = None
-) -> Catalog:
-    """What `model` may say.
-
-    Raises:
-        SettingsError: a route of the settings that cannot be.
-    """
-    routes = build_routes(settings, engine)
-    shadow = settings.shadow
-    if shadow and shadow not in routes:
-        _own_route(settings, "shadow", shadow)
-    catalog = Catalog(
-        engine,
-        auto_route(settings, engine),
-        settings.allow_passthrough,
-        routes=routes,
-        as_requested=settings.response_model == "requested",
-        embeddings=embeddings or {},
-        experiments=build_experiments(settings.experiments),
-        shadow=(routes.get(shadow) or Route(spec=engine.parse(shadow))) if shadow else None,
-    )
-    _check_arms(settings, catalog)
-    return catalog
-
-
-def _check_arms(settings: Settings, catalog: Catalog) -> None:
-    for name, experiment in settings.experiments.items():
-        for arm, model in experiment.arms.items():
-            field = f"experiments.{name}.arms.{arm}"
-            if model == AUTO or model in settings.experiments:
-                remedy = "name a route or a candidate, and no other experiment"
-                raise SettingsError(field, model, remedy)
-            try:
-                catalog.resolve(model)
-            except (InputError, UnknownNameError) as error:
-                raise SettingsError(field, model, str(error)) from error
-
-
-def auto_route(settings: Settings, engine: Engine) -> str:
-    """The route that model `auto` means.
-
-    The one that is named, else that of the last certificate, else half strong calls by `blend`.
-    """
-    if settings.auto:
-        return settings.auto
-    certified = engine.certified_route()
-    if certified is not None:
-        return format_route(certified)
-    return format_route(engine.route_for_share(default_router(engine), HALF))
-
-
-def check_auto(settings: Settings) -> None:
-    """Raise where `auto` is given and names neither a configured route nor one over the routers.
-
-    Raises:
-        SettingsError: names the value and the way out.
-    """
-    if settings.auto and settings.auto not in {*settings.routes, *settings.experiments}:
-        _own_route(settings, "auto", settings.auto)
 
 
 def build_providers(settings: Settings, *, hop: str = "") -> dict[str, Provider]:
@@ -271,18 +209,29 @@ def _candidate(given: CandidateSettings) -> Candidate:
 
 
 def _provider(name: str, given: ProviderSettings, hop: str) -> Provider:
-    key = given.api_key
+    key = None if given.api_key is None else given.api_key.get_secret_value()
+    waits = Waits(
+        connect_s=given.connect_timeout_s,
+        first_byte_s=min(given.first_byte_timeout_s, given.timeout_s),
+        idle_s=min(given.idle_timeout_s, given.timeout_s),
+    )
+    if given.kind == "litellm":
+        return LitellmProvider(
+            name,
+            environ={variable: os.environ.get(variable, "") for variable in given.env},
+            options=given.options,
+            api_key=key,
+            api_base=given.base_url,
+            waits=waits,
+            timeout_s=given.timeout_s,
+        )
     return HttpProvider(
         name,
-        given.base_url,
-        api_key=None if key is None else key.get_secret_value(),
+        given.base_url or "",
+        api_key=key,
         dialect=given.api,
         stream_usage=given.stream_usage,
-        waits=Waits(
-            connect_s=given.connect_timeout_s,
-            first_byte_s=min(given.first_byte_timeout_s, given.timeout_s),
-            idle_s=min(given.idle_timeout_s, given.timeout_s),
-        ),
+        waits=waits,
         timeout_s=given.timeout_s,
         headers={k: v.get_secret_value() for k, v in given.headers.items()},
         allow_link_local=given.allow_link_local,

@@ -11,26 +11,24 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from turnout.errors import RequestError
 from turnout.gateway.asgi import Call
-from turnout.gateway.calling import Answer, Copy
+from turnout.gateway.calling import Answer
 from turnout.gateway.headers import header_safe, to_upstream
-from turnout.gateway.passing import tells_of_error
+from turnout.gateway.idempotency.claims import Claim
+from turnout.gateway.keeping import Kept, KeptAnswers, keeping
 from turnout.gateway.recording import Entry
-from turnout.gateway.relay import EVENTS
 from turnout.gateway.request import Request
 from turnout.settings import CacheSettings
 from turnout.store.record import Status
 from turnout.wire.dialects import Dialect
 
 HEADER = "x-turnout-cache"
-_ENTRY_BYTES = 1_024
-"""What an entry takes beside its content."""
 _TRACES = ("traceparent", "tracestate", "idempotency-key")
 """Headers that differ from request to request, and change no answer."""
 _ELSEWHERE = (
@@ -39,21 +37,6 @@ _ELSEWHERE = (
 )  # fmt: skip
 """Fields by which an answer depends on more than the request."""
 _PLAIN_TOOLS = (None, "function", "custom")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """An answer as its client got it."""
-
-    candidate: str
-    content_type: str
-    content: bytes
-    cost_picousd: int | None
-    """What it cost."""
-    at: float
-    """When it was kept, on the cache's clock."""
-    age_s: int = 0
-    """Seconds since then, where it has been found."""
 
 
 @dataclass(slots=True)
@@ -75,66 +58,31 @@ class ExactCache:
     def __init__(
         self, given: CacheSettings, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._given, self._clock = given, clock
-        self._kept: OrderedDict[bytes, Kept] = OrderedDict()
-        self._bytes = 0
+        self.kept = KeptAnswers(
+            ttl_s=given.ttl_s,
+            max_bytes=given.max_bytes,
+            longest_bytes=given.longest_bytes,
+            clock=clock,
+        )
         self.counts = CacheCounts()
-
-    @property
-    def longest(self) -> int:
-        """Bytes of the longest answer that is kept."""
-        return self._given.longest_bytes
 
     def find(self, digest: bytes) -> Kept | None:
         """What is kept for a request that may be answered from here."""
-        kept, now = self._kept.get(digest), self._clock()
-        if kept is not None and now - kept.at >= self._given.ttl_s:
-            self._drop(digest)
-            kept = None
+        kept = self.kept.find(digest)
         if kept is None:
             self.counts.misses += 1
-            return None
-        self._kept.move_to_end(digest)
-        self.counts.hits += 1
-        return replace(kept, age_s=int(now - kept.at))
-
-    def keep(
-        self,
-        digest: bytes,
-        *,
-        candidate: str,
-        content_type: str,
-        content: bytes,
-        cost_picousd: int | None,
-    ) -> None:
-        """Keep an answer that came whole and well; the ones used longest ago make room."""
-        if len(content) > self._given.longest_bytes:
-            return
-        self._drop(digest)
-        self._kept[digest] = Kept(
-            candidate=candidate,
-            content_type=content_type,
-            content=content,
-            cost_picousd=cost_picousd,
-            at=self._clock(),
-        )
-        self._bytes += len(content) + _ENTRY_BYTES
-        while self._bytes > self._given.max_bytes:
-            self._drop(next(iter(self._kept)))
+        else:
+            self.counts.hits += 1
+        return kept
 
     def state(self) -> dict[str, int]:
         """JSON-ready."""
         return {
             "hits": self.counts.hits,
             "misses": self.counts.misses,
-            "answers": len(self._kept),
-            "bytes": self._bytes,
+            "answers": len(self.kept),
+            "bytes": self.kept.bytes,
         }
-
-    def _drop(self, digest: bytes) -> None:
-        old = self._kept.pop(digest, None)
-        if old is not None:
-            self._bytes -= len(old.content) + _ENTRY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,30 +109,24 @@ class CacheKey:
             entry: of its request, which knows the cost in the end.
             ended: is told first.
         """
-        if answer.passing is not None:
-            answer.copy = Copy(self.cache.longest)
-
-        def end(status: Status) -> None:
-            ended(status)
-            content = answer.content if answer.copy is None else answer.copy.whole()
-            well = status == "ok" and answer.status == 200
-            if well and content is not None and "content-encoding" not in answer.headers:
-                stream = answer.copy is not None
-                if stream and tells_of_error(self.dialect, content):
-                    return  # it came to its end, though not to a good one
-                kept = answer.headers.get("content-type", "application/json")
-                self.cache.keep(
-                    self.digest,
-                    candidate=answer.candidate,
-                    content_type=EVENTS if stream else kept,
-                    content=content,
-                    cost_picousd=entry.trail.record.cost_picousd if entry.trail.record else None,
-                )
-
-        return end
+        kept = self.cache.kept
+        return keeping(
+            answer,
+            entry,
+            self.dialect,
+            ended,
+            partial(kept.keep, self.digest),
+            longest_bytes=kept.longest_bytes,
+        )
 
 
-async def answer_kept(call: Call, kept: Kept, entry: Entry, explained: Mapping[str, str]) -> None:
+async def answer_kept(
+    call: Call,
+    kept: Kept,
+    entry: Entry,
+    explained: Mapping[str, str],
+    claim: Claim | None = None,
+) -> None:
     """Answer with what is kept, and record that nothing was called.
 
     Args:
@@ -192,6 +134,7 @@ async def answer_kept(call: Call, kept: Kept, entry: Entry, explained: Mapping[s
         kept: for its request.
         entry: of its request.
         explained: headers of the decision.
+        claim: the request's hold on its idempotency key.
     """
     headers = {
         **call.own_id(),
@@ -202,6 +145,8 @@ async def answer_kept(call: Call, kept: Kept, entry: Entry, explained: Mapping[s
         HEADER: "hit",
         "age": str(kept.age_s),
     }
+    if claim is not None:
+        claim.keep(kept, headers)
     entry.hit(kept.candidate, http_status=200, saved_picousd=kept.cost_picousd)
     await call.answer(200, headers, kept.content)
 

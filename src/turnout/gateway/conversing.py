@@ -14,13 +14,14 @@ from turnout.engine import Engine
 from turnout.execution.resilience import Resilience
 from turnout.gateway.calling import Answer
 from turnout.gateway.request import Request
+from turnout.gateway.sharing import Sharing
 from turnout.names import RouteSpec
 from turnout.policies.constraints import NO_LIMITS, Limits, exclusions
 from turnout.providers.base import Provider
-from turnout.settings.tree import ConversationSettings
+from turnout.settings.conversations import ConversationSettings
 from turnout.store.record import Record
 from turnout.types import Decision, Query, Usage
-from turnout.wire.session import SessionKey, session_key
+from turnout.wire.session import SessionKey, response_session, session_key
 
 _RESPONSE_ID = re.compile(rb'"id": ?"(resp_[\w-]{1,200})"')
 """Stands at the beginning of a Responses answer, whole or a stream."""
@@ -45,6 +46,8 @@ class Talk:
     """What is known of it; None where it begins."""
     wanted: str = ""
     """What the router chose of itself for a new task; empty where it was not asked for one."""
+    note: str = ""
+    """For its decision: why other gateways' knowledge of it is missing."""
 
     @property
     def prefer(self) -> str:
@@ -61,6 +64,7 @@ class Conversing:
         resilience: knows which endpoints are out.
         providers: by name.
         settings: of conversations.
+        sharing: brings what other gateways know of them; None where there are none.
         before: the conversations that are under way where this takes another one's place.
         clock: monotonic seconds.
     """
@@ -69,6 +73,7 @@ class Conversing:
     resilience: Resilience
     providers: Mapping[str, Provider]
     settings: ConversationSettings
+    sharing: Sharing | None = None
     before: InitVar[Table | None] = None
     clock: Callable[[], float] = time.monotonic
     table: Table = field(init=False)
@@ -83,25 +88,35 @@ class Conversing:
             rules=StickyRules(idle_s=given.idle_s, errors=given.errors),
             remaining=self.table.remaining,
         )
+        if self.sharing is not None:
+            self.sharing.serve(self.table)
 
-    def find(self, request: Request, scope: str = "") -> Talk:
-        """The conversation of a request.
+    def find(self, request: Request) -> Talk:
+        """The conversation of a request that has been read; those of two keys are never one."""
+        return self._talk(request, self._key(request))
 
-        Args:
-            request: has been read.
-            scope: who asks: conversations of two scopes are never one.
-        """
-        key = session_key(
+    async def find_shared(self, request: Request, sharing: Sharing) -> Talk:
+        """The conversation of a request, which another gateway may have served since. See `find`."""
+        key, note = self._key(request), ""
+        if _goes_on(request, key):
+            found, note = await sharing.read(key.id, self.table)
+            key = key._replace(id=found)
+        talk = self._talk(request, key)
+        talk.note = note
+        return talk
+
+    def _key(self, request: Request) -> SessionKey:
+        return session_key(
             request.dialect,
             request.body,
             request.call.headers,
-            scope=scope,
+            scope=request.key,
             made_by=self.table.made_by,
         )
+
+    def _talk(self, request: Request, key: SessionKey) -> Talk:
         request.session = key.id
-        # A first message that is told by how it begins is a conversation of its own.
-        goes_on = key.exact or request.query.conversation.answered
-        held = self.table.find(key.id, self.clock()) if goes_on else None
+        held = self.table.find(key.id, self.clock()) if _goes_on(request, key) else None
         if held is not None and held.candidate not in self.engine.pool.names:
             held = None  # the settings have changed since
         if held is not None and request.query.conversation.elsewhere:
@@ -132,10 +147,10 @@ class Conversing:
         if held is None:
             decision = await ask(query, spec, allow=limits.allow, explore=True)
             talk.wanted = decision.model
-            return decision
+            return _noted(decision, talk.note)
         bound = self._bound(request, query, held, limits)
         decision = await self._decided(request, talk, held, limits.among(bound), spec, ask)
-        return decision if bound is None else _worded(decision, bound)
+        return _noted(decision if bound is None else _worded(decision, bound), talk.note)
 
     async def _decided(
         self,
@@ -171,7 +186,7 @@ class Conversing:
 
     def answered(self, request: Request, talk: Talk, answer: Answer) -> None:
         """An answer has begun: its model has the conversation from here on."""
-        self.table.answered(
+        held = self.table.answered(
             talk.key.id,
             talk.held,
             request.query,
@@ -186,7 +201,12 @@ class Conversing:
         if request.dialect == "responses":
             found = _RESPONSE_ID.search(answer.content[:4096])
             if found:
-                self.table.made(found[1].decode(), talk.key.id)
+                response = response_session(request.key, found[1].decode())
+                self.table.made(response, talk.key.id)
+                if self.sharing is not None:
+                    self.sharing.made(response, talk.key.id)
+        if self.sharing is not None:
+            self.sharing.write(talk.key.id, held)
 
     def began(self, record: Record) -> None:
         """See `gateway.recording.Observer`."""
@@ -206,6 +226,8 @@ class Conversing:
         provider = self.providers.get(record.provider)
         automatic = provider is None or provider.dialect != "messages"
         held.used(record.candidate, usage, automatic=automatic, now=self.clock())
+        if self.sharing is not None:
+            self.sharing.write(record.session, held)
 
     def _bound(
         self, request: Request, query: Query, held: Held, limits: Limits
@@ -232,6 +254,15 @@ class Conversing:
                 able.append(name)
         out = exclusions(query, self.engine.pool.candidates, allow=able, barred=limits.barred)
         return None if len(out) == len(self.engine.pool.candidates) else able
+
+
+def _goes_on(request: Request, key: SessionKey) -> bool:
+    """Whether it may have begun before; a first message told by how it begins is one of its own."""
+    return key.exact or request.query.conversation.answered
+
+
+def _noted(decision: Decision, note: str) -> Decision:
+    return replace(decision, notes=(*decision.notes, note)) if note else decision
 
 
 def _whole(query: Query, held: Held) -> Query:

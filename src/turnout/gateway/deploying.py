@@ -5,30 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 
+from turnout.access.gate import Access
 from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
+from turnout.execution.hedging import Hedges
 from turnout.execution.resilience import Resilience
 from turnout.gateway.accessing import Shared, running_access
+from turnout.gateway.alarm_building import build_alarm
 from turnout.gateway.beside import Beside
 from turnout.gateway.booking import Books
 from turnout.gateway.building import (
-    build_catalog,
     build_engine,
     build_providers,
     build_resilience,
     build_rules,
-    check_auto,
     priced_pool,
 )
 from turnout.gateway.caching import ExactCache
+from turnout.gateway.cataloging import build_catalog, check_auto
 from turnout.gateway.conversing import Conversing
 from turnout.gateway.deciding import Deciding
 from turnout.gateway.embedding import build_embeddings
+from turnout.gateway.hedging import Hedging, hedge_rules
 from turnout.gateway.hops import Hops
+from turnout.gateway.idempotency.once import Once
 from turnout.gateway.learning import Keeper
 from turnout.gateway.mirroring import Mirror
 from turnout.gateway.recording import Observer, Recorder
@@ -42,7 +47,7 @@ from turnout.store.ledger import Ledger
 log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
-    "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "embeddings", "encoders",
+    "alarm", "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "embeddings", "encoders",
     "experiments", "explore", "keys", "limits", "max_body_bytes", "mirror", "providers", "reserve",
     "resilience", "response_model", "routers", "routes", "server", "shadow",
     "teams",
@@ -102,6 +107,7 @@ async def deploy(
     ledger: Ledger | None = None,
     observers: Sequence[Observer] = (),
     hops: Hops | None = None,
+    once: Once | None = None,
     before: Deployment | None = None,
 ) -> Deployment:
     """Open what serves under these settings. Nothing is in service until the caller puts it there.
@@ -114,6 +120,7 @@ async def deploy(
         ledger: open; None keeps no records.
         observers: told of every record.
         hops: of this process; default: a new one.
+        once: serves requests with idempotency keys; None leaves keys alone.
         before: what serves until now: what was learned of upstreams and traffic is taken over.
 
     Raises:
@@ -142,28 +149,36 @@ async def deploy(
             resilience=resilience,
             providers=opened,
             settings=settings.conversations,
+            sharing=shared.sharing,
             before=None if before is None else before.serving.conversing.table,
         )
         access = await stack.enter_async_context(running_access(settings, engine.pool, shared))
+        recorder = Recorder(
+            ledger=ledger,
+            books=Books(priced_pool(engine, embeddings)),
+            observers=(access, conversing, *observers),
+        )
+        catalog = build_catalog(settings, engine, embeddings)
         serving = Serving(
             engine=engine,
             providers=opened,
-            catalog=build_catalog(settings, engine, embeddings),
+            catalog=catalog,
             embeddings=embeddings,
             resilience=resilience,
             deciding=deciding,
             conversing=conversing,
-            recorder=Recorder(
-                ledger=ledger,
-                books=Books(priced_pool(engine, embeddings)),
-                observers=(access, conversing, *observers),
-            ),
+            recorder=recorder,
             access=access,
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
             hops=hops,
+            once=once,
+            hedging=_hedging(settings, access, recorder, before),
             cache=None if settings.cache is None else ExactCache(settings.cache),
             mirror=_mirror(settings, engine, opened, ledger, before),
+            alarm=build_alarm(
+                settings.alarm, engine, catalog, None if before is None else before.serving.alarm
+            ),
         )
         if serving.mirror is not None:
             stack.push_async_callback(serving.mirror.close)
@@ -174,6 +189,19 @@ async def deploy(
         await stack.aclose()
         raise
     return Deployment(settings, serving, _problem(engine), stack)
+
+
+def _hedging(
+    settings: Settings, access: Access, recorder: Recorder, before: Deployment | None
+) -> Hedging | None:
+    rules = hedge_rules(settings.candidates)
+    if not rules:
+        return None
+    hedging = Hedging(Hedges(rules, time.monotonic), access, recorder)
+    old = None if before is None else before.serving.hedging
+    if old is not None:
+        hedging.take_over(old)
+    return hedging
 
 
 def _mirror(

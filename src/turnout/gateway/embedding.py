@@ -18,7 +18,7 @@ from turnout.gateway.asgi import Call
 from turnout.gateway.calling import Answer, answered_badly, refuse_page
 from turnout.gateway.relay import whole_body
 from turnout.gateway.request import Request, asked_model
-from turnout.observe.trail import Trail
+from turnout.observe.trail import Attempted, Trail
 from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
 from turnout.settings import EmbeddingSettings
@@ -130,10 +130,27 @@ class EmbeddingCaller:
         target, name = todo.target, self.model.candidate.name
         provider = self.providers[target.provider]
         self.made.append(name)
+        if self.trail.trace is None:
+            return await self._attempt(target, provider, self.headers)
+        attempted = Attempted(
+            candidate=name,
+            model=target.model,
+            provider=target.provider,
+            dialect=provider.dialect,
+            fields=self.body.fields,
+            operation="embeddings",
+        )
+        with self.trail.traced(attempted) as more:
+            return await self._attempt(target, provider, {**self.headers, **more})
+
+    async def _attempt(
+        self, target: Target, provider: Provider, headers: Mapping[str, str]
+    ) -> Answer:
+        name = self.model.candidate.name
         start = time.perf_counter()
         try:
             reply = await provider.post(
-                PATH, self._sent(target), candidate=name, headers=self.headers, stream=False
+                PATH, self._sent(target), candidate=name, headers=headers, stream=False
             )
             content = await whole_body(reply, name)
         finally:

@@ -6,19 +6,27 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from turnout.errors import RequestError
+from turnout.errors import RequestError, UnknownDecisionError
 from turnout.gateway.asgi import Call
 from turnout.gateway.building import open_store
 from turnout.settings import StoreSettings
 from turnout.store.feedback import Feedback, FeedbackTable
+from turnout.store.ledger import may_hold
+from turnout.store.records import RecordTable
 from turnout.wire.body import read_body
 from turnout.wire.reading import kind
 
 MOST_BYTES = 16_384
 _ID = re.compile(r"dec_[0-9a-f]{16}\Z", re.ASCII)
 _SOURCE = re.compile(r"[A-Za-z0-9_.:/@-]{0,64}\Z", re.ASCII)
+_UNKNOWN = (
+    "no such decision is kept here; give what x-turnout-decision-id of an answer said (what "
+    "/v1/route decides is not kept), to a gateway of the store that kept it. If another machine "
+    "answered just now, send this again in a few seconds"
+)
 _KNOWN = ("decision_id", "score", "source", "comment")
 
 
@@ -27,23 +35,39 @@ class FeedbackDesk:
 
     Args:
         table: where it is kept.
+        records: of the decisions that it may be about.
+        journal: the folder in which records wait for the database.
     """
 
-    def __init__(self, table: FeedbackTable) -> None:
-        self._table = table
+    def __init__(self, table: FeedbackTable, records: RecordTable, journal: Path) -> None:
+        self._table, self._records, self._journal = table, records, journal
 
     async def take(self, call: Call, *, key: str = "") -> None:
         """Keep one score and say so.
 
         Raises:
             RequestError: the request makes no sense.
+            UnknownDecisionError: nothing is known of such a decision.
             StoreError: the database failed.
         """
         body = read_body(await call.body(MOST_BYTES))
         feedback = read_feedback(body.fields, key=key, now_ms=time.time_ns() // 1_000_000)
-        replaced = await asyncio.to_thread(self._table.put, feedback)
+        replaced = await asyncio.to_thread(self._keep, feedback)
         said = {"decision_id": feedback.decision, "score": feedback.score, "replaced": replaced}
         await call.answer_json(said)
+
+    def _keep(self, feedback: Feedback) -> bool:
+        if not self._known(feedback.decision):
+            raise UnknownDecisionError("decision_id", feedback.decision, _UNKNOWN)
+        return self._table.put(feedback)
+
+    def _known(self, decision: str) -> bool:
+        """Whether it is in the database, or waits for it on this machine."""
+        return (
+            self._records.has(decision)
+            or may_hold(self._journal, decision)
+            or self._records.has(decision)  # it may have gone from one to the other meanwhile
+        )
 
     def close(self) -> None:
         """Close its table."""
@@ -56,7 +80,8 @@ def open_desk(store: StoreSettings) -> FeedbackDesk:
     Raises:
         StoreError: the database cannot be opened.
     """
-    return FeedbackDesk(FeedbackTable(open_store(store)))
+    database = open_store(store)
+    return FeedbackDesk(FeedbackTable(database), RecordTable(database), store.journal_folder)
 
 
 def read_feedback(fields: Mapping[str, Any], *, key: str, now_ms: int) -> Feedback:

@@ -30,7 +30,7 @@ from turnout.providers.base import Provider
 from turnout.settings import MirrorSettings
 from turnout.store.ledger import Ledger
 from turnout.store.record import Record, Status
-from turnout.types import PICO, Decision
+from turnout.types import PICO, Candidate, Decision, Pool
 from turnout.wire.body import Body
 from turnout.wire.translate.target import Target as Rules
 
@@ -51,6 +51,22 @@ class MirrorCounts:
     """Not called: the day's money does not reach."""
     unfit: int = 0
     """Not called: the candidate cannot serve such a request."""
+
+
+def mirrored(given: MirrorSettings, pool: Pool) -> Candidate:
+    """The candidate that is called beside the others.
+
+    Raises:
+        SettingsError: there is no such candidate, or it has no price.
+    """
+    if given.to not in pool.names:
+        names = pool.names
+        remedy = f"name one of the candidates: {', '.join(names)}.{suggest(given.to, names)}"
+        raise SettingsError("mirror.to", given.to, remedy)
+    if pool[given.to].price is None:
+        remedy = "give this candidate a price: what is mirrored has a budget"
+        raise SettingsError("mirror.to", given.to, remedy)
+    return pool[given.to]
 
 
 class Mirror:
@@ -82,14 +98,7 @@ class Mirror:
         rng: random.Random,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        names = engine.pool.names
-        if given.to not in names:
-            remedy = f"name one of the candidates: {', '.join(names)}.{suggest(given.to, names)}"
-            raise SettingsError("mirror.to", given.to, remedy)
-        self._candidate = engine.pool[given.to]
-        if self._candidate.price is None:
-            remedy = "give this candidate a price: what is mirrored has a budget"
-            raise SettingsError("mirror.to", given.to, remedy)
+        self._candidate = mirrored(given, engine.pool)
         self._given, self._engine = given, engine
         self._providers, self._rules, self._resilience = providers, rules, resilience
         self._recorder = Recorder(ledger=ledger, books=Books(engine.pool), observers=(self,))

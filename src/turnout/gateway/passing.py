@@ -66,7 +66,7 @@ class Passing(Protocol):
 
     @property
     def ended(self) -> bool:
-        """The stream came to an end of its own."""
+        """The stream came to an end of its own, and not by an error after its answer began."""
         ...
 
     def failure(self, seen: bytes) -> tuple[int, bytes] | None:
@@ -124,8 +124,8 @@ class Untouched:
 
     @property
     def ended(self) -> bool:
-        """See `Passing`."""
-        return self._watch.ended
+        """See `Passing`; an error behind the beginning of the answer is no end of it."""
+        return self._watch.ended and not (self._watch.failed and self._watch.answered)
 
     def failure(self, seen: bytes) -> tuple[int, bytes] | None:
         """See `Passing`."""
@@ -142,8 +142,8 @@ class Untouched:
     def end(self, candidate: str) -> bytes:
         """See `Passing`."""
         rest = self._watch.rest()
-        if self._watch.ended:
-            return rest
+        if self._watch.ended or self._watch.failed:
+            return rest  # its client has been told
         message = f"the answer of {candidate} ended before it was complete"
         return rest + self.fail(UpstreamError(message, candidate=candidate))
 

@@ -6,11 +6,15 @@ from collections.abc import Callable
 
 from turnout.engine import Engine
 from turnout.execution.health import Health
+from turnout.gateway.door_readings import readings_of_alarms, readings_of_redis
 from turnout.gateway.serving import Serving
+from turnout.gateway.sharing import Sharing
 from turnout.observe.logs import lines_dropped
 from turnout.observe.metrics import Reading, Series
+from turnout.providers.litellm.provider import LitellmProvider
 from turnout.routers.judging import Spend
 from turnout.store.ledger import Ledger
+from turnout.types import PICO
 
 BREAKER = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 _TARGET = ("provider", "model")
@@ -18,7 +22,58 @@ _TARGET = ("provider", "model")
 
 def readings_of(serving: Callable[[], Serving | None]) -> list[Reading]:
     """The readings of what serves at the time; none of them while nothing does."""
-    return [*_of_upstreams(serving), *_of_routing(serving), *_of_records(serving)]
+    return [
+        *_of_upstreams(serving),
+        *_of_routing(serving),
+        *_of_conversations(serving),
+        *readings_of_alarms(serving),
+        *readings_of_redis(serving),
+        *_of_records(serving),
+        _of_keyed(serving),
+        *_of_hedges(serving),
+    ]
+
+
+def _of_hedges(serving: Callable[[], Serving | None]) -> list[Reading]:
+    def calls() -> Series:
+        now = serving()
+        if now is None or now.hedging is None:
+            return []
+        return [((outcome,), count) for outcome, count in sorted(now.hedging.counts.items())]
+
+    def cost() -> Series:
+        now = serving()
+        return [] if now is None or now.hedging is None else [((), now.hedging.cost_picousd / PICO)]
+
+    return [
+        Reading(
+            name="turnout_hedges_total",
+            help="Second calls beside slow ones: won, lost, and not made because a budget had no room.",
+            labels=("outcome",),
+            read=calls,
+        ),
+        Reading(
+            name="turnout_hedge_cost_usd_total",
+            help="Of the calls whose answers were not used; what was cut off is estimated.",
+            read=cost,
+        ),
+    ]
+
+
+def _of_keyed(serving: Callable[[], Serving | None]) -> Reading:
+    def read() -> Series:
+        now = serving()
+        if now is None or now.once is None:
+            return []
+        return [((outcome,), count) for outcome, count in sorted(now.once.counts.items())]
+
+    return Reading(
+        name="turnout_idempotent_requests_total",
+        help="Requests with an idempotency key: first ones, replayed answers, keys reused for another "
+        "request, and first ones that were waited for in vain.",
+        labels=("outcome",),
+        read=read,
+    )
 
 
 def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
@@ -29,6 +84,11 @@ def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
             return [(_provider_and_model(key), value(health)) for key, health in targets]
 
         return read
+
+    def restarts() -> Series:
+        now = serving()
+        given = {} if now is None else now.providers
+        return [((n,), p.restarts) for n, p in given.items() if isinstance(p, LitellmProvider)]
 
     def further() -> Series:
         now = serving()
@@ -49,8 +109,14 @@ def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
         ),
         Reading(
             name="turnout_upstream_further_calls_total",
-            help="Calls beyond the first of a request: retries and fallbacks.",
+            help="Calls beyond the first of a request: retries, fallbacks and second calls.",
             read=further,
+        ),
+        Reading(
+            name="turnout_provider_restarts_total",
+            help="Times that the process of a provider of kind litellm had to be started again.",
+            labels=("provider",),
+            read=restarts,
         ),
     ]
 
@@ -105,6 +171,30 @@ def _of_routing(serving: Callable[[], Serving | None]) -> list[Reading]:
             help="Tokens of a judging router's own calls.",
             labels=("router", "direction"),
             read=of(spent),
+        ),
+    ]
+
+
+def _of_conversations(serving: Callable[[], Serving | None]) -> list[Reading]:
+    def of(read: Callable[[Sharing], Series]) -> Callable[[], Series]:
+        def now() -> Series:
+            found = serving()
+            sharing = None if found is None else found.conversing.sharing
+            return [] if sharing is None else read(sharing)
+
+        return now
+
+    return [
+        Reading(
+            name="turnout_shared_conversations_read_total",
+            help="Requests for which the conversations shared over Redis were asked, by what came of it.",
+            labels=("found",),
+            read=of(lambda sharing: [((name,), n) for name, n in sharing.found.items()]),
+        ),
+        Reading(
+            name="turnout_shared_conversations_unwritten_total",
+            help="Changes of conversations that never reached Redis.",
+            read=of(lambda sharing: [((), sharing.unwritten)]),
         ),
     ]
 

@@ -91,8 +91,8 @@ async def _pass(call: Call, answer: Answer, data: bytes) -> None:
 async def _pass_on(call: Call, answer: Answer) -> Status:
     """The rest of a stream, and how it ended."""
     reply, passing = answer.reply, answer.passing
-    if reply is None or passing is None:
-        return "ok"  # it was over before it began to be passed on
+    if reply is None or passing is None:  # it was over before it began to be passed on
+        return "ok" if passing is None or passing.ended else "partial"
     try:
         while (chunk := await reply.chunk()) is not None:
             await _pass(call, answer, passing.feed(chunk))

@@ -8,6 +8,7 @@ from typing import Any
 
 from turnout.errors import RequestError
 from turnout.gateway.asgi import Call
+from turnout.gateway.idempotency.claims import Claim
 from turnout.gateway.redirecting import check_upstream_is_ours
 from turnout.types import Query
 from turnout.wire import chat, messages, responses
@@ -44,6 +45,8 @@ class Request:
     """Whether vectors are asked for, from an embedding model of this name."""
     session: str = ""
     """The id of its conversation."""
+    claim: Claim | None = None
+    """Its hold on its idempotency key, where it has one."""
 
     @property
     def key(self) -> str:

@@ -12,6 +12,7 @@ from turnout.errors import InputError, RequestError, SettingsError, TurnoutError
 from turnout.names import RouteSpec
 from turnout.policies.constraints import NO_LIMITS, Limits
 from turnout.settings import RouteSettings, Settings
+from turnout.settings.problems import Say, stop
 from turnout.types import PICO
 from turnout.wire.asks import KNOBS, Asks
 
@@ -35,14 +36,22 @@ class Route:
     """The candidate that answers while this route decides in record only; empty: it decides."""
 
 
-def build_routes(settings: Settings, engine: Engine) -> dict[str, Route]:
+def build_routes(settings: Settings, engine: Engine, say: Say = stop) -> dict[str, Route]:
     """The routes of settings, by name.
 
-    Raises:
-        SettingsError: a router or a pattern that names nothing here, or a promise without a
-            certificate; names the setting.
+    Args:
+        settings: whose `routes` are read.
+        engine: whose routers, candidates and certificates they speak of.
+        say: told of a router or a pattern that names nothing here, and of a promise without a
+            certificate; such a route is left out.
     """
-    return {name: _route(name, given, settings, engine) for name, given in settings.routes.items()}
+    found = {}
+    for name, given in settings.routes.items():
+        try:
+            found[name] = _route(name, given, settings, engine)
+        except SettingsError as error:
+            say(error)
+    return found
 
 
 def _route(name: str, given: RouteSettings, settings: Settings, engine: Engine) -> Route:

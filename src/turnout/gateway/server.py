@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 
 import uvicorn
 
+from turnout.gateway.door import Door
 from turnout.gateway.protocol import Guard, GuardedConfig, sweep
 from turnout.settings.server import ServerSettings
 
@@ -57,6 +59,7 @@ class GatewayServer(uvicorn.Server):
         app: an ASGI application.
         limits: see `ServerSettings`.
         drain: tells the application that its end is near; called by a signal handler too.
+        serves: called once the application is open and connections are taken.
         reloads: takes other settings. None: SIGHUP is left alone.
         watch: whether they are taken when they change, without a signal.
     """
@@ -67,16 +70,21 @@ class GatewayServer(uvicorn.Server):
         limits: ServerSettings | None = None,
         *,
         drain: Callable[[], None] | None = None,
+        serves: Callable[[], None] | None = None,
         reloads: Reloads | None = None,
         watch: bool = False,
     ) -> None:
         given = limits or ServerSettings()
         self.guard = Guard(given, given.max_connections or most_connections())
-        self._drain, self._reloads, self._watch = drain, reloads, watch
+        self._drain, self._serves = drain, serves
+        self._reloads, self._watch = reloads, watch
         self._reload_asked = False
         self._reloading: asyncio.Task[None] | None = None
         self._swept = time.monotonic()
         self._notice = False
+        door = getattr(app, "door", None)
+        if isinstance(door, Door):
+            door.guard = self.guard  # the application shows what its server counts
         config = GuardedConfig(
             app,
             self.guard,
@@ -93,9 +101,12 @@ class GatewayServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the application, then listen."""
         await super().startup(sockets)
+        calm_collector()
         for listener in sockets or ():
             # asyncio takes one number for how many it accepts at once and for how many may wait.
             listener.listen(WAITING_CONNECTIONS)
+        if self._serves is not None and self.started:
+            self._serves()
 
     def take_limits(self, limits: ServerSettings) -> None:
         """Other limits from now on; of the time to drain at the next start."""
@@ -185,6 +196,17 @@ class GatewayServer(uvicorn.Server):
         finally:
             for sig, handler in before.items():
                 signal.signal(sig, handler)
+
+
+def calm_collector() -> None:
+    """Let the garbage collector leave alone what stays, and look less often at what does not.
+
+    Without this it took a tenth of a request's time. Hardly anything here refers to itself, so that
+    what it would find is little: memory is given back when its last reference goes.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def most_connections() -> int:

@@ -15,6 +15,7 @@ from turnout.errors import NoCandidateError, TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
 from turnout.gateway.admission import deadline_s
+from turnout.gateway.alarming import StrongShareAlarm
 from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
 from turnout.gateway.asking import Wanted, explain, in_shadow, wanted
 from turnout.gateway.caching import CacheKey, ExactCache, answer_kept, cache_key
@@ -34,7 +35,10 @@ from turnout.gateway.headers import (
     to_client,
     to_upstream,
 )
+from turnout.gateway.hedging import Hedging
 from turnout.gateway.hops import Hops
+from turnout.gateway.idempotency.once import HEADER as KEY
+from turnout.gateway.idempotency.once import Once
 from turnout.gateway.mirroring import Mirror
 from turnout.gateway.models import Catalog
 from turnout.gateway.recording import Entry, Recorder
@@ -73,20 +77,37 @@ class Serving:
     hops: Hops
     mirror: Mirror | None = None
     cache: ExactCache | None = None
+    alarm: StrongShareAlarm | None = None
     embeddings: Embeddings = field(default_factory=dict)
+    once: Once | None = None
+    hedging: Hedging | None = None
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
-        await self._answer(await read_request(call, dialect, self.max_body_bytes))
+        request = await read_request(call, dialect, self.max_body_bytes)
+        if KEY in call.headers and self.once is not None:
+            await self.once.serve(request, self._answer)
+        else:
+            await self._answer(request)
 
     async def embed(self, call: Call) -> None:
         """Answer with the vectors of an embedding model."""
-        await self._answer(await read_embeddings_request(call, self.max_body_bytes))
+        request = await read_embeddings_request(call, self.max_body_bytes)
+        if KEY in call.headers and self.once is not None:
+            await self.once.serve(request, self._answer)
+        else:
+            await self._answer(request)
 
     async def _answer(self, request: Request) -> None:
         """Decide, reserve, call, pass on."""
         call = request.call
-        talk = None if request.embeds else self.conversing.find(request, request.key)
+        conversing = self.conversing
+        if request.embeds:
+            talk = None
+        elif conversing.sharing is None:
+            talk = conversing.find(request)
+        else:
+            talk = await conversing.find_shared(request, conversing.sharing)
         if request.asks.decision_only:
             await self._tell(request, talk)
             return
@@ -116,13 +137,20 @@ class Serving:
         kept = None if key is None else key.find()
         entry = self.recorder.begin(request, decision, admitted.reserved_picousd)
         if kept is not None:
-            await answer_kept(call, kept, entry, explained)
+            await answer_kept(call, kept, entry, explained, request.claim)
             return
+        if self.alarm is not None:
+            self.alarm.see(request.key, decision)
         caller = self._caller(request, admitted.output_tokens)
         try:
             async with call.unless_gone(deadline_s(call.headers)):
                 prefer = "" if talk is None else talk.prefer
-                answer = await arun(decision, caller, self.resilience.plan(prefer))
+                plan = self.resilience.plan(prefer)
+                if self.hedging is None:
+                    answer = await arun(decision, caller, plan)
+                else:
+                    reserved = admitted.reserved_picousd
+                    answer = await self.hedging.run(request, decision, caller, plan, reserved)
         except ClientLeftError:
             entry.end("left", http_status=0, calls=len(caller.made))
             raise
@@ -168,6 +196,8 @@ class Serving:
         )
         if key is not None and answer.candidate == decision.model:
             ended = key.keeping(answer, entry, ended)
+        if request.claim is not None:
+            ended = request.claim.keeping(answer, entry, request.dialect, headers, ended)
         if answer.passing is not None:
             await relay_stream(call, answer, {**headers, "content-type": EVENTS}, ended)
         else:
@@ -179,7 +209,9 @@ class Serving:
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
         request = await read_request(call, "chat", self.max_body_bytes)
-        await self._tell(request, self.conversing.find(request, request.key))
+        sharing, find = self.conversing.sharing, self.conversing.find
+        shared = None if sharing is None else await self.conversing.find_shared(request, sharing)
+        await self._tell(request, shared or find(request))
 
     async def _tell(self, request: Request, talk: Talk | None) -> None:
         """Answer with the decision, among the candidates that the caller may use."""
@@ -212,7 +244,8 @@ class Serving:
         """
         if talk is None:  # embeddings stand alone
             return decide_embeddings(self.engine, self.embeddings, request, barred)
-        experiment = self.catalog.experiment(request.model)
+        catalog = self.catalog
+        experiment = catalog.experiment(request.model) if catalog.experiments else None
         if experiment is None:
             return await self._decide(request, talk, request.model, barred)
         user = user_of(request)
@@ -231,6 +264,8 @@ class Serving:
         if target.as_requested if isinstance(target, Route) else catalog.as_requested:
             request.rename = request.model
         shadow = catalog.shadow
+        if shadow is None and request.asks is NOTHING and isinstance(target, Candidate):
+            return self.engine.by_name(query, target.name, barred=barred)
         if shadow is not None and isinstance(target, Candidate) and request.asks is NOTHING:
             want = in_shadow(shadow, target.name)
         else:
@@ -247,6 +282,8 @@ class Serving:
         most = want.limits.max_cost_picousd
         ask = partial(self.deciding.decide, max_cost_picousd=most, barred=barred)
         made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
+        if self.alarm is not None:
+            made = self.alarm.held(request.key, made)
         return want.told(made)
 
     async def _in_shadow(self, want: Wanted, spec: RouteSpec, query: Query) -> Decision:

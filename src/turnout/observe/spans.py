@@ -73,6 +73,7 @@ _NUMBERS = {
     "seed": "gen_ai.request.seed",
     "frequency_penalty": "gen_ai.request.frequency_penalty",
     "presence_penalty": "gen_ai.request.presence_penalty",
+    "dimensions": "gen_ai.embeddings.dimension.count",
 }
 """Numbers of a request that are attributes; nothing that is a text is one."""
 

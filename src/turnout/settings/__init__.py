@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from turnout.settings.cache import CacheSettings
+from turnout.settings.alarm import AlarmSettings
+from turnout.settings.cache import CacheSettings, IdempotencySettings
 from turnout.settings.embeddings import EmbeddingSettings
+from turnout.settings.prices import OtherRates, PriceSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
 from turnout.settings.routes import RouteSettings
 from turnout.settings.tree import (
@@ -11,26 +13,25 @@ from turnout.settings.tree import (
     MAX_BODY_BYTES,
     MINIMAL,
     CandidateSettings,
-    EncoderSettings,
     LearnSettings,
-    OtherRates,
-    PriceSettings,
-    ProviderSettings,
     RouterSettings,
     Settings,
     StoreSettings,
 )
 from turnout.settings.trials import ExperimentSettings, MirrorSettings
+from turnout.settings.upstreams import EncoderSettings, ProviderSettings
 
 __all__ = [
     "AUTO",
     "MAX_BODY_BYTES",
     "MINIMAL",
+    "AlarmSettings",
     "CacheSettings",
     "CandidateSettings",
     "EmbeddingSettings",
     "EncoderSettings",
     "ExperimentSettings",
+    "IdempotencySettings",
     "LearnSettings",
     "MirrorSettings",
     "OtherRates",

@@ -16,6 +16,9 @@ Role: TypeAlias = Literal["user", "admin"]
 MOST_USD = 9_000_000.0
 """Largest budget: picodollars of it fit into 64 bits."""
 
+PREFIX = r"^[A-Za-z0-9_.-]{1,64}$"
+"""Of names in Redis."""
+
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$"
 _Name: TypeAlias = Annotated[str, StringConstraints(pattern=NAME)]
 _Usd: TypeAlias = Annotated[float, Field(gt=0, le=MOST_USD, allow_inf_nan=False)]
@@ -32,6 +35,7 @@ class LimitSettings(_Tree):
     budgets_usd: dict[Window, _Usd] = Field(default_factory=dict)
     """Window → the most that its requests may cost."""
     requests_per_minute: _Count | None = None
+    """Requests that begin in a minute."""
     tokens_per_minute: _Count | None = None
     """Input and output."""
     concurrent: _Count | None = None
@@ -57,13 +61,19 @@ class KeySettings(GrantSettings):
     """A key that stands in the settings, by its hash or by where it is read from."""
 
     name: _Name
+    """What logs and records call it."""
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     """SHA-256 of the key, in hex."""
     key_env: str | None = None
+    """The environment variable that holds the key."""
     key_file: Path | None = None
+    """A file that holds the key."""
     team: str = ""
+    """The team whose limits it shares."""
     role: Role = "user"
+    """`admin` may also call what is an admin's, such as `/metrics`."""
     expires: datetime | None = None
+    """When it ends, with its time zone; none: never."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -94,8 +104,12 @@ class CounterSettings(_Tree):
     """Where budgets and rates are counted, for all processes that share it."""
 
     redis_url: SecretStr | None = None
+    """Of the Redis; a URL with a password is better read from the environment or a file."""
     redis_url_env: str | None = None
-    prefix: str = Field(default="turnout", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """The environment variable that holds the URL."""
+    redis_url_file: Path | None = None
+    """A file that holds the URL."""
+    prefix: str = Field(default="turnout", pattern=PREFIX)
     """Of every name in Redis; deployments of one prefix share what they count."""
     timeout_s: float = Field(default=0.25, gt=0, le=10)
     """Longest wait for it."""
@@ -105,9 +119,11 @@ class CounterSettings(_Tree):
     """While it cannot be reached, limited requests are refused, or each process counts for itself
     up to `local_share` of each limit."""
     local_share: float = Field(default=0.1, gt=0, le=1)
+    """Of each limit, that a process lets through by itself while Redis is down."""
 
     @model_validator(mode="after")
     def _one_url(self) -> Self:
-        if (self.redis_url is None) == (self.redis_url_env is None):
-            raise ValueError("give redis_url or redis_url_env")
+        given = [self.redis_url, self.redis_url_env, self.redis_url_file]
+        if sum(url is not None for url in given) != 1:
+            raise ValueError("give one of redis_url, redis_url_env and redis_url_file")
         return self

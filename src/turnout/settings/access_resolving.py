@@ -11,6 +11,8 @@ from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
 from turnout.settings.access import NAME, CounterSettings, KeySettings, TeamSettings
+from turnout.settings.conversations import ConversationSettings
+from turnout.settings.problems import Hidden, Say, stop, unset
 
 SHORTEST = 20
 """Characters of a key that a user brings: what is kept is a plain hash, which short ones do not bear."""
@@ -19,53 +21,69 @@ _NAME = re.compile(NAME)
 _SCHEMES = ("redis://", "rediss://", "unix://")
 
 
-class _Hidden:
-    def __repr__(self) -> str:
-        return "the hidden value"
-
-
-def check_access(keys: Sequence[KeySettings], teams: Mapping[str, TeamSettings]) -> None:
+def check_access(
+    keys: Sequence[KeySettings], teams: Mapping[str, TeamSettings], say: Say = stop
+) -> None:
     """Names must be unique and known.
 
-    Raises:
-        SettingsError: two keys of one name or hash, a team that does not exist.
+    Args:
+        keys: of the settings.
+        teams: by name.
+        say: told of two keys of one name, or of a team that does not exist.
     """
     for name in teams:
         if not _NAME.match(name):
-            raise SettingsError(f"teams.{name}", name, "use letters, digits, and - _ . @")
+            say(SettingsError(f"teams.{name}", name, "use letters, digits, and - _ . @"))
     names = [key.name for key in keys]
     for i, key in enumerate(keys):
         if key.name in names[:i]:
-            raise SettingsError(f"keys[{i}].name", key.name, "give each key its own name")
+            say(SettingsError(f"keys[{i}].name", key.name, "give each key its own name"))
         if key.team and key.team not in teams:
             known = ", ".join(teams) or "none"
             remedy = f"name a team of the settings ({known}).{suggest(key.team, teams)}"
-            raise SettingsError(f"keys[{i}].team", key.team, remedy)
+            say(SettingsError(f"keys[{i}].team", key.team, remedy))
         if key.expires is not None and key.expires.tzinfo is None:
             remedy = "say the time zone, such as 2027-01-31T00:00:00Z"
-            raise SettingsError(f"keys[{i}].expires", str(key.expires), remedy)
+            say(SettingsError(f"keys[{i}].expires", str(key.expires), remedy))
 
 
 def resolved_keys(
-    keys: Sequence[KeySettings], environ: Mapping[str, str], folder: Path
+    keys: Sequence[KeySettings], environ: Mapping[str, str], folder: Path, say: Say = stop
 ) -> tuple[KeySettings, ...]:
     """Keys as hashes: what an environment variable or a file held is not kept.
 
-    Raises:
-        SettingsError: a key that is missing or too short; two that are the same.
+    Args:
+        keys: of the settings.
+        environ: for `key_env`.
+        folder: where a relative `key_file` starts.
+        say: told of a key that is missing or too short, and of two that are the same; such a key is
+            left out.
     """
     found: list[KeySettings] = []
     for i, key in enumerate(keys):
-        field, value = _read(f"keys[{i}]", key, environ, folder)
-        if value is not None:
-            if len(value) < SHORTEST or not value.isascii() or not value.isprintable():
-                remedy = f"give a random key of {SHORTEST} printable ASCII characters or more"
-                raise SettingsError(field, _Hidden(), remedy)
-            key = key.model_copy(update={"sha256": hashlib.sha256(value.encode()).hexdigest()})
-        if any(key.sha256 == other.sha256 for other in found):
-            raise SettingsError(field, _Hidden(), "give each key its own secret")
-        found.append(key)
+        try:
+            found.append(_resolved(f"keys[{i}]", key, found, environ, folder))
+        except SettingsError as error:
+            say(error)
     return tuple(found)
+
+
+def _resolved(
+    where: str,
+    key: KeySettings,
+    before: Sequence[KeySettings],
+    environ: Mapping[str, str],
+    folder: Path,
+) -> KeySettings:
+    field, value = _read(where, key, environ, folder)
+    if value is not None:
+        if len(value) < SHORTEST or not value.isascii() or not value.isprintable():
+            remedy = f"give a random key of {SHORTEST} printable ASCII characters or more"
+            raise SettingsError(field, Hidden(), remedy)
+        key = key.model_copy(update={"sha256": hashlib.sha256(value.encode()).hexdigest()})
+    if any(key.sha256 == other.sha256 for other in before):
+        raise SettingsError(field, Hidden(), "give each key its own secret")
+    return key
 
 
 def _read(
@@ -74,7 +92,7 @@ def _read(
     if key.key_env is not None:
         field = f"{field}.key_env"
         if not environ.get(key.key_env):
-            raise SettingsError(field, key.key_env, "set this environment variable")
+            raise unset(field, key.key_env)
         return field, environ[key.key_env].strip()
     if key.key_file is not None:
         field, path = f"{field}.key_file", folder / key.key_file
@@ -87,22 +105,50 @@ def _read(
 
 
 def resolved_counters(
-    given: CounterSettings | None, environ: Mapping[str, str]
+    given: CounterSettings | None, environ: Mapping[str, str], folder: Path, say: Say = stop
 ) -> CounterSettings | None:
-    """Counters with their URL read.
+    """Counters with their URL read; `say` is told where it is missing, or no URL of a Redis."""
+    if given is None:
+        return None
+    try:
+        url = redis_url("counters", given, environ, folder)
+    except SettingsError as error:
+        say(error)
+        return None
+    return given.model_copy(update={"redis_url": url})
+
+
+def redis_url(
+    section: str,
+    given: CounterSettings | ConversationSettings,
+    environ: Mapping[str, str],
+    folder: Path,
+) -> SecretStr:
+    """The URL of a Redis, as it is given, from the environment, or from a file.
+
+    Args:
+        section: of the settings, for errors.
+        given: the settings of that section.
+        environ: the environment.
+        folder: where relative paths start.
 
     Raises:
         SettingsError: it is missing, or no URL of a Redis.
     """
-    if given is None:
-        return None
-    field = "counters.redis_url"
+    field = f"{section}.redis_url"
     url = "" if given.redis_url is None else given.redis_url.get_secret_value()
     if given.redis_url_env is not None:
-        field, url = "counters.redis_url_env", environ.get(given.redis_url_env, "")
+        field, url = f"{field}_env", environ.get(given.redis_url_env, "")
         if not url:
-            raise SettingsError(field, given.redis_url_env, "set this environment variable")
+            raise unset(field, given.redis_url_env)
+    elif given.redis_url_file is not None:
+        field, path = f"{field}_file", folder / given.redis_url_file
+        try:
+            url = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            remedy = "give a readable file that holds the URL"
+            raise SettingsError(field, str(path), remedy) from None
     if not url.startswith(_SCHEMES):
         remedy = "give a URL such as redis://127.0.0.1:6379/0 (or rediss://, unix://)"
-        raise SettingsError(field, _Hidden(), remedy)
-    return given.model_copy(update={"redis_url": SecretStr(url)})
+        raise SettingsError(field, Hidden(), remedy)
+    return SecretStr(url)

@@ -12,15 +12,18 @@ class EmbeddingPriceSettings(Tree):
     """USD per million tokens."""
 
     input_usd: float = Field(ge=0, allow_inf_nan=False)
+    """Of input."""
 
 
 class EmbeddingSettings(Tree):
     """A model that embeds texts. It is never routed: vectors of two models cannot be compared."""
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    """What clients call it."""
     model: str | None = None
     """What the provider calls it; none: its name."""
     provider: str | None = None
+    """Where it is called; none: the only provider."""
     price: EmbeddingPriceSettings | None = None
     """None: the list price, where the list has the model."""
     dimensions: int | None = Field(default=None, ge=1, le=65_536)

@@ -10,6 +10,7 @@ import ipaddress
 import socket
 from urllib.parse import urlsplit
 
+_HERE = frozenset({"localhost", "ip6-localhost"})
 _NAMES = frozenset({
     "metadata", "metadata.google.internal", "metadata.goog", "instance-data",
     "instance-data.ec2.internal", "metadata.tencentyun.com", "metadata.azure.com",
@@ -56,6 +57,16 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.IPv4Address(socket.inet_aton(text)) if text[:1].isdigit() else None
     except (OSError, ValueError):
         return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as a URL or `listen.host` has it, is this machine alone."""
+    if host in _HERE:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def host_of(url: str) -> str:

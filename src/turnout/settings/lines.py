@@ -6,7 +6,8 @@ import re
 
 import yaml
 
-_STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
+STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
+"""One step of a path as errors name it."""
 
 
 def line_of(text: str, field: str) -> int | None:
@@ -24,7 +25,7 @@ def line_of(text: str, field: str) -> int | None:
     except (yaml.YAMLError, RecursionError):
         return None
     found = None
-    for step in _STEP.findall(field):
+    for step in STEP.findall(field):
         below = _below(node, step)
         if below is None:
             break

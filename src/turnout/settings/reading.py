@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from pydantic import ValidationError
 from turnout.errors import SettingsError
 from turnout.settings.base import Tree
 from turnout.settings.lines import line_of
-from turnout.settings.problems import settings_error
+from turnout.settings.problems import Say, path_text, settings_error, stop
+from turnout.settings.pruning import Pruned, sound_part
 from turnout.settings.resolving import (
     check_encoder_names,
     check_names,
@@ -22,7 +24,8 @@ from turnout.settings.resolving import (
     resolved_encoders,
     with_defaults,
 )
-from turnout.settings.tree import MINIMAL, EncoderSettings, Settings
+from turnout.settings.tree import MINIMAL, Settings
+from turnout.settings.upstreams import EncoderSettings
 
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -39,15 +42,11 @@ def load_settings(path: Path | str, environ: Mapping[str, str] | None = None) ->
         SettingsError: names the field, the value (never a secret) and the remedy.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise SettingsError("config", str(path), f"give a readable YAML file: {why}") from None
+    text = _text_of(path)
     try:
         return parse_settings(text, environ, folder=path.parent)
     except SettingsError as error:
-        line = error.place or line_of(text, error.field)
+        line = _line(text, error)
         error.place = f"{path}:{line}" if line else str(path)
         raise
 
@@ -57,17 +56,97 @@ def parse_settings(
 ) -> Settings:
     """Read settings from YAML text. See `load_settings`."""
     environ = os.environ if environ is None else environ
-    raw = _read_yaml(text)
-    for name, key in (("TURNOUT_HOST", "host"), ("TURNOUT_PORT", "port")):
-        if name in environ:
-            raw["listen"] = {**_mapping(raw, "listen"), key: environ[name]}
+    raw = _with_environment(_read_yaml(text, stop), environ)
     try:
-        settings = Settings.model_validate(_filled(raw, environ))
+        settings = Settings.model_validate(_filled(raw, environ, _stop_at))
     except ValidationError as error:
         raise settings_error(error, raw) from None
+    return _finished(settings, environ, folder or Path(), stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What could be read of a settings file, and everything that is wrong with it."""
+
+    text: str
+    raw: Mapping[str, Any]
+    """As the file has it."""
+    settings: Settings | None
+    """Without what cannot be used; None where nothing is left that serves."""
+    problems: list[SettingsError]
+    """In the order of the file; each has its place."""
+
+
+def read_through(path: Path | str, environ: Mapping[str, str] | None = None) -> Reading:
+    """Read a settings file to its end, whatever is wrong with it. See `load_settings`."""
+    path = Path(path)
+    environ = os.environ if environ is None else environ
+    problems: list[SettingsError] = []
+    text, raw, settings = "", {}, None
+    try:
+        text = _text_of(path)
+        raw = _read_yaml(text, problems.append)
+        settings = _sound(_with_environment(raw, environ), environ, path.parent, problems.append)
+    except SettingsError as error:  # of the file as a whole: nothing can be read after it
+        problems.append(error)
+    placed = [(_line(text, problem) or 0, problem) for problem in problems]
+    for line, problem in placed:
+        problem.place = f"{path}:{line}" if line else str(path)
+    placed.sort(key=lambda one: one[0])
+    return Reading(text, raw, settings, [problem for _, problem in placed])
+
+
+def _sound(
+    raw: dict[str, Any], environ: Mapping[str, str], folder: Path, say: Say
+) -> Settings | None:
+    """The settings without what cannot be used, each of which is said once."""
+    empty: list[tuple[int | str, ...]] = []
+
+    def unset(path: tuple[int | str, ...], problem: SettingsError) -> None:
+        say(problem)
+        empty.append(path)
+
+    pruned = Pruned(_filled(raw, environ, unset))
+    for path in empty:
+        pruned.remove(path)
+    settings = sound_part(pruned, raw, say)
+    if settings is None:
+        return None
+
+    def say_own(problem: SettingsError) -> None:
+        """What is wrong by itself, and not because another entry is out."""
+        if problem.value not in pruned.names:
+            field = pruned.original_field(problem.field)
+            say(SettingsError(field, problem.value, problem.remedy))
+
+    return _finished(settings, environ, folder, say_own)
+
+
+def _finished(settings: Settings, environ: Mapping[str, str], folder: Path, say: Say) -> Settings:
     settings = with_defaults(settings)
-    check_names(settings)
-    return resolved(settings, environ, folder or Path())
+    check_names(settings, say)
+    return resolved(settings, environ, folder, say)
+
+
+def _with_environment(raw: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The settings with where to listen, as the environment says."""
+    found = dict(raw)
+    for name, key in (("TURNOUT_HOST", "host"), ("TURNOUT_PORT", "port")):
+        if name in environ:
+            found["listen"] = {**_mapping(found, "listen"), key: environ[name]}
+    return found
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SettingsError("config", str(path), f"give a readable YAML file: {why}") from None
+
+
+def _line(text: str, problem: SettingsError) -> int | None:
+    return int(problem.place) if problem.place else line_of(text, problem.field)
 
 
 class _EncodersAlone(Tree):
@@ -92,7 +171,11 @@ def read_encoders(
 
 
 class _Loader(yaml.SafeLoader):
-    """`SafeLoader` that refuses a key given twice."""
+    """`SafeLoader` that tells of a key given twice; the last one counts."""
+
+    def __init__(self, text: str, say: Say) -> None:
+        super().__init__(text)
+        self._say = say
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -103,14 +186,14 @@ class _Loader(yaml.SafeLoader):
                     key.value, f"line {line}", "this key is given twice; keep one"
                 )
                 twice.place = str(line)
-                raise twice
+                self._say(twice)
             seen.add(getattr(key, "value", None) if isinstance(key, yaml.ScalarNode) else id(key))
         return super().construct_mapping(node, deep=deep)
 
 
-def _read_yaml(text: str) -> dict[str, Any]:
+def _read_yaml(text: str, say: Say) -> dict[str, Any]:
     try:
-        raw = _Loader(text).get_single_data()
+        raw = _Loader(text, say).get_single_data()
     except SettingsError:
         raise
     except yaml.MarkedYAMLError as error:
@@ -133,19 +216,29 @@ def _mapping(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     return dict(value) if isinstance(value, dict) else {}
 
 
-def _filled(value: Any, environ: Mapping[str, str], at: str = "") -> Any:
-    """The tree with every `${NAME}` in its strings replaced."""
+def _stop_at(_: tuple[int | str, ...], problem: SettingsError) -> None:
+    raise problem
+
+
+def _filled(
+    value: Any,
+    environ: Mapping[str, str],
+    unset: Callable[[tuple[int | str, ...], SettingsError], None],
+    at: tuple[int | str, ...] = (),
+) -> Any:
+    """The tree with every `${NAME}` in its strings replaced; `unset` is told of those that are not."""
     if isinstance(value, dict):
-        return {k: _filled(v, environ, f"{at}.{k}" if at else str(k)) for k, v in value.items()}
+        return {k: _filled(v, environ, unset, (*at, k)) for k, v in value.items()}
     if isinstance(value, list):
-        return [_filled(v, environ, f"{at}[{i}]") for i, v in enumerate(value)]
+        return [_filled(v, environ, unset, (*at, i)) for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
 
     def variable(found: re.Match[str]) -> str:
         name = found[1]
         if name not in environ:
-            raise SettingsError(at, found[0], f"set the environment variable {name}")
-        return environ[name]
+            remedy = f"set the environment variable {name}"
+            unset(at, SettingsError(path_text(at), found[0], remedy))
+        return environ.get(name, "")
 
     return _ENV.sub(variable, value)

@@ -9,17 +9,22 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
-from turnout.settings.access_resolving import check_access, resolved_counters, resolved_keys
+from turnout.settings.access_resolving import (
+    check_access,
+    redis_url,
+    resolved_counters,
+    resolved_keys,
+)
+from turnout.settings.conversations import ConversationSettings
 from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
-from turnout.settings.problems import Hidden
+from turnout.settings.problems import Hidden, Say, stop, unset
 from turnout.settings.tree import (
     AUTO,
-    EncoderSettings,
-    Keyed,
     RouterSettings,
     Settings,
     StoreSettings,
 )
+from turnout.settings.upstreams import EncoderSettings, Keyed
 
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,199}\Z", re.ASCII)
 _POSTGRES = re.compile(r"postgres(ql)?://\S+\Z", re.IGNORECASE)
@@ -44,118 +49,131 @@ def with_defaults(settings: Settings) -> Settings:
     )
 
 
-def check_names(settings: Settings) -> None:
-    """Names must be free, unique and known."""
+def check_names(settings: Settings, say: Say = stop) -> None:
+    """Names must be free, unique and known; `say` is told of those that are not."""
     names = [c.name for c in settings.candidates]
     for i, candidate in enumerate(settings.candidates):
         field = f"candidates[{i}]"
         if candidate.name == AUTO or candidate.name.startswith("router-"):
-            raise SettingsError(
-                f"{field}.name", candidate.name, "this name asks for a route; choose another"
-            )
+            remedy = "this name asks for a route; choose another"
+            say(SettingsError(f"{field}.name", candidate.name, remedy))
         if candidate.name in names[:i]:
-            raise SettingsError(f"{field}.name", candidate.name, "give each candidate its own name")
-        _check_provider(f"{field}.provider", candidate.provider, settings)
+            say(SettingsError(f"{field}.name", candidate.name, "give each candidate its own name"))
+        _check_provider(f"{field}.provider", candidate.provider, settings, say)
         for j, replica in enumerate(candidate.replicas):
-            _check_provider(f"{field}.replicas[{j}].provider", replica.provider, settings)
-    _check_embeddings(settings, names)
-    _check_hosts(settings)
+            _check_provider(f"{field}.replicas[{j}].provider", replica.provider, settings, say)
+    _check_embeddings(settings, names, say)
+    _check_hosts(settings, say)
     if settings.dashboard and settings.store is None:
-        raise SettingsError("dashboard", True, "give a store: the dashboard shows its records")
+        say(SettingsError("dashboard", True, "give a store: the dashboard shows its records"))
     if settings.default not in names:
         remedy = (
             f"name one of the candidates: {', '.join(names)}.{suggest(settings.default, names)}"
         )
-        raise SettingsError("default", settings.default, remedy)
+        say(SettingsError("default", settings.default, remedy))
     for name in settings.routers:
         if not _ROUTER_NAME.match(name):
-            raise SettingsError(f"routers.{name}", name, "use letters, digits, - and _")
-    _check_routes(settings, names)
-    check_encoder_names(settings.encoders)
-    check_access(settings.keys, settings.teams)
+            say(SettingsError(f"routers.{name}", name, "use letters, digits, - and _"))
+    _check_routes(settings, names, say)
+    check_encoder_names(settings.encoders, say)
+    check_access(settings.keys, settings.teams, say)
 
 
-def _check_embeddings(settings: Settings, taken: list[str]) -> None:
+def _check_embeddings(settings: Settings, taken: list[str], say: Say) -> None:
     """Names of their own, over providers that can embed."""
     taken = list(taken)
     for i, model in enumerate(settings.embeddings):
         field = f"embeddings[{i}]"
         if model.name in taken or model.name == AUTO or model.name.startswith("router-"):
             remedy = "give it a name that no candidate, route or other embedding model has"
-            raise SettingsError(f"{field}.name", model.name, remedy)
+            say(SettingsError(f"{field}.name", model.name, remedy))
         taken.append(model.name)
         used = [(f"{field}.provider", model.provider)]
         used += [
             (f"{field}.replicas[{j}].provider", r.provider) for j, r in enumerate(model.replicas)
         ]
         for where, name in used:
-            _check_provider(where, name, settings)
-            if settings.providers[str(name)].api == "messages":
+            known = _check_provider(where, name, settings, say)
+            if known and settings.providers[str(name)].kind == "litellm":
+                say(SettingsError(where, name, "kind litellm makes no embeddings; name another"))
+            if known and settings.providers[str(name)].api == "messages":
                 remedy = "Anthropic's API makes no embeddings; name a provider with another `api`"
-                raise SettingsError(where, name, remedy)
+                say(SettingsError(where, name, remedy))
 
 
-def _check_routes(settings: Settings, names: Sequence[str]) -> None:
+def _check_routes(settings: Settings, names: Sequence[str], say: Say) -> None:
     for section, given in (("routes", settings.routes), ("experiments", settings.experiments)):
         for name in given:
-            _check_route_name(f"{section}.{name}", name, names)
+            _check_route_name(f"{section}.{name}", name, names, say)
     for name, route in settings.routes.items():
         if name in settings.experiments:
-            raise SettingsError(
-                f"experiments.{name}", name, "a route has this name; choose another"
-            )
+            remedy = "a route has this name; choose another"
+            say(SettingsError(f"experiments.{name}", name, remedy))
         if route.serves and route.serves not in names:
             remedy = f"name a candidate: {', '.join(names)}.{suggest(route.serves, names)}"
-            raise SettingsError(f"routes.{name}.serves", route.serves, remedy)
+            say(SettingsError(f"routes.{name}.serves", route.serves, remedy))
 
 
-def _check_route_name(field: str, name: str, candidates: Sequence[str]) -> None:
+def _check_route_name(field: str, name: str, candidates: Sequence[str], say: Say) -> None:
     if not _ROUTE_NAME.match(name) or name == AUTO or name.startswith("router-"):
         remedy = "use letters, digits, . : / - and _, and neither auto nor a name in router-"
-        raise SettingsError(field, name, remedy)
+        say(SettingsError(field, name, remedy))
     if name in candidates:
-        raise SettingsError(field, name, "a candidate has this name; choose another")
+        say(SettingsError(field, name, "a candidate has this name; choose another"))
 
 
-def check_encoder_names(names: Iterable[str]) -> None:
-    """Raise where a name of the `encoders` section cannot be used.
-
-    Raises:
-        SettingsError: it is no plain word, or a built-in encoder's.
-    """
+def check_encoder_names(names: Iterable[str], say: Say = stop) -> None:
+    """Say where a name of the `encoders` section is no plain word, or a built-in encoder's."""
     for name in names:
         if not _ROUTER_NAME.match(name) or re.match(r"(static|hashing)-\d+\Z", name):
             remedy = "use letters, digits, - and _, and none of the names of built-in encoders"
-            raise SettingsError(f"encoders.{name}", name, remedy)
+            say(SettingsError(f"encoders.{name}", name, remedy))
 
 
-def _check_hosts(settings: Settings) -> None:
+def _check_hosts(settings: Settings, say: Say) -> None:
     remedy = f"{REMEDY}; where a model is really served there, set allow_link_local"
     for name, provider in settings.providers.items():
         if not provider.allow_link_local:
-            _check_host(f"providers.{name}", provider.base_url, remedy)
+            _check_host(f"providers.{name}", provider.base_url or "", say, remedy)
 
 
-def _check_host(field: str, base_url: str, remedy: str = REMEDY) -> None:
+def _check_host(field: str, base_url: str, say: Say, remedy: str = REMEDY) -> None:
     if is_metadata_host(host := host_of(base_url)):
-        raise SettingsError(f"{field}.base_url", host, remedy)
+        say(SettingsError(f"{field}.base_url", host, remedy))
 
 
-def _check_provider(field: str, name: str | None, settings: Settings) -> None:
-    if name not in settings.providers:
-        known = ", ".join(settings.providers)
-        hint = suggest(str(name), settings.providers)
-        raise SettingsError(field, name, f"name one of: {known}.{hint}")
+def _check_provider(field: str, name: str | None, settings: Settings, say: Say) -> bool:
+    """Whether there is a provider of that name; what is not is said."""
+    if name in settings.providers:
+        return True
+    known = ", ".join(settings.providers)
+    say(
+        SettingsError(field, name, f"name one of: {known}.{suggest(str(name), settings.providers)}")
+    )
+    return False
 
 
-def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Settings:
-    """Keys read, and relative paths started at the file's folder."""
+def resolved(
+    settings: Settings, environ: Mapping[str, str], folder: Path, say: Say = stop
+) -> Settings:
+    """Keys read, and relative paths started at the file's folder.
+
+    Args:
+        settings: as they were given.
+        environ: for what is read from the environment.
+        folder: of the settings' file.
+        say: told of what cannot be read; it is then left out.
+    """
     providers = {
         name: provider.model_copy(
-            update={"api_key": _key(f"providers.{name}", provider, environ, folder)}
+            update={"api_key": _key(f"providers.{name}", provider, environ, folder, say)}
         )
         for name, provider in settings.providers.items()
     }
+    for name, provider in settings.providers.items():
+        for i, variable in enumerate(provider.env):
+            if variable not in environ:
+                say(unset(f"providers.{name}.env[{i}]", variable))
     learn = settings.learn
     if learn is not None and learn.keep is not None:
         learn = learn.model_copy(update={"keep": folder / learn.keep})
@@ -163,25 +181,43 @@ def resolved(settings: Settings, environ: Mapping[str, str], folder: Path) -> Se
         update={
             "learn": learn,
             "providers": providers,
-            "counters": resolved_counters(settings.counters, environ),
-            "keys": resolved_keys(settings.keys, environ, folder),
-            "encoders": resolved_encoders(settings.encoders, environ, folder),
+            "conversations": _conversations(settings.conversations, environ, folder, say),
+            "counters": resolved_counters(settings.counters, environ, folder, say),
+            "keys": resolved_keys(settings.keys, environ, folder, say),
+            "encoders": resolved_encoders(settings.encoders, environ, folder, say),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
-            "store": settings.store and _store(settings.store, environ, folder),
+            "store": settings.store and _store(settings.store, environ, folder, say),
         }
     )
 
 
+def _conversations(
+    given: ConversationSettings, environ: Mapping[str, str], folder: Path, say: Say
+) -> ConversationSettings:
+    """With the URL of their own Redis read, where they have one."""
+    if given.redis_url is None and given.redis_url_env is None and given.redis_url_file is None:
+        return given
+    try:
+        url = redis_url("conversations", given, environ, folder)
+    except SettingsError as error:
+        say(error)
+        return given
+    return given.model_copy(update={"redis_url": url})
+
+
 def resolved_encoders(
-    encoders: Mapping[str, EncoderSettings], environ: Mapping[str, str], folder: Path
+    encoders: Mapping[str, EncoderSettings],
+    environ: Mapping[str, str],
+    folder: Path,
+    say: Say = stop,
 ) -> dict[str, EncoderSettings]:
     """Encoders with their keys read, and relative paths started at the file's folder."""
     for name, encoder in encoders.items():
-        _check_host(f"encoders.{name}", encoder.base_url or "")
+        _check_host(f"encoders.{name}", encoder.base_url or "", say)
     return {
         name: encoder.model_copy(
             update={
-                "api_key": _key(f"encoders.{name}", encoder, environ, folder),
+                "api_key": _key(f"encoders.{name}", encoder, environ, folder, say),
                 "cache_file": None if encoder.cache_file is None else folder / encoder.cache_file,
                 "onnx": None if encoder.onnx is None else folder / encoder.onnx,
             }
@@ -190,12 +226,22 @@ def resolved_encoders(
     }
 
 
-def _key(field: str, given: Keyed, environ: Mapping[str, str], folder: Path) -> SecretStr | None:
+def _key(
+    field: str, given: Keyed, environ: Mapping[str, str], folder: Path, say: Say
+) -> SecretStr | None:
+    try:
+        return _read_key(field, given, environ, folder)
+    except SettingsError as error:
+        say(error)
+        return None
+
+
+def _read_key(
+    field: str, given: Keyed, environ: Mapping[str, str], folder: Path
+) -> SecretStr | None:
     if given.api_key_env is not None:
         if not environ.get(given.api_key_env):
-            raise SettingsError(
-                f"{field}.api_key_env", given.api_key_env, "set this environment variable"
-            )
+            raise unset(f"{field}.api_key_env", given.api_key_env)
         return _header_safe(f"{field}.api_key_env", environ[given.api_key_env])
     if given.api_key_file is not None:
         path = folder / given.api_key_file
@@ -210,8 +256,10 @@ def _key(field: str, given: Keyed, environ: Mapping[str, str], folder: Path) -> 
     return _header_safe(f"{field}.api_key", given.api_key.get_secret_value())
 
 
-def _store(given: StoreSettings, environ: Mapping[str, str], folder: Path) -> StoreSettings:
-    """With its URL read, which must be PostgreSQL's."""
+def _store(
+    given: StoreSettings, environ: Mapping[str, str], folder: Path, say: Say
+) -> StoreSettings | None:
+    """With its URL read, which must be PostgreSQL's; None where it is not."""
     url, field = given.url, "store.url"
     if given.url_env is not None:
         url, field = SecretStr(environ.get(given.url_env, "")), "store.url_env"
@@ -221,9 +269,11 @@ def _store(given: StoreSettings, environ: Mapping[str, str], folder: Path) -> St
             url = SecretStr((folder / given.url_file).read_text(encoding="utf-8").strip())
         except (OSError, UnicodeDecodeError):
             remedy = "give a readable file that holds the URL"
-            raise SettingsError(field, str(folder / given.url_file), remedy) from None
+            say(SettingsError(field, str(folder / given.url_file), remedy))
+            return None
     if url is not None and not _POSTGRES.match(url.get_secret_value()):
-        raise SettingsError(field, Hidden(), "give a URL such as postgresql://user@host/database")
+        say(SettingsError(field, Hidden(), "give a URL such as postgresql://user@host/database"))
+        return None
     return given.model_copy(
         update={
             "url": url,

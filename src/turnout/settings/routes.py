@@ -20,13 +20,19 @@ class RouteSettings(Tree):
     router: str = ""
     """Which router predicts; none: `blend`, or the first one."""
     threshold: float | None = Field(default=None, ge=0, le=1)
+    """From 0, best quality, to 1, cheapest."""
     strong_share: float | None = Field(default=None, ge=0, le=1)
     """Of requests to the strongest model; a half where no knob is given."""
     floor: float | None = Field(default=None, gt=0, le=1)
+    """The least share of the strong model's quality that a certificate must promise."""
     max_loss: float | None = Field(default=None, gt=0, le=1)
+    """The most quality that a certificate may allow to be lost."""
     willingness_to_pay_usd: float | None = Field(default=None, gt=0, le=1e6)
+    """What a full unit of quality is worth."""
     allow: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Candidates that may serve, by name or pattern; none: all."""
     deny: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Candidates that may not serve, by name or pattern."""
     max_cost_usd: float | None = Field(default=None, gt=0, le=1e6)
     """The most that one call may cost."""
     mode: Literal["live", "shadow"] = "live"

@@ -23,7 +23,9 @@ class ServerSettings(Tree):
     """Connections of clients; None: half of the file descriptors that the process may have open, as
     each request needs one to its client and one to its upstream."""
     max_header_bytes: int = Field(default=65_536, ge=1024)
+    """Of a request's line and headers; more is a 431."""
     max_headers: int = Field(default=128, ge=16)
+    """Of a request; more is a 431."""
     header_timeout_s: float = Field(default=10.0, gt=0)
     """For a request's line and headers, from its first byte; and for that first byte."""
     body_timeout_s: float = Field(default=30.0, gt=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -15,15 +15,20 @@ from turnout.settings.access import (
     ReserveSettings,
     TeamSettings,
 )
+from turnout.settings.alarm import AlarmSettings
 from turnout.settings.base import NoneIsEmpty, Tree
-from turnout.settings.cache import CacheSettings
+from turnout.settings.cache import CacheSettings, IdempotencySettings
+from turnout.settings.conversations import ConversationSettings
 from turnout.settings.embeddings import EmbeddingSettings
+from turnout.settings.hedging import HedgeSettings
 from turnout.settings.listening import Listen
 from turnout.settings.observing import LogSettings, MetricsSettings, OtelSettings
+from turnout.settings.prices import PriceSettings
 from turnout.settings.replicas import ReplicaSettings
 from turnout.settings.routes import ResponseModel, RouteSettings
 from turnout.settings.server import ServerSettings
 from turnout.settings.trials import ExperimentSettings, MirrorSettings
+from turnout.settings.upstreams import EncoderSettings, ProviderSettings
 from turnout.types import Capability, Effort
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -31,12 +36,6 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 
 AUTO = "auto"
 """The model name that stands for the configured route."""
-
-MOST_USD_PER_MILLION = 10_000
-"""A higher price is a mistake of units; below it, no call overflows a database's whole numbers."""
-
-Service: TypeAlias = Literal["flex", "priority", "fast", "batch", "scale"]
-"""Service tiers that replies name beside the usual one."""
 
 MINIMAL = """\
 providers:
@@ -47,124 +46,26 @@ candidates:            # strongest first
 """
 """The shortest file that serves; shown where none was given."""
 
-_URL = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$"
-
-
-class Keyed(Tree):
-    """What takes a key, given in one of three ways or not at all."""
-
-    api_key: SecretStr | None = None
-    api_key_env: str | None = None
-    api_key_file: Path | None = None
-
-    @model_validator(mode="after")
-    def _one_key(self) -> Self:
-        given = [self.api_key, self.api_key_env, self.api_key_file]
-        if sum(key is not None for key in given) > 1:
-            raise ValueError("give one of api_key, api_key_env and api_key_file")
-        return self
-
-
-class ProviderSettings(Keyed):
-    """An endpoint that speaks one of three APIs."""
-
-    base_url: str = Field(pattern=_URL)
-    api: Literal["chat", "responses", "messages"] = "chat"
-    """OpenAI's Chat Completions or Responses, or Anthropic's Messages. Requests in another are
-    translated."""
-    stream_usage: bool = True
-    """Whether it may be asked for the usage of a chat stream; some older servers refuse the field."""
-    timeout_s: float = Field(default=600.0, gt=0)
-    """Longest wait for an answer that is no stream to begin; no other wait is longer."""
-    connect_timeout_s: float = Field(default=2.0, gt=0)
-    first_byte_timeout_s: float = Field(default=30.0, gt=0)
-    """Longest wait for a stream to begin."""
-    idle_timeout_s: float = Field(default=60.0, gt=0)
-    """Longest wait between two pieces of an answer."""
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
-    allow_link_local: bool = False
-    """Whether it may be at a link-local address, or where clouds have their metadata service."""
-
-
-class EncoderSettings(Keyed):
-    """An encoder that routers use by name: behind an endpoint, or a folder on this machine."""
-
-    base_url: str | None = Field(default=None, pattern=_URL)
-    model: str | None = Field(default=None, min_length=1)
-    dimension: int | None = Field(default=None, ge=1, le=65_536)
-    """Stated, so that opening calls nothing and an answer of another length is refused."""
-    timeout_s: float = Field(default=2.0, ge=0.001, le=600)
-    """Longest wait of a decision for its vectors."""
-    batch: int = Field(default=64, ge=1, le=2048)
-    concurrency: int = Field(default=8, ge=1, le=256)
-    cache: int = Field(default=10_000, ge=0, le=10_000_000)
-    """Vectors kept in memory."""
-    cache_file: Path | None = None
-    onnx: Path | None = None
-    """A folder made by `recipes/build_onnx_encoder.py`."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.base_url is None) == (self.onnx is None):
-            raise ValueError("give base_url, model and dimension, or else onnx: a folder")
-        if self.onnx is None and (self.model is None or self.dimension is None):
-            raise ValueError("beside base_url give model and dimension, the length of its vectors")
-        foreign = self.model_fields_set - {"onnx", "cache", "cache_file"}
-        if self.onnx is not None and foreign:
-            raise ValueError(
-                f"beside onnx leave out {', '.join(sorted(foreign))}: nothing is called"
-            )
-        return self
-
-
-_Usd = Annotated[float, Field(ge=0, le=MOST_USD_PER_MILLION, allow_inf_nan=False)]
-
-
-class OtherRates(Tree):
-    """USD per million tokens, of calls that have a price of their own. What is left out is as usual."""
-
-    input_usd: _Usd | None = None
-    output_usd: _Usd | None = None
-    cache_read_usd: _Usd | None = None
-    cache_write_usd: _Usd | None = None
-    cache_write_1h_usd: _Usd | None = None
-    reasoning_usd: _Usd | None = None
-
-
-class ServicePriceSettings(OtherRates):
-    """The price of a service tier."""
-
-    above: dict[Annotated[int, Field(gt=0)], OtherRates] = Field(default_factory=dict)
-    """Long inputs in it; left out, they cost what others do."""
-
-
-class PriceSettings(Tree):
-    """USD per million tokens."""
-
-    input_usd: _Usd
-    output_usd: _Usd
-    cache_read_usd: _Usd | None = None
-    cache_write_usd: _Usd | None = None
-    cache_write_1h_usd: _Usd | None = None
-    reasoning_usd: _Usd | None = None
-    """Of output that is reasoning; none: as any output."""
-    above: dict[Annotated[int, Field(gt=0)], OtherRates] = Field(default_factory=dict)
-    """Long inputs: with more input tokens than this, those rates hold for the whole call."""
-    services: dict[Service, ServicePriceSettings] = Field(default_factory=dict)
-    """What a call costs that the provider says it served in this service tier."""
-
 
 class CandidateSettings(Tree):
     """A model that requests may be sent to."""
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    """What clients and routes call it."""
     model: str | None = None
+    """What the provider calls it; none: its name."""
     provider: str | None = None
+    """Where it is called; none: the only provider."""
     price: PriceSettings | None = None
+    """None: the list price, where the list has the model."""
     context_tokens: int | None = Field(default=None, gt=0)
+    """Its window; none: that of the list."""
     max_output_tokens: int | None = Field(default=None, gt=0)
+    """Its longest answer."""
     capabilities: tuple[Capability, ...] | None = None
+    """What it can do beyond text; none: not known, and nothing is held back from it."""
     known_as: str | None = None
+    """The name under which routers know this model, where it differs."""
     effort: Effort | None = None
     """Reasoning effort to ask for; where none is given, the one in a name such as o3-mini@high."""
     arm_output_tokens: int | None = Field(default=None, gt=0)
@@ -176,6 +77,14 @@ class CandidateSettings(Tree):
     """Whether it takes temperature and top_p; many reasoning models refuse them."""
     replicas: tuple[ReplicaSettings, ...] = ()
     """Endpoints beside its own; each request goes to the less loaded of two."""
+    hedge: HedgeSettings | None = None
+    """When a second call is made beside a slow one; None: never."""
+
+    @model_validator(mode="after")
+    def _has_a_second(self) -> Self:
+        if self.hedge is not None and not self.replicas and not self.hedge.spares:
+            raise ValueError("a hedge needs replicas, or spares: true")
+        return self
 
 
 class ResilienceSettings(Tree):
@@ -196,22 +105,6 @@ class ResilienceSettings(Tree):
     """How long it is out at first, before one request may probe it."""
 
 
-class ConversationSettings(Tree):
-    """Which model serves the later requests of a conversation."""
-
-    sticky: bool = True
-    """A conversation keeps its model, but where changing it pays or the router finds it too weak."""
-    idle_s: float = Field(default=300.0, gt=0, le=86_400)
-    """How long a prompt cache lives after its last use; a conversation that was silent for longer may
-    change its model."""
-    errors: int = Field(default=4, ge=0)
-    """Failures of tools in a row after which a stronger model takes over; 0: never."""
-    keep_s: float = Field(default=3600.0, gt=0)
-    """How long a conversation is remembered after its latest request."""
-    most: int = Field(default=10_000, ge=1)
-    """Conversations that are remembered, the latest ones."""
-
-
 class StoreSettings(Tree):
     """Where records of requests are kept: no prompt, no answer.
 
@@ -220,9 +113,13 @@ class StoreSettings(Tree):
     """
 
     path: Path | None = None
+    """A file of SQLite."""
     url: SecretStr | None = None
+    """Of a PostgreSQL database, with its password; better read it from the environment or a file."""
     url_env: str | None = None
+    """The environment variable that holds the URL."""
     url_file: Path | None = None
+    """A file that holds the URL."""
     journal: Path | None = None
     """The folder in which records wait for the database, on a disk of this machine; none: that of the
     same name as `path` with `.journal`, or `turnout.journal`."""
@@ -236,6 +133,8 @@ class StoreSettings(Tree):
         given = [self.path, self.url, self.url_env, self.url_file]
         if sum(place is not None for place in given) != 1:
             raise ValueError("give one of path (SQLite), url, url_env and url_file (PostgreSQL)")
+        if self.path is not None and not self.path.name:
+            raise ValueError("path is a folder; name a file, such as turnout.db")
         return self
 
     @property
@@ -253,6 +152,7 @@ class RouterSettings(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
     artifact: Path | None = None
+    """A folder made by `turnout train`; none: the artifact that ships."""
     certificate: Path | None = None
     """A file of certificates by `turnout calibrate --out`; those in the artifact's own folder are
     found without it."""
@@ -270,9 +170,14 @@ class ExploreSettings(Tree):
     """The share of requests that go elsewhere, so that something is learned of other models."""
 
     share: float = Field(gt=0, lt=1)
+    """Of requests."""
     how: Literal["uniform", "samples"] = "uniform"
+    """`uniform`: any other candidate, each as likely; `samples`: as often as one is best in samples of
+    a router that learns."""
     most_cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Only candidates whose expected price is known and at most this."""
     seed: int | None = Field(default=None, ge=0)
+    """Of the draws; none is fresh in each process."""
 
 
 class LearnSettings(Tree):
@@ -291,8 +196,11 @@ class Settings(Tree):
     """Everything that a gateway is told."""
 
     listen: Annotated[Listen, NoneIsEmpty] = Listen()
+    """Where the gateway listens."""
     providers: dict[str, ProviderSettings] = Field(min_length=1)
+    """The endpoints that models are called at, by names of your own."""
     candidates: tuple[CandidateSettings, ...] = Field(min_length=1)
+    """The models that requests may be sent to, strongest first."""
     embeddings: tuple[EmbeddingSettings, ...] = ()
     """Models of `POST /v1/embeddings`, asked for by their names; none: it is not served."""
     default: str = ""
@@ -300,47 +208,63 @@ class Settings(Tree):
     routers: dict[str, _Router] = Field(
         default_factory=lambda: {"mf": RouterSettings(), "blend": RouterSettings()}, min_length=1
     )
+    """The routers that are opened, by their names."""
     learn: Annotated[LearnSettings, NoneIsEmpty] | None = None
-    """None takes no outcomes."""
+    """What becomes of outcomes that are brought; none: none are taken."""
     encoders: Annotated[dict[str, EncoderSettings], NoneIsEmpty] = Field(default_factory=dict)
-    """By the name that a router's `encoder` option says."""
+    """What turns prompts into vectors, by the name that a router's `encoder` option says."""
     auto: str = ""
     """The route that model `auto` means, one of `routes` or written out; where none is named, that of
     the last certificate, else `blend` (or the first router) at about half of the calls to the strong
     model."""
     routes: Annotated[dict[str, RouteSettings], NoneIsEmpty] = Field(default_factory=dict)
-    """By the names that `model` may say."""
+    """Ways to decide, by the names that `model` may say."""
     response_model: ResponseModel = "actual"
+    """Which model a reply names: `actual` the one that answered, `requested` what the request's `model`
+    said."""
     shadow: str = ""
     """The route that decides, in record only, for requests that ask for a candidate by its name."""
     experiments: Annotated[dict[str, ExperimentSettings], NoneIsEmpty] = Field(default_factory=dict)
-    """By the names that `model` may say."""
+    """Splits of users between routes, by the names that `model` may say."""
     cache: CacheSettings | None = None
-    """None answers every request anew."""
+    """Answers that are given again to the same request; none: every request is answered anew."""
+    idempotency: Annotated[IdempotencySettings, NoneIsEmpty] = IdempotencySettings()
+    """Requests that are sent twice under one `Idempotency-Key`."""
     mirror: MirrorSettings | None = None
-    """None mirrors nothing."""
+    """A share of the requests that goes to one more candidate; none: nothing does."""
+    alarm: AlarmSettings | None = None
+    """On keys whose share of calls to the dearest candidate is too large; none: it is not watched."""
     explore: ExploreSettings | None = None
-    """None never explores."""
+    """A share of the requests that goes elsewhere, to learn of other models; none: nothing does."""
     store: StoreSettings | None = None
-    """None keeps no records."""
+    """Where records of requests, and keys, are kept; none: none are."""
     resilience: Annotated[ResilienceSettings, NoneIsEmpty] = ResilienceSettings()
+    """What happens when an upstream fails before its answer begins."""
     server: Annotated[ServerSettings, NoneIsEmpty] = ServerSettings()
     """What this process takes at a time, and how long it waits for its clients."""
     conversations: Annotated[ConversationSettings, NoneIsEmpty] = ConversationSettings()
+    """Which model serves the later requests of a conversation."""
     log: Annotated[LogSettings, NoneIsEmpty] = LogSettings()
+    """What is logged."""
     metrics: Annotated[MetricsSettings, NoneIsEmpty] = MetricsSettings()
+    """What Prometheus may read."""
     dashboard: bool = False
     """Whether `GET /dashboard` shows a page over the records of `store`."""
     otel: Annotated[OtelSettings, NoneIsEmpty] = OtelSettings()
+    """What OpenTelemetry is told."""
     auth: Annotated[AuthSettings, NoneIsEmpty] = AuthSettings()
+    """When a key is asked for."""
     keys: tuple[KeySettings, ...] = ()
     """Keys beside those that `turnout keys` keeps in the store."""
     teams: Annotated[dict[str, TeamSettings], NoneIsEmpty] = Field(default_factory=dict)
+    """What the keys of a team share, by the team's name."""
     limits: Annotated[LimitSettings, NoneIsEmpty] = LimitSettings()
     """Of all requests together."""
     reserve: Annotated[ReserveSettings, NoneIsEmpty] = ReserveSettings()
+    """What is reserved of a budget before a call."""
     counters: CounterSettings | None = None
-    """None counts in each process by itself."""
+    """Where limits are counted for all processes; none: each counts by itself."""
     allow_passthrough: bool = True
     """Whether a candidate may be asked for by its own name."""
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, gt=0)
+    """Longest body of a request; a longer one is a 413."""

@@ -13,6 +13,7 @@ class MirrorSettings(Tree):
     to: str = Field(min_length=1)
     """The candidate; it needs a price."""
     share: float = Field(gt=0, le=1)
+    """Of requests."""
     budget_usd_per_day: float = Field(gt=0, le=1e6)
     """Of each process, by UTC; what would go over it is not called."""
     most_at_once: int = Field(default=4, ge=1, le=256)

@@ -58,12 +58,13 @@ class Database(Protocol):
         ...
 
 
-def open_database(where: Path | str, *, check: bool = True) -> Database:
+def open_database(where: Path | str, *, check: bool = True, read_only: bool = False) -> Database:
     """Open a database.
 
     Args:
         where: the path of an SQLite file, made where it is absent, or a `postgresql://` URL.
         check: look through an SQLite file for damage first.
+        read_only: leave an SQLite file as it is, and do not make one.
 
     Raises:
         StoreError: it cannot be opened or is damaged.
@@ -75,7 +76,7 @@ def open_database(where: Path | str, *, check: bool = True) -> Database:
         return PostgresDatabase(where)
     from turnout.store.sqlite import SqliteDatabase
 
-    return SqliteDatabase(Path(where), check=check)
+    return SqliteDatabase(Path(where), check=check, read_only=read_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,34 @@ def migrate(database: Database, schema: Schema) -> int:
     return len(schema.migrations) - version
 
 
+def tables_in(database: Database) -> set[str]:
+    """The names of its tables."""
+    from turnout.store.sqlite import SqliteDatabase
+
+    listed = (
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+        if isinstance(database, SqliteDatabase)
+        else "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+    )
+    return {str(row[0]) for row in database.run(listed)}
+
+
+def waiting_migrations(database: Database, schema: Schema) -> int:
+    """How many migrations would be run; nothing is written.
+
+    Raises:
+        StoreError: the database has no tables of ours, or they were made by a later version.
+    """
+    return len(schema.migrations) - _read_version(database, schema)
+
+
 def _version(database: Database, schema: Schema) -> int:
     database.lock("schemas")
     database.run(_VERSIONS)
+    return _read_version(database, schema)
+
+
+def _read_version(database: Database, schema: Schema) -> int:
     found = database.run("SELECT version FROM turnout_schemas WHERE name = ?", (schema.name,))
     version = int(found[0][0]) if found else 0
     if version > len(schema.migrations):
@@ -127,4 +153,6 @@ def _version(database: Database, schema: Schema) -> int:
 
 def clean_text(text: str) -> str:
     """Text that every database takes: no NUL, which PostgreSQL refuses, and no half of a character."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "�").encode("utf-8", "replace").decode("utf-8")

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -106,13 +107,18 @@ class Ledger:
         """Lines that could not be written, because the disk or the journal is full."""
         return self._journal.dropped
 
-    def begin(self, record: Record) -> None:
-        """A request has begun."""
-        self._journal.begin(record)
+    def begin(self, record: Record) -> int:
+        """A request has begun. Gives what `end` takes. See `Journal.begin`."""
+        return self._journal.begin(record)
 
-    def end(self, record: Record) -> None:
-        """A request is over; once this returns, no crash of this process loses it."""
-        self._journal.end(record)
+    def end(self, record: Record, begun: int = 0) -> None:
+        """A request is over; once this returns, no crash of this process loses it.
+
+        Args:
+            record: of it.
+            begun: what `begin` gave.
+        """
+        self._journal.end(record, begun)
 
     def fold(self) -> None:
         """Fold in what is waiting, now; for tests and at the end.
@@ -218,8 +224,28 @@ def in_use(home: Path) -> bool:
 
 def waiting(home: Path) -> tuple[int, int]:
     """Files of a journal that wait to be folded in, and their bytes; those of living processes too."""
-    sizes = [p.stat().st_size for folder in _folders(home) for p in Journal(folder).segments()]
+    sizes = []
+    for folder in _folders(home):
+        for path in Journal(folder).segments():
+            with suppress(FileNotFoundError):  # folded in meanwhile
+                sizes.append(path.stat().st_size)
     return len(sizes), sum(sizes)
+
+
+def may_hold(home: Path, record_id: str, *, most_bytes: int = 256 << 20) -> bool:
+    """Whether a record waits in a journal of this machine, or so much waits that nobody looks.
+
+    What is folded in while this looks may be missed here: then it is in the database.
+    """
+    if waiting(home)[1] > most_bytes:
+        return True
+    wanted = record_id.encode()
+    for folder in _folders(home):
+        for path in Journal(folder).segments():
+            with suppress(FileNotFoundError):  # folded in meanwhile
+                if wanted in path.read_bytes():
+                    return True
+    return False
 
 
 def _folders(home: Path) -> list[Path]:

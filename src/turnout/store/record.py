@@ -29,11 +29,13 @@ most that it could be (of a request under a budget that is not over, or whose pr
 (no price is known); `cache`: nothing was called, and it cost nothing."""
 
 
-Kind: TypeAlias = Literal["request", "mirror"]
-"""`request`: of a client; `mirror`: sent beside one, at nobody's expense but the operator's."""
+Kind: TypeAlias = Literal["request", "mirror", "hedge"]
+"""`request`: of a client; `mirror`: sent beside one, at nobody's expense but the operator's; `hedge`: of two
+calls for a request the one whose answer was not used. That is paid as well, and counted in the
+request's `calls`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Record:
     """A row of the ledger. Money is in picodollars (1e-12 USD), times in milliseconds."""
 
@@ -83,8 +85,11 @@ class Record:
     """Of an answer from the cache: what it had cost when it was made."""
 
     def to_json(self) -> bytes:
-        """One line, in UTF-8."""
-        return json_line(dict(zip(COLUMNS, self.values(), strict=True)))
+        """One line, in UTF-8, the id first."""
+        try:
+            return orjson.dumps(self)
+        except TypeError:
+            return json_line(dict(zip(COLUMNS, self.values(), strict=True)))
 
     def values(self) -> tuple[Any, ...]:
         """The row, in the order of `COLUMNS`."""
@@ -92,6 +97,7 @@ class Record:
 
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Record))
+_KNOWN = frozenset(COLUMNS)
 _VALUES = attrgetter(*COLUMNS)
 
 
@@ -122,4 +128,6 @@ def read_record(line: bytes) -> Record:
     given = _read_line(line)
     if not isinstance(given, dict) or not {"id", "at_ms", "status"} <= given.keys():
         raise DataError("record", f"{len(line)} bytes", "this line is no record")
-    return Record(**{name: given[name] for name in COLUMNS if name in given})
+    if not given.keys() <= _KNOWN:
+        given = {name: given[name] for name in COLUMNS if name in given}
+    return Record(**given)

@@ -76,6 +76,10 @@ class RecordTable:
         found = self._select("WHERE id = ?", (record_id,))
         return found[0] if found else None
 
+    def has(self, record_id: str) -> bool:
+        """Whether there is a record of this id."""
+        return bool(self._db.run("SELECT 1 FROM records WHERE id = ?", (record_id,)))
+
     def latest(self, count: int, *, before_ms: int | None = None) -> list[Record]:
         """The latest records, newest first."""
         if before_ms is None:
@@ -120,6 +124,7 @@ class RecordTable:
 def _values(record: Record) -> list[Value]:
     """A row: text that upstreams sent may hold what no database takes."""
     return [
-        clean_text(value) if isinstance(value, str) else None if value is None else int(value)
+        value if value is None or type(value) is int
+        else clean_text(value) if isinstance(value, str) else int(value)
         for value in record.values()
-    ]
+    ]  # fmt: skip

@@ -21,22 +21,28 @@ class SqliteDatabase:
     Args:
         path: of the file; made where it is absent.
         check: look through it for damage first.
+        read_only: leave it as it is; then it must be there.
 
     Raises:
         StoreError: it cannot be opened or is damaged.
     """
 
-    def __init__(self, path: Path, *, check: bool = True) -> None:
+    def __init__(self, path: Path, *, check: bool = True, read_only: bool = False) -> None:
         self._path = path
         self._lock = threading.RLock()
         with self._said():
             # Transactions are begun by hand: the module's own would begin too late to read in.
             self._db = sqlite3.connect(
-                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+                f"{path.absolute().as_uri()}?mode=ro" if read_only else path,
+                uri=read_only,
+                timeout=BUSY_S,
+                isolation_level=None,
+                check_same_thread=False,
             )
             try:
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = NORMAL")
+                if not read_only:
+                    self._db.execute("PRAGMA journal_mode = WAL")
+                    self._db.execute("PRAGMA synchronous = NORMAL")
                 if check:
                     self._check()
             except BaseException:

@@ -18,6 +18,8 @@ from turnout.errors import (
     BodyTooLargeError,
     DeadlineError,
     InputError,
+    KeyInUseError,
+    KeyReusedError,
     LimitError,
     LoopError,
     NoCandidateError,
@@ -26,6 +28,7 @@ from turnout.errors import (
     SettingsError,
     TurnoutError,
     UnavailableError,
+    UnknownDecisionError,
     UnknownNameError,
     UpstreamError,
     UpstreamTimeoutError,
@@ -60,6 +63,23 @@ _OPENAI_LIMITS: Mapping[str, str] = {
     "rate_limit_exceeded": "rate_limit_error",
 }
 """The `type` of errors that clients tell from a wrong request by it."""
+_STATUSES: tuple[tuple[type[TurnoutError], int], ...] = (
+    (UnavailableError, 503),
+    (AccessDownError, 503),
+    (OverloadedError, 503),
+    (DeadlineError, 504),
+    (LoopError, 508),
+    (ReplyError, 502),
+    (BodyTooLargeError, 413),
+    (KeyReusedError, 422),
+    (KeyInUseError, 409),
+    (UnknownNameError, 404),
+    (UnknownDecisionError, 404),
+    (NoCandidateError, 400),
+    (SettingsError, 500),
+    (InputError, 400),
+)
+"""The first that an error is; one of none of them is the gateway's own fault."""
 _MESSAGE_CAP = 4_000
 
 
@@ -68,23 +88,9 @@ def error_status(error: TurnoutError) -> int:
     if isinstance(error, UpstreamError):
         unreachable = 504 if isinstance(error, UpstreamTimeoutError) else 502
         return error.status or unreachable
-    if isinstance(error, UnavailableError | AccessDownError | OverloadedError):
-        return 503
-    if isinstance(error, DeadlineError):
-        return 504
-    if isinstance(error, LoopError):
-        return 508
     if isinstance(error, AccessError):
         return _access_status(error)
-    if isinstance(error, ReplyError):
-        return 502
-    if isinstance(error, BodyTooLargeError):
-        return 413
-    if isinstance(error, UnknownNameError):
-        return 404
-    if isinstance(error, InputError | NoCandidateError) and not isinstance(error, SettingsError):
-        return 400
-    return 500
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
 
 
 def _access_status(error: AccessError) -> int:

@@ -28,6 +28,24 @@ _COUNTED: Mapping[Dialect, re.Pattern[bytes]] = {
     "messages": re.compile(rb'"type": ?"message_(?:start|delta)"'),
 }
 """Lines that say what was used. Only these are parsed, and the first one, for the model's name."""
+_COUNTED_WORD: Mapping[Dialect, bytes] = {
+    "chat": b'"usage"',
+    "responses": b'"response.',
+    "messages": b'"message_',
+}
+"""What all such lines have: cheap to look for, before the pattern decides."""
+_TROUBLE: Mapping[Dialect, tuple[bytes, ...]] = {
+    "chat": (b'"error"',),
+    "responses": (b'"error"', b"response.failed"),
+    "messages": (b'"error"',),
+}
+"""Words of which one is in every event of an error: cheap to look for, before the pattern decides."""
+_ERROR: Mapping[Dialect, re.Pattern[bytes]] = {
+    "chat": re.compile(rb'"error": ?[{"]'),
+    "responses": re.compile(rb'"type": ?"(?:error|response\.failed)"'),
+    "messages": re.compile(rb'"type": ?"error"'),
+}
+"""Lines that may tell of an error; these are parsed too."""
 
 
 class StreamWatch:
@@ -47,6 +65,8 @@ class StreamWatch:
         self._after_hidden = False
         self.answered = False
         """Some of the answer has passed: from here on there is no other candidate."""
+        self.failed = False
+        """The upstream has told of an error."""
         self.model: str | None = None
         """The model that the upstream names."""
         self.service = ""
@@ -79,12 +99,35 @@ class StreamWatch:
             return lines
         if not self.answered and _CONTENT[self._dialect].search(lines):
             self.answered = True
-        counted = _COUNTED[self._dialect].search(lines) is not None
-        if counted or self.model is None:
+        for trouble in _TROUBLE[self._dialect]:
+            if trouble in lines:
+                self.failed = self.failed or self._tells_of_error(lines)
+                break
+        word = _COUNTED_WORD[self._dialect]
+        if self.model is None or (word in lines and _COUNTED[self._dialect].search(lines)):
             for line in lines.splitlines():
                 if line.startswith(b"data:") and self._matters(line):
                     self._read(line)
         return self._without_usage(lines) if self._hide else lines
+
+    def _tells_of_error(self, lines: bytes) -> bool:
+        pattern = _ERROR[self._dialect]
+        return any(
+            line.startswith(b"data:") and pattern.search(line) and self._is_error(line)
+            for line in lines.splitlines()
+        )
+
+    def _is_error(self, line: bytes) -> bool:
+        """Whether an event is one of an error itself, and not of an answer that speaks of one."""
+        try:
+            event = json.loads(line[5:])
+        except (ValueError, RecursionError):
+            return False
+        if not isinstance(event, dict):
+            return False
+        if self._dialect == "chat":
+            return bool(event.get("error"))
+        return event.get("type") in ("error", "response.failed")
 
     def _matters(self, line: bytes) -> bool:
         return self.model is None or _COUNTED[self._dialect].search(line) is not None
