@@ -185,7 +185,8 @@ async def running_once(settings: Settings) -> AsyncIterator[Once | None]:
         yield Once(given, memory)
         return
     url = "" if counters.redis_url is None else counters.redis_url.get_secret_value()
-    link = RedisLink(url=url, timeout_s=max(counters.timeout_s, _LEAST_TIMEOUT_S))
+    timeout_s = max(counters.timeout_s, _LEAST_TIMEOUT_S)
+    link = RedisLink(url=url, timeout_s=timeout_s, what="the shared idempotency keys")
     shared = RedisClaims(link=link, prefix=counters.prefix, ttl_s=given.ttl_s)
     async with link.running():
         yield Once(given, shared, local=memory if counters.when_down == "local" else None)
