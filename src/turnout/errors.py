@@ -203,9 +203,12 @@ class LimitError(AccessError):
         *,
         retry_after_s: float | None,
         headers: Mapping[str, str] | None = None,
+        limit: str = "",
     ) -> None:
         self.retry_after_s = retry_after_s
         """None where waiting does not help."""
+        self.limit = limit
+        """What is limited: `usd`, `requests`, `tokens` or `concurrent`."""
         self.headers = dict(headers or {})
         super().__init__(message)
 
@@ -244,8 +247,8 @@ class OverloadedError(TurnoutError):
 
     code = "overloaded"
 
-    def __init__(self, *, retry_after_s: float) -> None:
-        self.retry_after_s = retry_after_s
+    def __init__(self, *, retry_after_s: float, why: str = "") -> None:
+        self.retry_after_s, self.why = retry_after_s, why
         super().__init__(
             f"the gateway is at its limit; try again in {max(1, round(retry_after_s))} s"
         )

@@ -33,6 +33,7 @@ NAMES = {
     "turnout_upstream_inflight", "turnout_breaker_state", "turnout_log_dropped_total",
     "turnout_router_fallbacks_total", "turnout_certificates_revoked", "turnout_ledger_failures_total",
     "turnout_upstream_further_calls_total", "turnout_outcomes_total", "turnout_unpriced_answers_total",
+    "turnout_clients_cut_off_total", "turnout_clients_left_total", "turnout_keys_failures_total",
     "process_resident_memory_bytes",
 }  # fmt: skip
 

@@ -217,14 +217,14 @@ class Access:
         when = found.retry_after_s
         if most is None or kind != "usd":
             hint = "it never fits" if when is None else f"try again in {max(1, round(when))} s"
-            return LimitError(f"{sentence} is reached: {hint}", retry_after_s=when)
+            return LimitError(f"{sentence} is reached: {hint}", retry_after_s=when, limit=kind)
         least = min(cost for cost in most.values() if cost is not None)
         message = (
             f"this request may cost up to ${usd(least)}, and of {sentence} ${usd(found.left)} is left; "
             "limit its output (max_tokens), or raise the budget"
         )
         waits = when if least <= found.limit.cap else None
-        return BudgetError(message, retry_after_s=waits)
+        return BudgetError(message, retry_after_s=waits, limit=kind)
 
 
 def _leave_out_unpayable(

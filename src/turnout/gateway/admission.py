@@ -115,7 +115,7 @@ class Admission:
         if now >= self._quiet_until:
             self._quiet_until = now + _QUIET_S
             log.warning("overloaded: %d requests refused so far", self.counts.total())
-        return OverloadedError(retry_after_s=max(1.0, self.turn_s()))
+        return OverloadedError(retry_after_s=max(1.0, self.turn_s()), why=why)
 
 
 class Place:

@@ -30,6 +30,7 @@ from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
 from turnout.gateway.dashboard import Dashboard
 from turnout.gateway.deploying import Deployment, check_change, deploy
+from turnout.gateway.door import Door
 from turnout.gateway.feedback import FeedbackDesk, open_desk
 from turnout.gateway.headers import refusal_headers
 from turnout.gateway.hops import Hops
@@ -73,7 +74,8 @@ class Gateway:
         self._deploy: Deploy | None = None
         self._turn = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
-        self.observing = Observing(settings, self._serving)
+        self.door = Door()
+        self.observing = Observing(settings, self._serving, self.door)
         self._endpoints: dict[str, dict[str, Endpoint]] = {
             "/chat/completions": {"POST": partial(self._complete, dialect="chat")},
             "/responses": {"POST": partial(self._complete, dialect="responses")},
@@ -214,10 +216,13 @@ class Gateway:
             else:
                 await endpoint(call)
         except ClientLeftError:
+            self.door.gone(call.trail)
             log.info("client left before the answer; upstream cut off")
         except HttpError as error:
+            self.door.refused(error.status, error.code)
             await _refuse(call, error)
         except TurnoutError as error:
+            self.door.failed(error)
             await _fail(call, error)
         except Exception as error:  # noqa: BLE001 - the process edge; its trace is logged
             # Not the message: an error that is not ours may quote the prompt.

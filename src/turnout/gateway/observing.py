@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from turnout.gateway.asgi import Call, Receive, Scope, Send
+from turnout.gateway.door import Door
+from turnout.gateway.door_readings import readings_of_clients
 from turnout.gateway.readings import readings_of
 from turnout.gateway.recording import Observer
 from turnout.gateway.serving import Serving
@@ -25,15 +27,19 @@ class Observing:
     Args:
         settings: `log` and `metrics` of them.
         serving: what serves now; None where nothing does.
+        door: counts clients that are not served to the end.
     """
 
-    def __init__(self, settings: Settings, serving: Callable[[], Serving | None]) -> None:
+    def __init__(
+        self, settings: Settings, serving: Callable[[], Serving | None], door: Door
+    ) -> None:
         self._settings = settings.metrics
         self.watchers: list[Watcher] = [RequestLines()]
         self.observers: list[Observer] = []
         self.metrics: Metrics | None = None
         if self._settings.enabled:
             self.metrics = Metrics(readings=readings_of(serving))
+            self.metrics.readings += readings_of_clients(door, lambda: self.metrics)
             self.watchers.append(self.metrics)
             self.observers.append(self.metrics)
             self._exposition = Exposition(self.metrics)

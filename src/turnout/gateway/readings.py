@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from turnout.engine import Engine
 from turnout.execution.health import Health
-from turnout.gateway.door_readings import readings_of_alarms
+from turnout.gateway.door_readings import readings_of_alarms, readings_of_redis
 from turnout.gateway.serving import Serving
 from turnout.gateway.sharing import Sharing
 from turnout.observe.logs import lines_dropped
 from turnout.observe.metrics import Reading, Series
+from turnout.providers.litellm.provider import LitellmProvider
 from turnout.routers.judging import Spend
 from turnout.store.ledger import Ledger
 from turnout.types import PICO
@@ -26,6 +27,7 @@ def readings_of(serving: Callable[[], Serving | None]) -> list[Reading]:
         *_of_routing(serving),
         *_of_conversations(serving),
         *readings_of_alarms(serving),
+        *readings_of_redis(serving),
         *_of_records(serving),
         _of_keyed(serving),
         *_of_hedges(serving),
@@ -83,6 +85,11 @@ def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
 
         return read
 
+    def restarts() -> Series:
+        now = serving()
+        given = {} if now is None else now.providers
+        return [((n,), p.restarts) for n, p in given.items() if isinstance(p, LitellmProvider)]
+
     def further() -> Series:
         now = serving()
         return [] if now is None else [((), now.resilience.further_calls)]
@@ -104,6 +111,12 @@ def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
             name="turnout_upstream_further_calls_total",
             help="Calls beyond the first of a request: retries, fallbacks and second calls.",
             read=further,
+        ),
+        Reading(
+            name="turnout_provider_restarts_total",
+            help="Times that the process of a provider of kind litellm had to be started again.",
+            labels=("provider",),
+            read=restarts,
         ),
     ]
 

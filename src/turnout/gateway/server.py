@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import uvicorn
 
+from turnout.gateway.door import Door
 from turnout.gateway.protocol import Guard, GuardedConfig, sweep
 from turnout.settings.server import ServerSettings
 
@@ -80,6 +81,9 @@ class GatewayServer(uvicorn.Server):
         self._reloading: asyncio.Task[None] | None = None
         self._swept = time.monotonic()
         self._notice = False
+        door = getattr(app, "door", None)
+        if isinstance(door, Door):
+            door.guard = self.guard  # the application shows what its server counts
         config = GuardedConfig(
             app,
             self.guard,

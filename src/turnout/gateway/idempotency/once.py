@@ -58,6 +58,11 @@ class Once:
         self.counts: Counter[str] = Counter()
         """Requests by what became of them: `first`, `replayed`, `reused`, `in_use`."""
 
+    @property
+    def link(self) -> RedisLink | None:
+        """To Redis, where the answers are there."""
+        return self._claims.link if isinstance(self._claims, RedisClaims) else None
+
     async def serve(self, request: Request, answer: Callable[[Request], Awaitable[None]]) -> None:
         """Serve a request, or give the answer of the one before it.
 
