@@ -20,6 +20,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 ENV = {
     "OPENAI_API_KEY": "sk-o",
     "ANTHROPIC_API_KEY": "sk-a",
+    "COHERE_API_KEY": "sk-a",
     "CI_KEY": "k" * 24,
     "REDIS_URL": "redis://127.0.0.1:6379/0",
 }

@@ -178,9 +178,9 @@ def until(true: Callable[[], Any], seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
-def kept(file: Path) -> list[Record]:
+def kept(file: Path, *, most: int = 10_000) -> list[Record]:
     """The records of a gateway that has stopped, oldest first."""
     records = RecordTable(open_database(file))
-    found = list(reversed(records.latest(10_000)))
+    found = list(reversed(records.latest(most)))
     records.close()
     return found

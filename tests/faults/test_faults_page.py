@@ -13,8 +13,7 @@ ROW = re.compile(r"^\| (\d+) \|.*\| (`[^|]*`) \|$", re.MULTILINE)
 def test_every_row_has_its_tests() -> None:
     rows = ROW.findall((ROOT / "docs" / "reference" / "faults.md").read_text(encoding="utf-8"))
     numbers = [int(number) for number, _ in rows]
-    assert numbers == sorted(set(numbers))
-    assert len(numbers) >= 45
+    assert numbers == list(range(1, 53))
     for number, tests in rows:
         for name in re.findall(r"`([^`]+)`", tests):
             file = ROOT / name if "/" in name else HERE / name

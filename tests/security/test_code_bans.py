@@ -21,7 +21,12 @@ PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "she
 CODE = {"eval", "exec", "compile", "__import__", "execfile"}
 PROCESSES = {"subprocess", "pty", "popen2", "commands"}
 UNSAFE_YAML = {"yaml.load", "yaml.unsafe_load", "yaml.full_load", "yaml.load_all"}
-SPAWNING = re.compile(r"os\.(system|popen|exec\w*|spawn\w*|posix_spawn\w*|fork\w*)\Z")
+SPAWNING = re.compile(
+    r"os\.(system|popen|exec\w*|spawn\w*|posix_spawn\w*|fork\w*)\Z"
+    r"|(\w+\.)*(create_subprocess_\w+|subprocess_exec|subprocess_shell)\Z"
+)
+SPAWNS = {"providers/litellm/process.py: calls asyncio.create_subprocess_exec"}
+"""The one process that a gateway starts: Python with a module of ours, whatever is asked of it."""
 SECRET_NAME = re.compile(r"(^|_)(secret|token|password|passwd|api_key|digest|signature|hmac|mac)\Z")
 
 
@@ -111,7 +116,7 @@ def test_no_module_does_what_is_banned() -> None:
         where = path.relative_to(ROOT).as_posix()
         serving = where.split("/")[0].removesuffix(".py") in SERVING
         bad += [f"{where}: {problem}" for problem in problems(tree_of(path), serving=serving)]
-    assert bad == []
+    assert set(bad) == SPAWNS
 
 
 @pytest.mark.parametrize(
@@ -128,6 +133,8 @@ def test_no_module_does_what_is_banned() -> None:
         "pd.read_pickle(path)",
         "import subprocess",
         "os.system('ls')",
+        "asyncio.create_subprocess_exec('ls')",
+        "create_subprocess_shell('ls')",
         "given_token == token",
         "if self.api_key != key: pass",
         "httpx2.Client(verify=False)",

@@ -27,7 +27,7 @@ _PATHS = {
 def wrong_path(seen: Seen) -> Iterator[Finding]:
     """Base URLs without the version that the provider's paths begin with."""
     for name, provider in seen.settings.providers.items():
-        parts = urlsplit(provider.base_url)
+        parts = urlsplit(provider.base_url or "")
         path = _PATHS.get(parts.hostname or "")
         if path is not None and not parts.path.rstrip("/").startswith(path):
             yield warn(
@@ -42,7 +42,7 @@ def wrong_path(seen: Seen) -> Iterator[Finding]:
 def wrong_api(seen: Seen) -> Iterator[Finding]:
     """Anthropic's own host, called in another API's words."""
     for name, provider in seen.settings.providers.items():
-        host = urlsplit(provider.base_url).hostname
+        host = urlsplit(provider.base_url or "").hostname
         if host == "api.anthropic.com" and provider.api != "messages":
             yield warn(
                 "api",
@@ -57,9 +57,13 @@ def no_key(seen: Seen) -> Iterator[Finding]:
     """Public providers without a key."""
     for name, provider in seen.settings.providers.items():
         given = provider.api_key or provider.api_key_env or provider.api_key_file
-        if given or any(_is_credential(header) for header in provider.headers):
+        if (
+            given
+            or provider.kind == "litellm"
+            or any(_is_credential(header) for header in provider.headers)
+        ):
             continue
-        if _is_public(urlsplit(provider.base_url).hostname or ""):
+        if _is_public(urlsplit(provider.base_url or "").hostname or ""):
             yield warn(
                 "no-key",
                 f"providers.{name}",
@@ -71,7 +75,7 @@ def no_key(seen: Seen) -> Iterator[Finding]:
 def key_in_clear(seen: Seen) -> Iterator[Finding]:
     """Keys that go over the network unencrypted."""
     for name, provider in seen.settings.providers.items():
-        parts = urlsplit(provider.base_url)
+        parts = urlsplit(provider.base_url or "")
         secret = provider.api_key is not None or any(map(_is_credential, provider.headers))
         if parts.scheme == "http" and secret and _is_public(parts.hostname or ""):
             yield warn(

@@ -85,6 +85,8 @@ async def _ask_each(
 
 
 async def _ask(provider: ProviderSettings, deadline_s: float) -> Asked:
+    if provider.kind == "litellm":
+        return _silent("litellm cannot ask for them")
     try:
         async with asyncio.timeout(deadline_s):
             refused = await _refused(provider)
@@ -97,7 +99,7 @@ async def _ask(provider: ProviderSettings, deadline_s: float) -> Asked:
 
 async def _refused(provider: ProviderSettings) -> Asked | None:
     """Where its name leads to a metadata service, which calls of requests refuse as well."""
-    parts = urlsplit(provider.base_url)
+    parts = urlsplit(provider.base_url or "")
     resolver = Resolver(parts.hostname or "", parts.port or 443)
     addresses = await resolver.addresses()
     if not provider.allow_link_local and any(map(is_metadata_address, addresses)):
@@ -111,7 +113,7 @@ def _unreachable(why: str) -> Asked:
 
 
 async def _get(provider: ProviderSettings, deadline_s: float) -> Asked:
-    url = f"{provider.base_url.rstrip('/')}/models"
+    url = f"{(provider.base_url or '').rstrip('/')}/models"
     query = {"limit": "1000"} if provider.api == "messages" else {}
     async with (
         httpx2.AsyncClient(timeout=deadline_s, follow_redirects=False, trust_env=False) as client,

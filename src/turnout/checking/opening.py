@@ -132,6 +132,7 @@ _EXTRAS: Mapping[str, tuple[str, str, str]] = {
     "store": ("psycopg", "a PostgreSQL store", "postgres"),
     "counters": ("redis", "counters in Redis", "redis"),
     "conversations": ("redis", "conversations in Redis", "redis"),
+    "providers": ("litellm", "a provider of kind litellm", "litellm"),
     "otel": ("opentelemetry.sdk", "otel in the settings", "otel"),
 }
 """Section → the module that it needs, what for, and the extra that has it."""
@@ -142,6 +143,7 @@ def _check_extras(settings: Settings, found: Findings) -> None:
         "store": settings.store is not None and settings.store.url is not None,
         "counters": settings.counters is not None,
         "conversations": settings.conversations.redis_url is not None,
+        "providers": any(p.kind == "litellm" for p in settings.providers.values()),
         "otel": settings.otel.traces or settings.otel.metrics,
     }
     for section, (module, what, extra) in _EXTRAS.items():

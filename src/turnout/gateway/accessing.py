@@ -22,6 +22,7 @@ from turnout.access.seeding import Seeding
 from turnout.access.worst import Costs
 from turnout.errors import ForbiddenError
 from turnout.gateway.asgi import Call
+from turnout.gateway.browsers import check_named_host, check_no_foreign_page
 from turnout.gateway.building import open_store
 from turnout.gateway.embedding import build_embeddings
 from turnout.gateway.sharing import Sharing, sharing_of
@@ -51,14 +52,20 @@ def let_in(call: Call, path: str, access: Access) -> None:
 
     Raises:
         AuthenticationError: no key, or none that is valid.
-        ForbiddenError: it takes an admin's key.
+        ForbiddenError: it takes an admin's key, or a web page asks that may not.
         AccessDownError: the keys cannot be read.
     """
     door = DOORS.get(path, "key")
     if door == "anyone":
         return
+    if "origin" in call.headers:
+        check_no_foreign_page(call)
     call.identity = access.identify(call.headers)
-    if door == "admin" and call.identity is not None and call.identity.role != "admin":
+    if door != "admin":
+        return
+    if call.identity is None:
+        check_named_host(call, path)
+    elif call.identity.role != "admin":
         raise ForbiddenError(f"{path} asks for the key of an admin")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from turnout.pricing import with_list_values
 from turnout.providers.base import Provider
 from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.connection import Waits
+from turnout.providers.litellm.provider import LitellmProvider
 from turnout.routers.base import Router
 from turnout.settings import CandidateSettings, ProviderSettings, Settings, StoreSettings
 from turnout.store import feedback, records
@@ -207,18 +209,29 @@ def _candidate(given: CandidateSettings) -> Candidate:
 
 
 def _provider(name: str, given: ProviderSettings, hop: str) -> Provider:
-    key = given.api_key
+    key = None if given.api_key is None else given.api_key.get_secret_value()
+    waits = Waits(
+        connect_s=given.connect_timeout_s,
+        first_byte_s=min(given.first_byte_timeout_s, given.timeout_s),
+        idle_s=min(given.idle_timeout_s, given.timeout_s),
+    )
+    if given.kind == "litellm":
+        return LitellmProvider(
+            name,
+            environ={variable: os.environ.get(variable, "") for variable in given.env},
+            options=given.options,
+            api_key=key,
+            api_base=given.base_url,
+            waits=waits,
+            timeout_s=given.timeout_s,
+        )
     return HttpProvider(
         name,
-        given.base_url,
-        api_key=None if key is None else key.get_secret_value(),
+        given.base_url or "",
+        api_key=key,
         dialect=given.api,
         stream_usage=given.stream_usage,
-        waits=Waits(
-            connect_s=given.connect_timeout_s,
-            first_byte_s=min(given.first_byte_timeout_s, given.timeout_s),
-            idle_s=min(given.idle_timeout_s, given.timeout_s),
-        ),
+        waits=waits,
         timeout_s=given.timeout_s,
         headers={k: v.get_secret_value() for k, v in given.headers.items()},
         allow_link_local=given.allow_link_local,

@@ -11,6 +11,7 @@ from turnout.gateway.serving import Serving
 from turnout.gateway.sharing import Sharing
 from turnout.observe.logs import lines_dropped
 from turnout.observe.metrics import Reading, Series
+from turnout.providers.litellm.provider import LitellmProvider
 from turnout.routers.judging import Spend
 from turnout.store.ledger import Ledger
 from turnout.types import PICO
@@ -84,6 +85,11 @@ def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
 
         return read
 
+    def restarts() -> Series:
+        now = serving()
+        given = {} if now is None else now.providers
+        return [((n,), p.restarts) for n, p in given.items() if isinstance(p, LitellmProvider)]
+
     def further() -> Series:
         now = serving()
         return [] if now is None else [((), now.resilience.further_calls)]
@@ -105,6 +111,12 @@ def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
             name="turnout_upstream_further_calls_total",
             help="Calls beyond the first of a request: retries, fallbacks and second calls.",
             read=further,
+        ),
+        Reading(
+            name="turnout_provider_restarts_total",
+            help="Times that the process of a provider of kind litellm had to be started again.",
+            labels=("provider",),
+            read=restarts,
         ),
     ]
 

@@ -83,9 +83,19 @@ class HttpProvider:
         self._waits = replace(self._stream_waits, first_byte_s=timeout_s)
         self._origin: Origin | None = None
 
-    async def __aenter__(self) -> Self:
+    def open(self) -> Self:
+        """Make it ready for calls; `close` it in the end, or use `async with`."""
         self._origin = Origin(self._base_url, allow_link_local=self._allow_link_local)
         return self
+
+    def close(self) -> None:
+        """Cut its connections."""
+        if self._origin is not None:
+            self._origin.close()
+            self._origin = None
+
+    async def __aenter__(self) -> Self:
+        return self.open()
 
     async def __aexit__(
         self,
@@ -93,9 +103,7 @@ class HttpProvider:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._origin is not None:
-            self._origin.close()
-            self._origin = None
+        self.close()
 
     async def post(
         self,

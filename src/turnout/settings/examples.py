@@ -11,6 +11,7 @@ providers:
   openai: {base_url: https://api.openai.com/v1, api_key_env: OPENAI_API_KEY}
   anthropic: {base_url: https://api.anthropic.com/v1, api: messages, api_key_env: ANTHROPIC_API_KEY}
   local: {base_url: http://127.0.0.1:8000/v1, first_byte_timeout_s: 60}
+  clouds: {kind: litellm, env: [COHERE_API_KEY], options: {vertex_location: europe-west4}}
 """,
     "candidates": """\
 candidates:            # strongest first

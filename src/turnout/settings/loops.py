@@ -17,6 +17,8 @@ def check_loops(settings: Settings, say: Say = stop) -> None:
     """
     listen = settings.listen
     for name, provider in settings.providers.items():
+        if provider.base_url is None:
+            continue
         parts = urlsplit(provider.base_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         if port == listen.port and _reaches(parts.hostname or "", listen.host):

@@ -13,7 +13,7 @@ from turnout.settings.shape import known_keys
 from turnout.settings.tree import MINIMAL
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z", re.ASCII)
-_SECRET_KEYS = frozenset({"api_key", "headers", "redis_url", "sha256", "url"})
+_SECRET_KEYS = frozenset({"api_key", "headers", "options", "redis_url", "sha256", "url"})
 
 
 class Hidden:
@@ -69,6 +69,9 @@ def settings_problem(found: Mapping[str, Any], raw: Any) -> SettingsError:
         hint = suggest(str(loc[-1]), known).strip()
         remedy = f"no such setting.{' ' + hint if hint else ''} Known here: {', '.join(known)}"
         return SettingsError(field or "config", loc[-1], remedy)
+    if found["type"] == "missing_base_url":
+        remedy = "it must be given, but of kind: litellm"
+        return SettingsError(f"{field}.base_url", _Missing(), remedy)
     if found["type"] == "missing":
         remedy = f"give it; for example:\n{MINIMAL}" if len(loc) == 1 else "it must be given"
         return SettingsError(field, _Missing(), remedy)

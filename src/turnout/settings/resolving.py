@@ -94,6 +94,8 @@ def _check_embeddings(settings: Settings, taken: list[str], say: Say) -> None:
         ]
         for where, name in used:
             known = _check_provider(where, name, settings, say)
+            if known and settings.providers[str(name)].kind == "litellm":
+                say(SettingsError(where, name, "kind litellm makes no embeddings; name another"))
             if known and settings.providers[str(name)].api == "messages":
                 remedy = "Anthropic's API makes no embeddings; name a provider with another `api`"
                 say(SettingsError(where, name, remedy))
@@ -132,7 +134,7 @@ def _check_hosts(settings: Settings, say: Say) -> None:
     remedy = f"{REMEDY}; where a model is really served there, set allow_link_local"
     for name, provider in settings.providers.items():
         if not provider.allow_link_local:
-            _check_host(f"providers.{name}", provider.base_url, say, remedy)
+            _check_host(f"providers.{name}", provider.base_url or "", say, remedy)
 
 
 def _check_host(field: str, base_url: str, say: Say, remedy: str = REMEDY) -> None:
@@ -168,6 +170,10 @@ def resolved(
         )
         for name, provider in settings.providers.items()
     }
+    for name, provider in settings.providers.items():
+        for i, variable in enumerate(provider.env):
+            if variable not in environ:
+                say(unset(f"providers.{name}.env[{i}]", variable))
     learn = settings.learn
     if learn is not None and learn.keep is not None:
         learn = learn.model_copy(update={"keep": folder / learn.keep})

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from turnout.settings.upstreams import ProviderSettings
+
 
 def secrets_in(settings: Any, environ: Mapping[str, str] | None = None) -> set[str]:
     """The secrets anywhere in a tree of settings, and those in environment variables that it names.
@@ -23,6 +25,8 @@ def _walk(value: Any, environ: Mapping[str, str]) -> Iterator[str]:
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, BaseModel):
+        if isinstance(value, ProviderSettings):
+            yield from (environ.get(name, "") for name in value.env)
         # Not dict(value), which takes what has a field `keys` for a mapping.
         yield from _walk({**vars(value), **(value.model_extra or {})}, environ)
     elif isinstance(value, Mapping):

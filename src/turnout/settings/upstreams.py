@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from turnout.settings.base import Tree
 
 _URL = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$"
+_Variable: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+_SECRET = re.compile(r"(key|key_id|secret|token|password|credentials?)\Z", re.IGNORECASE)
+_OURS = frozenset({
+    "model", "messages", "stream", "stream_options", "api_base", "base_url", "timeout", "num_retries",
+    "max_retries",
+})  # fmt: skip
+_FOR_HTTP = ("api", "stream_usage", "headers", "allow_link_local")
+_FOR_LITELLM = ("env", "options")
 
 
 class Keyed(Tree):
@@ -31,10 +41,13 @@ class Keyed(Tree):
 
 
 class ProviderSettings(Keyed):
-    """An endpoint that speaks one of three APIs."""
+    """An endpoint that speaks one of three APIs; or what speaks none of them, by litellm."""
 
-    base_url: str = Field(pattern=_URL)
-    """With its version path, such as `https://api.openai.com/v1`."""
+    kind: Literal["http", "litellm"] = "http"
+    """`litellm` calls models of other APIs by that library (extra `litellm`)."""
+    base_url: str | None = Field(default=None, pattern=_URL)
+    """With its version path, such as `https://api.openai.com/v1`. It must be given, but of kind litellm:
+    there it is the `api_base` of calls that need one."""
     api: Literal["chat", "responses", "messages"] = "chat"
     """OpenAI's Chat Completions or Responses, or Anthropic's Messages. Requests in another are
     translated."""
@@ -52,6 +65,28 @@ class ProviderSettings(Keyed):
     """Sent with every call; secrets are written as `${NAME}`."""
     allow_link_local: bool = False
     """Whether it may be at a link-local address, or where clouds have their metadata service."""
+    env: tuple[_Variable, ...] = ()
+    """Of kind litellm: environment variables that its process gets, such as `AWS_ACCESS_KEY_ID`."""
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Of kind litellm: arguments of each of its calls that are no secrets, such as `aws_region_name`."""
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        if self.kind == "http" and self.base_url is None:
+            raise PydanticCustomError("missing_base_url", "")
+        foreign = _FOR_LITELLM if self.kind == "http" else _FOR_HTTP
+        given = [name for name in foreign if name in self.model_fields_set]
+        if given:
+            raise ValueError(f"leave out {', '.join(given)}: kind {self.kind} does not have it")
+        for name in self.options:
+            if _SECRET.search(name):
+                raise ValueError(
+                    f"leave {name} out of options: secrets are given by the names of environment "
+                    "variables, in env"
+                )
+            if name in _OURS:
+                raise ValueError(f"leave {name} out of options: each call says it by itself")
+        return self
 
 
 class EncoderSettings(Keyed):
