@@ -71,7 +71,7 @@ class Conversation:
     """What came before is kept by the provider and does not stand in the request."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Query:
     """What is asked, as routers and policies see it."""
 
@@ -160,7 +160,11 @@ class Price:
             service: the tier that the provider says it served the call in; one without a price of
                 its own, see `has_service`, counts as any.
         """
-        price = self.in_service(service).for_input(usage.total_input_tokens)
+        price = self
+        if self.services:
+            price = self.in_service(service)
+        if price.above:
+            price = price.for_input(usage.total_input_tokens)
         plain, output = price.input_picousd, price.output_picousd
         read = plain if price.cache_read_picousd is None else price.cache_read_picousd
         write = plain if price.cache_write_5m_picousd is None else price.cache_write_5m_picousd
@@ -177,7 +181,7 @@ class Price:
 
     def cost_picousd(self, *, input_tokens: int, output_tokens: int) -> int:
         """Price of one call without caches or reasoning, exactly."""
-        price = self.for_input(input_tokens)
+        price = self.for_input(input_tokens) if self.above else self
         return input_tokens * price.input_picousd + output_tokens * price.output_picousd
 
     def for_input(self, tokens: int) -> Price:
@@ -233,7 +237,7 @@ PICO = 1_000_000_000_000
 """Picodollars in one dollar."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Usage:
     """Tokens of one call, in parts that do not overlap, so that each has one price.
 
@@ -318,16 +322,18 @@ class Pool:
     default: str
     """Name of the candidate that serves when a router fails; usually the strong one."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Candidate names in order."""
-        return tuple(c.name for c in self.candidates)
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Candidate names in order."""
+    _by_name: Mapping[str, Candidate] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(c.name for c in self.candidates))
+        # Of two candidates of one name, which settings refuse, the first counts.
+        by_name = {c.name: c for c in reversed(self.candidates)}
+        object.__setattr__(self, "_by_name", by_name)
 
     def __getitem__(self, name: str) -> Candidate:
-        for candidate in self.candidates:
-            if candidate.name == name:
-                return candidate
-        raise KeyError(name)
+        return self._by_name[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +412,7 @@ class Attempt:
     """The acceptance test of its answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Decision:
     """Which candidates to try, in order, and everything needed to understand why."""
 

@@ -91,6 +91,9 @@ class Failed:
     async def chunk(self) -> bytes | None:
         return None
 
+    def rest(self) -> bytes | None:
+        return b""
+
     def close(self) -> None: ...
 
 

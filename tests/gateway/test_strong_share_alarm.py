@@ -20,6 +20,7 @@ from turnout.calibration.upgrades import LEAST_OTHERS
 from turnout.calibration.watch import Watch
 from turnout.engine import Engine
 from turnout.errors import SettingsError
+from turnout.gateway import alarming
 from turnout.gateway.alarm_building import build_alarm
 from turnout.gateway.alarming import MOST_NAMED, StrongShareAlarm
 from turnout.gateway.building import build_pool
@@ -285,6 +286,25 @@ def test_exploring_is_not_counted_and_is_overruled(clock: list[float]) -> None:
     assert codes.count("explored") > 20
     assert alarm.remembered.keys["app"].requests == 100 - codes.count("explored")
     assert alarm.remembered.keys["app"].strong == 0
+
+
+def test_keys_are_bounded_and_alarms_outlive_them(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alarming, "MOST_KEYS", 20)
+    alarm, engine = alarm_of(clock, action="weak", strong_share={"auto": 0.25})
+    for _ in range(SOON):
+        ask(alarm, engine, "rogue", HARD)
+    for i in range(100):
+        ask(alarm, engine, f"key_{i}", HARD)
+        ask(alarm, engine, "steady", EASY)
+    assert len(alarm.remembered.keys) == 20
+    assert alarm.remembered.keys["steady"].requests == 100  # the one that is heard of stays
+    assert ask(alarm, engine, "rogue", HARD).model == "cheap"
+    for i in range(30):
+        for _ in range(SOON):
+            ask(alarm, engine, f"more_{i}", HARD)
+    assert len(alarm.remembered.raised) == 20
 
 
 def test_names_in_metrics_are_bounded(clock: list[float]) -> None:

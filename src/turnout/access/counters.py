@@ -68,10 +68,17 @@ class Counters(Protocol):
         """Put what a request took in place of what it had reserved. It is quick, and never fails."""
         ...
 
-    def tightest(self, limits: tuple[Limit, ...]) -> Refusal | None:
-        """The budget with the least left, as far as is known without asking; None: not known.
+    def tightest(self, limits: tuple[Limit, ...], most: int) -> Refusal | None:
+        """The budget with the least left, as far as is known without asking.
 
         It spares requests a decision for a candidate that cannot be paid, and decides nothing.
+
+        Args:
+            limits: that a request comes under.
+            most: the most that it can cost, in picodollars.
+
+        Returns:
+            None where no budget has less left than that, or it is not known.
         """
         ...
 

@@ -97,7 +97,7 @@ class Access:
             NoCandidateError: no candidate can serve it, or none may.
             AccessDownError: the counters cannot be reached.
         """
-        out = dict(self.barred(who, model))
+        out = self.barred(who, model)
         limits = self._common if who is None else who.limits
         ceiling = None if who is None else who.max_request_picousd
         budgets = bool(limits) and limits[-1].kind == "usd"  # budgets stand last
@@ -106,7 +106,8 @@ class Access:
             return await self._reserve_rates(decision, limits, asked)
         costs = self._embedding_costs if asked.embeds else self._costs
         most = costs.most_picousd(asked)
-        _leave_out_unpayable(out, most, ceiling)
+        if ceiling is not None or costs.unpriced:
+            out = {**_unpayable(most, ceiling), **out}
         return await self._within_budgets(limits, most, asked, out, decide)
 
     async def _reserve_rates(
@@ -127,11 +128,11 @@ class Access:
         limits: tuple[Limit, ...],
         most: Mapping[str, int | None],
         asked: Asked,
-        out: dict[str, str],
+        out: Mapping[str, str],
         decide: Callable[[Mapping[str, str]], Awaitable[Decision]],
     ) -> Admitted:
         """Decide, reserve, and decide again without what turned out too dear."""
-        tight = self.counters.tightest(limits)
+        tight = self.counters.tightest(limits, max([cost or 0 for cost in most.values()]))
         dear = {} if tight is None else _too_dear(most, tight, out)
         while True:
             try:
@@ -141,7 +142,7 @@ class Access:
                     raise self._refused(tight, most) from error
                 raise
             while True:
-                cost = max(most[a.candidate] or 0 for a in decision.attempts)
+                cost = max([most[a.candidate] or 0 for a in decision.attempts])
                 found = await self.counters.reserve(
                     decision.id, limits, cost=cost, tokens=asked.usual_tokens()
                 )
@@ -227,21 +228,19 @@ class Access:
         return BudgetError(message, retry_after_s=waits, limit=kind)
 
 
-def _leave_out_unpayable(
-    out: dict[str, str], most: Mapping[str, int | None], ceiling: int | None
-) -> None:
-    """Add candidates that cost what nobody knows, or too much for one request."""
+def _unpayable(most: Mapping[str, int | None], ceiling: int | None) -> dict[str, str]:
+    """Candidates that cost what nobody knows, or too much for one request, and why."""
+    found = {}
     for name, cost in most.items():
         if cost is None:
-            out.setdefault(
-                name,
-                "no price is known for it, and spending is limited: give it one in the settings",
+            found[name] = (
+                "no price is known for it, and spending is limited: give it one in the settings"
             )
         elif ceiling is not None and cost > ceiling:
-            why = (
+            found[name] = (
                 f"it may cost up to ${usd(cost)}, and a request of this key at most ${usd(ceiling)}"
             )
-            out.setdefault(name, why)
+    return found
 
 
 def _too_dear(

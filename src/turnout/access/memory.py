@@ -62,7 +62,7 @@ class MemoryCounters:
         for meter, reserved, mark in zip(hold.meters, hold.amounts, hold.marks, strict=True):
             meter.settle(reserved, cost, tokens, mark)
 
-    def tightest(self, limits: tuple[Limit, ...]) -> Refusal | None:
+    def tightest(self, limits: tuple[Limit, ...], most: int) -> Refusal | None:
         """The budget with the least left. See `Counters`."""
         plan, now_s = self._plan(limits), self._now_s()
         found, least = -1, 0
@@ -70,7 +70,7 @@ class MemoryCounters:
             left = plan.caps[at] - plan.meters[at].used(now_s, 0.0)
             if found < 0 or left < least:
                 found, least = at, left
-        if found < 0:
+        if found < 0 or least >= most:
             return None
         wait_s = plan.meters[found].wait_s(0, plan.caps[found], now_s, 0.0)
         return Refusal(limits[found], max(0, least), wait_s)

@@ -91,7 +91,7 @@ class RedisCounters:
             hold = Hold(f"{hold.id}:local", hold.limits, hold.amounts, hold.marks, ())
         self._settle(hold, cost=cost, tokens=tokens)
 
-    def tightest(self, limits: tuple[Limit, ...]) -> Refusal | None:  # noqa: ARG002
+    def tightest(self, limits: tuple[Limit, ...], most: int) -> Refusal | None:  # noqa: ARG002
         """Unknown: others count as well."""
         return None
 

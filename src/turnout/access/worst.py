@@ -74,7 +74,8 @@ class Costs:
     """
 
     def __init__(self, candidates: Sequence[Candidate], output_tokens: int) -> None:
-        self._unpriced = {c.name: None for c in candidates if c.price is None}
+        self.unpriced = {c.name: None for c in candidates if c.price is None}
+        """Candidates of which no price is known."""
         self._rows = [
             (
                 c.name,
@@ -94,7 +95,7 @@ class Costs:
         Neither input nor output is more than the candidate's window, where that is known; output is
         the request's own limit, else what the arm asks for, else the model's longest answer.
         """
-        found: dict[str, int | None] = dict(self._unpriced)
+        found: dict[str, int | None] = dict(self.unpriced)
         most_in, limit, copies = (
             asked.most_input_tokens(),
             asked.query.max_output_tokens,

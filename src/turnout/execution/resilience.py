@@ -108,11 +108,11 @@ class RequestPlan:
         The power of two choices. Targets that are not fit are never drawn.
         """
         shared, now = self._shared, self._shared.clock()
-        fit = [
-            t
-            for t in shared.targets.get(candidate, ())
-            if t.key not in tried and shared.health[t.key].fit(now)
-        ]
+        targets = shared.targets.get(candidate, ())
+        if len(targets) == 1:
+            only = targets[0]
+            return only if only.key not in tried and shared.health[only.key].fit(now) else None
+        fit = [t for t in targets if t.key not in tried and shared.health[t.key].fit(now)]
         for target in fit:
             if target.key == self._prefer:
                 return target

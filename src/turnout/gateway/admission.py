@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from types import TracebackType
 
 from turnout.errors import OverloadedError
 from turnout.settings.server import ServerSettings
@@ -49,9 +48,12 @@ class Admission:
         """Requests in the queue."""
         return len(self._queue)
 
-    def place(self, wait_s: float | None) -> Place:
-        """A place for a request whose client waits so long; use it in an `async with` block."""
-        return Place(self, wait_s)
+    def enter(self) -> bool:
+        """Get a place if one is free and nobody waits for it."""
+        if self.in_flight < self.limits.max_in_flight and not self._queue:
+            self.in_flight += 1
+            return True
+        return False
 
     async def take(self, wait_s: float | None) -> None:
         """Get a place, waiting for one if need be.
@@ -59,8 +61,7 @@ class Admission:
         Raises:
             OverloadedError: there is none in time.
         """
-        if self.in_flight < self.limits.max_in_flight and not self._queue:
-            self.in_flight += 1
+        if self.enter():
             return
         longest = self.limits.queue_timeout_s
         if wait_s is not None:
@@ -116,28 +117,6 @@ class Admission:
             self._quiet_until = now + _QUIET_S
             log.warning("overloaded: %d requests refused so far", self.counts.total())
         return OverloadedError(retry_after_s=max(1.0, self.turn_s()), why=why)
-
-
-class Place:
-    """A request's place; see `Admission`."""
-
-    __slots__ = ("_admission", "_since", "_wait_s")
-
-    def __init__(self, admission: Admission, wait_s: float | None) -> None:
-        self._admission, self._wait_s = admission, wait_s
-        self._since = 0.0
-
-    async def __aenter__(self) -> None:
-        await self._admission.take(self._wait_s)
-        self._since = self._admission._clock()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._admission.leave(self._admission._clock() - self._since)
 
 
 def _give_up(turn: asyncio.Future[None]) -> None:

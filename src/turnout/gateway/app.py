@@ -213,8 +213,7 @@ class Gateway:
                 let_in(call, path, self.live.serving.access)
             endpoint = self._endpoint(call, path)
             if call.method == "POST":
-                async with self.admission.place(patience_s(call.headers)):
-                    await endpoint(call)
+                await self._in_turn(call, endpoint)
             else:
                 await endpoint(call)
         except ClientLeftError:
@@ -236,6 +235,16 @@ class Gateway:
             await _refuse(call, HttpError(500, INTERNAL_MESSAGE, "internal_error"))
         finally:
             self.observing.over(call.trail)
+
+    async def _in_turn(self, call: Call, endpoint: Endpoint) -> None:
+        admission = self.admission
+        if not admission.enter():
+            await admission.take(patience_s(call.headers))
+        since = time.monotonic()
+        try:
+            await endpoint(call)
+        finally:
+            admission.leave(time.monotonic() - since)
 
     def _endpoint(self, call: Call, path: str) -> Endpoint:
         methods = self._endpoints.get(path)

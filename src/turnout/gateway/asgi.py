@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from turnout.access.identity import Identity
 from turnout.errors import BodyTooLargeError, DeadlineError
@@ -20,6 +20,23 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+WRITER = "turnout.writer"
+"""Where a scope holds a `Writer`. ASGI has an answer in two messages, and each costs as much as one
+write does."""
+
+
+class Writer(Protocol):
+    """Writes answers without messages. What it does not write now goes through ASGI."""
+
+    def whole(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
+        """A whole answer; False: it was not written."""
+        ...
+
+    def piece(self, content: bytes) -> bool:
+        """A piece of an answer that has begun and goes on; False: it was not written."""
+        ...
+
 
 WATCH_AFTER_S = 0.05
 """A client that leaves is noticed at once when an answer takes longer than this. Quicker answers
@@ -34,8 +51,8 @@ class Call:
     """One request and the way to answer it."""
 
     __slots__ = (
-        "_id", "_receive", "_send", "dialect", "headers", "identity", "method", "path", "query",
-        "started", "stays", "trail",
+        "_id", "_receive", "_send", "_writer", "dialect", "headers", "identity", "method", "path",
+        "query", "started", "stays", "trail",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,6 +63,7 @@ class Call:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         self._receive, self._send = receive, send
+        self._writer: Writer | None = scope.get(WRITER)
         self._id = ""
         self.trail = Trail()
         """What becomes of it, for those who count."""
@@ -91,7 +109,11 @@ class Call:
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        """A whole answer."""
+        """A whole answer, in one write where the server can."""
+        if self._writer is not None and self._writer.whole(status, headers, content):
+            self.started = True
+            self.trail.begun, self.trail.status = time.perf_counter(), status
+            return
         await self.begin(status, headers, length=len(content))
         await self._send({"type": "http.response.body", "body": content, "more_body": False})
 
@@ -115,6 +137,8 @@ class Call:
 
     async def piece(self, content: bytes, *, more: bool = True) -> None:
         """A piece of the body."""
+        if more and self._writer is not None and self._writer.piece(content):
+            return
         await self._send({"type": "http.response.body", "body": content, "more_body": more})
 
     def unless_gone(self, within_s: float | None = None) -> Departure:

@@ -18,7 +18,7 @@ from turnout.wire.asks import FIELD, KNOBS, NOTHING, Asks
 from turnout.wire.renaming import with_first_field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Wanted:
     """How one request is to be decided."""
 

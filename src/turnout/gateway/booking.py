@@ -14,7 +14,7 @@ MOST_KEPT = 1024
 """Upstreams name models as they like, so what is kept by name is bounded."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class Booked:
     """What goes into the ledger."""
 
@@ -43,7 +43,7 @@ class Books:
         candidate: str,
         usage: Usage | None,
         *,
-        estimate: Usage,
+        estimate: Usage | None,
         asked: str = "",
         named: str = "",
         service: str = "",
@@ -53,7 +53,7 @@ class Books:
         Args:
             candidate: who served.
             usage: what the upstream says it used; None where it does not say, or is not believed.
-            estimate: ours, for then.
+            estimate: ours, for then; None with a usage.
             asked: the model that the upstream was asked for.
             named: the model that it says it is; empty where it does not say.
             service: the service tier that it says.
@@ -69,7 +69,10 @@ class Books:
             return Booked(None, "none", flags)
         if not price.has_service(service):
             flags = (*flags, "service_unpriced")
-        cost = price.usage_picousd(usage or estimate, service)
+        used = usage or estimate
+        if used is None:
+            raise ValueError("a call is booked by its usage or by an estimate")
+        cost = price.usage_picousd(used, service)
         return Booked(cost, "estimate" if usage is None else "usage", flags)
 
     def _of_named(self, candidate: str, asked: str, named: str) -> tuple[Price | None, bool]:

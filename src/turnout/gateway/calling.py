@@ -96,7 +96,7 @@ class Answer:
         return (self.model if self.passing is None else self.passing.model) or ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Caller:
     """Makes attempts for one request. An answer with an error status is raised: another may follow."""
 
@@ -150,15 +150,17 @@ class Caller:
     ) -> Answer:
         provider = self.providers[target.provider]
         start = time.monotonic()
-        reply = await self._timed(
-            provider.post(
+        since = time.perf_counter()
+        try:
+            reply = await provider.post(
                 PATHS[provider.dialect],
                 sent.body,
                 candidate=candidate.name,
                 headers=headers,
                 stream=self.body.fields.get("stream") is True,
             )
-        )
+        finally:
+            self.trail.upstream_s += time.perf_counter() - since
         if reply.status >= 400:
             content = await self._timed(whole_body(reply, candidate.name))
             raise answered_badly(reply, candidate.name, provider.dialect, content)
@@ -215,7 +217,9 @@ class Caller:
         )
 
     async def _whole(self, answer: Answer, reply: Reply, dialect: Dialect) -> None:
-        content = await self._timed(whole_body(reply, answer.candidate))
+        content = reply.rest()  # most have come with their heads, and no more waits than is read
+        if content is None:
+            content = await self._timed(whole_body(reply, answer.candidate))
         refuse_page(reply, answer.candidate)
         if dialect == self.dialect:
             if "content-encoding" not in reply.headers:
@@ -324,7 +328,7 @@ def refuse_page(reply: Reply, candidate: str) -> None:
         raise UpstreamError(message, candidate=candidate)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class _Sent:
     body: bytes
     hide_usage: bool

@@ -100,7 +100,7 @@ class Conversing:
         key, note = self._key(request), ""
         if _goes_on(request, key):
             found, note = await sharing.read(key.id, self.table)
-            key = replace(key, id=found)
+            key = key._replace(id=found)
         talk = self._talk(request, key)
         talk.note = note
         return talk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from turnout.explaining import plain_reason
 from turnout.ids import id_maker
@@ -13,13 +14,15 @@ REASON_CAP = 300
 
 _TO_UPSTREAM = ("openai-beta", "anthropic-version", "anthropic-beta", "idempotency-key",
                 "traceparent", "tracestate")  # fmt: skip
-_TO_CLIENT = ("content-type", "content-encoding", "retry-after", "retry-after-ms",
-              "x-request-id", "request-id", "x-should-retry")  # fmt: skip
+_TO_CLIENT = frozenset({"content-type", "content-encoding", "retry-after", "retry-after-ms",
+                        "x-request-id", "request-id", "x-should-retry"})  # fmt: skip
 _TO_CLIENT_PREFIXES = ("openai-", "x-ratelimit-", "anthropic-ratelimit-")
 
 
 def to_upstream(headers: Mapping[str, str]) -> dict[str, str]:
     """The client's headers that an upstream may see. Keys and cookies are never among them."""
+    if headers.keys().isdisjoint(_TO_UPSTREAM):
+        return {}
     return {name: headers[name] for name in _TO_UPSTREAM if name in headers}
 
 
@@ -38,30 +41,33 @@ new_request_id = id_maker("req_", 12)
 
 def decision_headers(decision: Decision) -> dict[str, str]:
     """`x-turnout-*`: what was decided and why. A header whose value is not known is left out."""
-    score = decision.win_rate
-    if score is None:
-        score = decision.quality.get(decision.model)
-    cost = decision.expected_cost_picousd.get(decision.model)
+    model = decision.model
     found = {
         "x-turnout-decision-id": decision.id,
-        "x-turnout-model": header_safe(decision.model),
-        "x-turnout-router": header_safe(decision.router),
-        "x-turnout-score": None if score is None else f"{score:.4f}",
-        "x-turnout-reason": header_safe(f"{decision.code}: {plain_reason(decision)}"),
-        "x-turnout-cost-usd": None if cost is None else picousd_decimal(cost),
-        "x-turnout-certificate": decision.certificate,
-        "x-turnout-propensity": None
-        if decision.propensity is None
-        else f"{decision.propensity:.6g}",
-        "x-turnout-experiment": header_safe("{name}/{arm}".format(**decision.experiment))
-        if decision.experiment
-        else None,
-        "x-turnout-shadow": header_safe(f"{decision.shadow['route']}: {decision.shadow['model']}")
-        if decision.shadow
-        else None,
-        "x-turnout-fallback": "true" if decision.fallback else None,
+        "x-turnout-model": _safe_name(model),
+        "x-turnout-router": _safe_name(decision.router),
     }
-    return {name: value for name, value in found.items() if value is not None}
+    score = decision.win_rate
+    if score is None:
+        score = decision.quality.get(model)
+    if score is not None:
+        found["x-turnout-score"] = f"{score:.4f}"
+    found["x-turnout-reason"] = header_safe(f"{decision.code}: {plain_reason(decision)}")
+    cost = decision.expected_cost_picousd.get(model)
+    if cost is not None:
+        found["x-turnout-cost-usd"] = picousd_decimal(cost)
+    if decision.certificate is not None:
+        found["x-turnout-certificate"] = decision.certificate
+    if decision.propensity is not None:
+        found["x-turnout-propensity"] = f"{decision.propensity:.6g}"
+    if decision.experiment:
+        found["x-turnout-experiment"] = header_safe("{name}/{arm}".format(**decision.experiment))
+    if decision.shadow:
+        said = f"{decision.shadow['route']}: {decision.shadow['model']}"
+        found["x-turnout-shadow"] = header_safe(said)
+    if decision.fallback:
+        found["x-turnout-fallback"] = "true"
+    return found
 
 
 def answer_headers(
@@ -76,7 +82,7 @@ def answer_headers(
     """
     found = {}
     if called:
-        found["x-turnout-model"] = header_safe(called[-1])
+        found["x-turnout-model"] = _safe_name(called[-1])
     if len(called) > 1:
         found["x-turnout-calls"] = str(len(called))
     if other_model:
@@ -104,3 +110,7 @@ def header_safe(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text.strip()
     return "".join(c if " " <= c <= "~" else "?" if c > "~" else " " for c in text).strip()
+
+
+_safe_name = lru_cache(maxsize=1024)(header_safe)
+"""For names of the settings, which come again and again."""

@@ -55,7 +55,7 @@ class Catalog:
             RouteNameError: a malformed route.
             RequestError: it is an embedding model.
         """
-        experiment = self.experiment(model)
+        experiment = self.experiment(model) if self.experiments else None
         if experiment is not None:  # of no user: its first arm
             return self.resolve(experiment.arms[0][1])
         named = self.routes.get(self.auto if model == AUTO else model)

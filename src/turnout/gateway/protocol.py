@@ -10,14 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
-from turnout.gateway.asgi import json_bytes
+from turnout.gateway.asgi import WRITER, json_bytes
 from turnout.settings.server import ServerSettings
 from turnout.wire.dialects import Dialect
 from turnout.wire.errors import http_error_body
@@ -119,12 +123,22 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._header_count > limits.max_headers or self._header_bytes > most:
             self._over = self._too_large()
             raise ValueError("a limit was reached")  # the parser stops; send_400_response follows
-        super().on_header(name, value)
+        # As uvicorn does, without a second call for each header.
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is whole: the application takes over."""
         self._expect("body")
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """The application gets a request, with a way to answer directly."""
+        scope: Any = cycle.scope  # its type knows no keys but ASGI's
+        scope[WRITER] = Direct(cycle)
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -209,6 +223,59 @@ class GuardedProtocol(HttpToolsProtocol):
             b"content-length: %d\r\nconnection: close\r\n\r\n" % len(content),
         ]
         self.transport.write(b"".join(head) + content)
+
+
+class Direct:
+    """Writes an answer as uvicorn would, without ASGI's messages. See `asgi.Writer`."""
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    def whole(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
+        """A whole answer in one write; False where the client does not read, or asked for a head.
+
+        Raises:
+            RuntimeError: an answer has begun, or a header would break out of its line.
+        """
+        cycle = self._cycle
+        if cycle.disconnected:
+            return True
+        if cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
+            return False
+        if cycle.response_started:
+            raise RuntimeError("an answer has begun already")
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+            raise RuntimeError("a header of an answer holds a line break")
+        head = [STATUS_LINE[status]]
+        for name, value in cycle.default_headers:
+            head += (name, b": ", value, b"\r\n")
+        head.append(lines.encode("latin-1"))
+        if not cycle.keep_alive:
+            head.append(b"connection: close\r\n")
+        head.append(b"content-length: %d\r\n\r\n" % len(content))
+        head.append(content)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.transport.write(b"".join(head))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True
+
+    def piece(self, content: bytes) -> bool:
+        """A piece of an answer that has begun and goes on; False where the client does not read."""
+        cycle = self._cycle
+        if cycle.disconnected:
+            return True
+        if cycle.flow.write_paused or not cycle.chunked_encoding or cycle.response_complete:
+            return False
+        if content:
+            cycle.transport.write(b"%x\r\n%b\r\n" % (len(content), content))
+        return True
 
 
 def sweep(connections: Iterable[Any], seconds: float) -> None:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from turnout.explaining import kept_decision
 from turnout.gateway.booking import Books
@@ -82,17 +82,21 @@ class Recorder:
             kind=kind,
             of=of,
         )
-        if self.ledger is not None:
-            self.ledger.begin(record)
+        begun = 0 if self.ledger is None else self.ledger.begin(record)
         for observer in self.observers:
             observer.began(record)
         trail = Trail() if kind != "request" else request.call.trail
-        return Entry(self, record, trail, decision.expected_cost_picousd)
+        return Entry(self, record, trail, decision.expected_cost_picousd, begun)
 
-    def end(self, record: Record) -> None:
-        """A request is over: kept first, then counted."""
+    def end(self, record: Record, begun: int) -> None:
+        """A request is over: kept first, then counted.
+
+        Args:
+            record: of it.
+            begun: where the ledger noted that it began.
+        """
         if self.ledger is not None:
-            self.ledger.end(record)
+            self.ledger.end(record, begun)
         for observer in self.observers:
             observer.ended(record)
 
@@ -106,6 +110,8 @@ class Entry:
     trail: Trail
     expected_picousd: Mapping[str, int | None]
     """Candidate → what a call was expected to cost."""
+    begun: int = 0
+    """Where the ledger noted that it began."""
     _start: float = field(default_factory=time.monotonic)
     _ended: bool = False
 
@@ -115,89 +121,78 @@ class Entry:
         """It is over; what comes after the first end changes nothing."""
         if self._ended:
             return
-        self._ended = True
-        record = replace(
-            self.record,
-            status=status,
-            http_status=http_status,
-            calls=calls,
-            duration_ms=round((time.monotonic() - self._start) * 1e3),
-            **self._unanswered(status, calls),
-        )
-        if answer is not None:
-            record = self._answered(record, answer)
+        record = self.record
+        record.status, record.http_status, record.calls = status, http_status, calls
+        if answer is None:
+            self._unanswered(status, calls)
+        else:
+            self._answered(answer)
             self.trail.model = record.candidate
-        self.trail.record = record
-        self.recorder.end(record)
+        self._over()
 
-    def _unanswered(self, status: Status, calls: int) -> dict[str, Any]:
+    def hit(self, candidate: str, *, http_status: int, saved_picousd: int | None) -> None:
+        """It was answered from the cache, with what `candidate` once said: nothing was used."""
+        record = self.record
+        record.status, record.http_status, record.candidate = "ok", http_status, candidate
+        record.input_tokens, record.cost_picousd, record.cost_basis = 0, 0, "cache"
+        record.saved_picousd = saved_picousd
+        self.trail.model = candidate
+        self._over()
+
+    def _over(self) -> None:
+        self._ended = True
+        record = self.record
+        record.duration_ms = round((time.monotonic() - self._start) * 1e3)
+        self.trail.record = record
+        self.recorder.end(record, self.begun)
+
+    def _unanswered(self, status: Status, calls: int) -> None:
         """The cost where there is no answer.
 
         A call that its client gave up goes on at some providers, and is billed: what was expected of
         it counts. An error is not billed.
         """
-        cost = self.expected_picousd.get(self.record.candidate)
-        if status == "left" and calls and cost is not None:
-            return {"cost_picousd": cost, "cost_basis": "estimate"}
-        return {"cost_picousd": None, "cost_basis": "none"}
+        record = self.record
+        cost = self.expected_picousd.get(record.candidate)
+        given_up = status == "left" and calls and cost is not None
+        record.cost_picousd = cost if given_up else None
+        record.cost_basis = "estimate" if given_up else "none"
 
-    def hit(self, candidate: str, *, http_status: int, saved_picousd: int | None) -> None:
-        """It was answered from the cache, with what `candidate` once said: nothing was used."""
-        self._ended = True
-        record = replace(
-            self.record,
-            status="ok",
-            http_status=http_status,
-            candidate=candidate,
-            input_tokens=0,
-            cost_picousd=0,
-            cost_basis="cache",
-            saved_picousd=saved_picousd,
-            duration_ms=round((time.monotonic() - self._start) * 1e3),
-        )
-        self.trail.model, self.trail.record = candidate, record
-        self.recorder.end(record)
-
-    def _answered(self, record: Record, answer: Answer) -> Record:
-        passing = answer.passing
-        usage = answer.usage if passing is None else passing.usage
-        problems = answer.problems if passing is None else passing.problems
-        service = answer.service if passing is None else passing.service
-        if problems:
-            log.warning("%s: counts not believed: %s", record.id, "; ".join(problems))
-        estimate = Usage(input_tokens=record.input_tokens, output_tokens=answer.events)
-        refused = usage is None
-        broken = passing is not None and not passing.ended
-        if usage is not None and broken and usage.output_tokens < answer.events:
+    def _answered(self, answer: Answer) -> None:
+        record, passing = self.record, answer.passing
+        if passing is None:
+            usage, problems, service = answer.usage, answer.problems, answer.service
+        else:
+            usage, problems, service = passing.usage, passing.problems, passing.service
+        named = answer.named
+        estimate = None
+        if usage is None:
+            estimate = Usage(input_tokens=record.input_tokens, output_tokens=answer.events)
+        elif passing is not None and not passing.ended and usage.output_tokens < answer.events:
             # Counted when the stream began, as Anthropic does: more has come since.
             estimate = replace(usage, output_tokens=answer.events)
-            usage = None
         booked = self.recorder.books.book(
             answer.candidate,
-            usage,
+            usage if estimate is None else None,
             estimate=estimate,
             asked=answer.asked,
-            named=answer.named,
+            named=named,
             service=service,
         )
-        flags = list(booked.flags)
-        if problems:
-            flags.append("usage_refused" if refused else "usage_doubted")
-        usage = usage or estimate
-        return replace(
-            record,
-            candidate=answer.candidate,
-            provider=answer.provider,
-            upstream_model=answer.named,
-            input_tokens=usage.input_tokens,
-            cache_read_tokens=usage.cache_read_tokens,
-            cache_write_tokens=usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
-            cache_write_1h_tokens=usage.cache_write_1h_tokens,
-            output_tokens=usage.output_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-            cost_picousd=booked.cost_picousd,
-            cost_basis=booked.basis,
-            service=service,
-            flags=" ".join(flags),
-            first_byte_ms=round(answer.first_byte_s * 1e3),
-        )
+        if booked.flags or problems:
+            flags = list(booked.flags)
+            if problems:
+                log.warning("%s: counts not believed: %s", record.id, "; ".join(problems))
+                flags.append("usage_refused" if usage is None else "usage_doubted")
+            record.flags = " ".join(flags)
+        used = usage if estimate is None else estimate
+        assert used is not None  # where there is no usage there is an estimate
+        writes = used.cache_write_5m_tokens + used.cache_write_1h_tokens
+        record.candidate, record.provider = answer.candidate, answer.provider
+        record.upstream_model, record.service = named, service
+        record.input_tokens, record.output_tokens = used.input_tokens, used.output_tokens
+        record.cache_read_tokens, record.cache_write_tokens = used.cache_read_tokens, writes
+        record.cache_write_1h_tokens = used.cache_write_1h_tokens
+        record.reasoning_tokens = used.reasoning_tokens
+        record.cost_picousd, record.cost_basis = booked.cost_picousd, booked.basis
+        record.first_byte_ms = round(answer.first_byte_s * 1e3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -100,6 +101,7 @@ class GatewayServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the application, then listen."""
         await super().startup(sockets)
+        calm_collector()
         for listener in sockets or ():
             # asyncio takes one number for how many it accepts at once and for how many may wait.
             listener.listen(WAITING_CONNECTIONS)
@@ -194,6 +196,17 @@ class GatewayServer(uvicorn.Server):
         finally:
             for sig, handler in before.items():
                 signal.signal(sig, handler)
+
+
+def calm_collector() -> None:
+    """Let the garbage collector leave alone what stays, and look less often at what does not.
+
+    Without this it took a tenth of a request's time. Hardly anything here refers to itself, so that
+    what it would find is little: memory is given back when its last reference goes.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def most_connections() -> int:

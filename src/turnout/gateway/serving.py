@@ -244,7 +244,8 @@ class Serving:
         """
         if talk is None:  # embeddings stand alone
             return decide_embeddings(self.engine, self.embeddings, request, barred)
-        experiment = self.catalog.experiment(request.model)
+        catalog = self.catalog
+        experiment = catalog.experiment(request.model) if catalog.experiments else None
         if experiment is None:
             return await self._decide(request, talk, request.model, barred)
         user = user_of(request)
@@ -263,6 +264,8 @@ class Serving:
         if target.as_requested if isinstance(target, Route) else catalog.as_requested:
             request.rename = request.model
         shadow = catalog.shadow
+        if shadow is None and request.asks is NOTHING and isinstance(target, Candidate):
+            return self.engine.by_name(query, target.name, barred=barred)
         if shadow is not None and isinstance(target, Candidate) and request.asks is NOTHING:
             want = in_shadow(shadow, target.name)
         else:

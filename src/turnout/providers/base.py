@@ -30,6 +30,10 @@ class Reply(Protocol):
         """
         ...
 
+    def rest(self) -> bytes | None:
+        """The rest of the body, where all of it is here already; None: read it by `chunk`."""
+        ...
+
     def close(self) -> None:
         """Give the connection back, or cut it where the body was not read to its end."""
         ...

@@ -166,6 +166,10 @@ class HttpReply:
         except HttpError as error:
             raise _upstream_error(error, self._provider, self._candidate) from error
 
+    def rest(self) -> bytes | None:
+        """See `Reply.rest`."""
+        return self._exchange.rest() if self._decoder is None else None
+
     def close(self) -> None:
         """Give the connection back, or cut it where the body was not read to its end."""
         self._exchange.close()

@@ -153,4 +153,6 @@ def _read_version(database: Database, schema: Schema) -> int:
 
 def clean_text(text: str) -> str:
     """Text that every database takes: no NUL, which PostgreSQL refuses, and no half of a character."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "�").encode("utf-8", "replace").decode("utf-8")

@@ -64,13 +64,30 @@ class Journal:
         self._held = sum(p.stat().st_size for p in waiting)
         self._begin_file(SEGMENT_BYTES)
 
-    def begin(self, record: Record) -> None:
-        """A request has begun; `record` is what is known of it, with status `unknown`."""
-        self._write(b"%b%b\n" % (_BEGUN, record.to_json()), sync=False)
+    def begin(self, record: Record) -> int:
+        """A request has begun; `record` is what is known of it, with status `unknown`.
 
-    def end(self, record: Record) -> None:
-        """A request is over."""
-        self._write(b"%b%b\n" % (_OVER, record.to_json()), sync=self._sync)
+        Returns:
+            The file that this was written to, for `end`; 0 where it was dropped.
+        """
+        return self._write(b"%b%b\n" % (_BEGUN, record.to_json()), sync=False)
+
+    def end(self, record: Record, begun: int = 0) -> None:
+        """A request is over.
+
+        Args:
+            record: of it.
+            begun: what `begin` gave. In the same file the decision, most of a line, is not written
+                once more: each page of a file that is touched costs more than all else here.
+        """
+        if begun != self._number or not record.decision:
+            self._write(b"%b%b\n" % (_OVER, record.to_json()), sync=self._sync)
+            return
+        decision, record.decision = record.decision, ""
+        line = b"%b%b\n" % (_OVER, record.to_json())
+        record.decision = decision
+        if not self._write(line, sync=self._sync, only=begun):
+            self._write(b"%b%b\n" % (_OVER, record.to_json()), sync=self._sync)
 
     def rotate(self) -> list[Path]:
         """Close the file under way, if it holds anything; all closed files, oldest first.
@@ -103,23 +120,35 @@ class Journal:
                 if not self._size:
                     self._path(self._number).unlink()
 
-    def _write(self, line: bytes, *, sync: bool) -> None:
+    def _write(self, line: bytes, *, sync: bool, only: int = 0) -> int:
+        """Append a line; the file that it went to, or 0.
+
+        Args:
+            line: with its end.
+            sync: ask the disk to keep it.
+            only: write it to this file, or not at all, and count nothing.
+        """
         with self._lock:
-            if self._held + self._size + len(line) > self._most:
-                self.dropped += 1
-                return
+            end = self._size + len(line)
+            fits = self._file is not None and end <= len(self._room)
+            if only and (only != self._number or not fits):
+                return 0
+            if self._held + end > self._most:
+                self.dropped += not only
+                return 0
             try:
-                if self._file is None or self._size + len(line) > len(self._room):
+                if not fits:
                     self._begin_file(max(SEGMENT_BYTES, len(line)))
-                end = self._size + len(line)
+                    end = len(line)
                 self._room[self._size : end] = line
                 if sync:
                     start = self._size - self._size % mmap.PAGESIZE
                     self._room.flush(start, end - start)
             except OSError:
-                self.dropped += 1
-                return
+                self.dropped += not only
+                return 0
             self._size = end
+            return self._number
 
     def _begin_file(self, size: int) -> None:
         """Begin the next file. Its room on the disk is taken now: a mapped file must not run short."""
@@ -164,15 +193,28 @@ def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[tuple[bo
     # A process that died did not cut off what it left empty.
     lines = path.read_bytes().rstrip(b"\0").splitlines()
     over = {_id_part(line) for line in lines if line.startswith(_OVER)}
+    begun: dict[bytes, bytes] = {}
     for number, line in enumerate(lines, start=1):
-        if line.startswith(_BEGUN) and _id_part(line) in over:
+        is_over = line.startswith(_OVER)
+        if not is_over and (name := _id_part(line)) in over:
+            begun[name] = line
             continue
         try:
             record = read_record(line[1:])
         except DataError:
             on_bad(number)
             continue
-        yield line.startswith(_OVER), record
+        if is_over and not record.decision:
+            record.decision = _decision(begun.pop(_id_part(line), b""))
+        yield is_over, record
+
+
+def _decision(begun: bytes) -> str:
+    """What a request's beginning says was decided: its end in the same file does not say it again."""
+    try:
+        return read_record(begun[1:]).decision
+    except DataError:
+        return ""
 
 
 def _id_part(line: bytes) -> bytes:

@@ -107,13 +107,18 @@ class Ledger:
         """Lines that could not be written, because the disk or the journal is full."""
         return self._journal.dropped
 
-    def begin(self, record: Record) -> None:
-        """A request has begun."""
-        self._journal.begin(record)
+    def begin(self, record: Record) -> int:
+        """A request has begun. Gives what `end` takes. See `Journal.begin`."""
+        return self._journal.begin(record)
 
-    def end(self, record: Record) -> None:
-        """A request is over; once this returns, no crash of this process loses it."""
-        self._journal.end(record)
+    def end(self, record: Record, begun: int = 0) -> None:
+        """A request is over; once this returns, no crash of this process loses it.
+
+        Args:
+            record: of it.
+            begun: what `begin` gave.
+        """
+        self._journal.end(record, begun)
 
     def fold(self) -> None:
         """Fold in what is waiting, now; for tests and at the end.

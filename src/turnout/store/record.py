@@ -35,7 +35,7 @@ calls for a request the one whose answer was not used. That is paid as well, and
 request's `calls`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Record:
     """A row of the ledger. Money is in picodollars (1e-12 USD), times in milliseconds."""
 
@@ -85,8 +85,11 @@ class Record:
     """Of an answer from the cache: what it had cost when it was made."""
 
     def to_json(self) -> bytes:
-        """One line, in UTF-8."""
-        return json_line(dict(zip(COLUMNS, self.values(), strict=True)))
+        """One line, in UTF-8, the id first."""
+        try:
+            return orjson.dumps(self)
+        except TypeError:
+            return json_line(dict(zip(COLUMNS, self.values(), strict=True)))
 
     def values(self) -> tuple[Any, ...]:
         """The row, in the order of `COLUMNS`."""
@@ -94,6 +97,7 @@ class Record:
 
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Record))
+_KNOWN = frozenset(COLUMNS)
 _VALUES = attrgetter(*COLUMNS)
 
 
@@ -124,4 +128,6 @@ def read_record(line: bytes) -> Record:
     given = _read_line(line)
     if not isinstance(given, dict) or not {"id", "at_ms", "status"} <= given.keys():
         raise DataError("record", f"{len(line)} bytes", "this line is no record")
-    return Record(**{name: given[name] for name in COLUMNS if name in given})
+    if not given.keys() <= _KNOWN:
+        given = {name: given[name] for name in COLUMNS if name in given}
+    return Record(**given)

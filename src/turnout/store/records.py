@@ -124,6 +124,7 @@ class RecordTable:
 def _values(record: Record) -> list[Value]:
     """A row: text that upstreams sent may hold what no database takes."""
     return [
-        clean_text(value) if isinstance(value, str) else None if value is None else int(value)
+        value if value is None or type(value) is int
+        else clean_text(value) if isinstance(value, str) else int(value)
         for value in record.values()
-    ]
+    ]  # fmt: skip

@@ -12,10 +12,15 @@ from turnout.errors import RequestError, show
 from turnout.wire.reading import Kind, kind
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_NAME = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
+"""A name without escapes, as nearly all are, up to its value."""
+_MARKS = frozenset(",}")
+_encode = json.JSONEncoder().encode
+_SPACES = frozenset(" \t\r\n")
 _OBJECT = 'give a JSON object, such as {"model": "auto", "messages": [...]}'
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class Body:
     """A JSON object as it was sent, and what it says."""
 
@@ -30,7 +35,7 @@ class Body:
         Number formats, key order, spacing and fields that we do not know stay what they were.
         """
         start, end = self.spans[name]
-        return (self.text[:start] + json.dumps(value) + self.text[end:]).encode()
+        return (self.text[:start] + _encode(value) + self.text[end:]).encode()
 
     def without(self, name: str) -> Body:
         """The body without one of its fields, all else byte for byte as sent."""
@@ -55,17 +60,18 @@ class Body:
 
     def with_fields(self, values: Mapping[str, Any]) -> bytes:
         """The body with fields replaced, or added at its start, all else byte for byte as sent."""
-        text = self.text
-        there = sorted(
-            ((self.spans[n], v) for n, v in values.items() if n in self.spans), key=lambda at: at[0]
-        )
-        for (start, end), value in reversed(there):
-            text = text[:start] + json.dumps(value) + text[end:]
-        new = {name: value for name, value in values.items() if name not in self.spans}
-        if new:
+        text, spans = self.text, self.spans
+        there = [name for name in values if name in spans]
+        if len(there) > 1:
+            there.sort(key=lambda name: spans[name], reverse=True)  # from the end on
+        for name in there:
+            start, end = spans[name]
+            text = f"{text[:start]}{_encode(values[name])}{text[end:]}"
+        if len(there) < len(values):
+            new = {name: value for name, value in values.items() if name not in spans}
             at = text.index("{") + 1
-            comma = ", " if self.spans else ""
-            text = text[:at] + json.dumps(new)[1:-1] + comma + text[at:]
+            comma = ", " if spans else ""
+            text = f"{text[:at]}{_encode(new)[1:-1]}{comma}{text[at:]}"
         return text.encode()
 
 
@@ -76,7 +82,7 @@ def read_body(raw: bytes) -> Body:
         RequestError: not UTF-8, not JSON, not an object, NaN or Infinity, a name given twice, or
             nested or numbered beyond what can be read.
     """
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise RequestError("body", Kind("an empty body"), _OBJECT)
     try:
         text = raw.decode("utf-8")
@@ -103,26 +109,40 @@ def _read_object(text: str) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]
     if text[at : at + 1] != "{":
         value = _DECODER.decode(text)
         raise RequestError("body", kind(value), _OBJECT)
-    pairs: list[tuple[str, Any]] = []
+    fields: dict[str, Any] = {}
     spans: dict[str, tuple[int, int]] = {}
     at = _skip(text, at + 1)
     while text[at : at + 1] != "}":
-        if pairs:
+        if fields:
             at = _skip(text, _expect(text, at, ","))
-        if text[at : at + 1] != '"':
-            raise json.JSONDecodeError("Expecting a name in double quotes", text, at)
-        name, at = _DECODER.raw_decode(text, at)
-        start = _skip(text, _expect(text, _skip(text, at), ":"))
-        value, end = _DECODER.raw_decode(text, start)
-        pairs.append((name, value))
+        plain = _NAME.match(text, at)
+        name, start = (plain[1], plain.end()) if plain else _name(text, at)
+        try:
+            value, end = _SCAN(text, start)
+        except StopIteration as error:
+            raise json.JSONDecodeError("Expecting value", text, error.value) from None
+        if name in fields:
+            raise _twice(name)
+        fields[name] = value
         spans[name] = (start, end)
-        at = _skip(text, end)
-    if _skip(text, at + 1) != len(text):
+        at = end if text[end : end + 1] in _MARKS else _skip(text, end)
+    if at + 1 != len(text) and _skip(text, at + 1) != len(text):
         raise json.JSONDecodeError("Extra data", text, at + 1)
-    return _once(pairs), spans
+    return fields, spans
+
+
+def _name(text: str, at: int) -> tuple[str, int]:
+    """A field's name, and where its value begins."""
+    if text[at : at + 1] != '"':
+        raise json.JSONDecodeError("Expecting a name in double quotes", text, at)
+    name, at = _DECODER.raw_decode(text, at)
+    return name, _skip(text, _expect(text, _skip(text, at), ":"))
 
 
 def _skip(text: str, at: int) -> int:
+    """Where the next mark stands, behind what space there is."""
+    if text[at : at + 1] not in _SPACES:
+        return at
     found = _SPACE.match(text, at)
     return found.end() if found else at
 
@@ -137,9 +157,13 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise RequestError("body", Kind(f"the name {show(name)}"), "give each name once")
+            raise _twice(name)
         found[name] = value
     return found
+
+
+def _twice(name: str) -> RequestError:
+    return RequestError("body", Kind(f"the name {show(name)}"), "give each name once")
 
 
 def _constant(name: str) -> NoReturn:
@@ -147,3 +171,4 @@ def _constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_constant)
+_SCAN = _DECODER.scan_once  # type: ignore[attr-defined] # what `raw_decode` calls

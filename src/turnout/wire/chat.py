@@ -14,6 +14,7 @@ from turnout.wire.reading import (
     IMAGE_TOKENS,
     MESSAGE_TOKENS,
     OBJECT,
+    TEXT_CAP,
     Kind,
     content_parts,
     cut,
@@ -61,25 +62,33 @@ def read_query(body: Mapping[str, Any]) -> Query:
     messages = _messages(body)
     notes: list[str] = []
     stands = standing(map(_step, reversed(messages)))
-    text = cut(stands.task, "the text", notes)
+    text = stands.task
+    if len(text) > TEXT_CAP or not text.isascii():
+        text = cut(text, "the text", notes)
     if not text:
         notes.append("no user text in the request: routed as empty text")
     if stands.ends == "go_on":
         notes.append(GO_ON_NOTE)
-    system = "\n".join(_text(m) for m in messages if m["role"] in ("system", "developer"))
-    tools = [body.get("tools"), body.get("functions")]
+    roles = [m["role"] for m in messages]
+    system = ""
+    if "system" in roles or "developer" in roles:
+        system = "\n".join(_text(m) for m in messages if m["role"] in ("system", "developer"))
+        system = cut(system, "the system text", notes)
+    tokens = sum(map(_message_tokens, messages))
+    if "tools" in body or "functions" in body:
+        tokens += json_tokens([body.get("tools"), body.get("functions")])
     return Query(
         text=text,
-        system=cut(system, "the system text", notes),
-        turns=sum(m["role"] == "user" for m in messages),
-        input_tokens=sum(map(_message_tokens, messages)) + json_tokens(tools),
+        system=system,
+        turns=roles.count("user"),
+        input_tokens=tokens,
         max_output_tokens=output_limit(body, "max_completion_tokens", "max_tokens"),
         needs=frozenset(_needs(body, messages)),
-        forced_tool=forces_tool(body.get("tool_choice")),
-        effort=effort_of(body.get("reasoning_effort")),
+        forced_tool="tool_choice" in body and forces_tool(body["tool_choice"]),
+        effort=effort_of(body["reasoning_effort"]) if "reasoning_effort" in body else None,
         conversation=stands.conversation(
             messages=len(messages),
-            answered=any(m["role"] in ("assistant", "tool", "function") for m in messages),
+            answered="assistant" in roles or "tool" in roles or "function" in roles,
         ),
         notes=tuple(notes),
     )
@@ -100,7 +109,9 @@ def forces_tool(choice: Any) -> bool:
 def _messages(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     messages = objects(body, "messages", _EXAMPLE)
     for i, message in enumerate(messages):
-        _check_message(f"messages[{i}]", message)
+        plain = type(message) is dict and type(message.get("role")) is str
+        if not plain or type(message.get("content")) is not str:
+            _check_message(f"messages[{i}]", message)
     return messages
 
 
@@ -166,8 +177,11 @@ def _media(part: Mapping[str, Any]) -> tuple[Capability, int] | None:
 
 def _message_tokens(message: Mapping[str, Any]) -> int:
     tokens = MESSAGE_TOKENS + estimate_tokens(_text(message))
-    tokens += sum(found[1] for part in parts_of(message.get("content")) if (found := _media(part)))
-    return tokens + json_tokens(message.get("tool_calls"))
+    content = message.get("content")
+    if type(content) is not str:
+        tokens += sum(found[1] for part in parts_of(content) if (found := _media(part)))
+    calls = message.get("tool_calls")
+    return tokens if calls is None else tokens + json_tokens(calls)
 
 
 def _needs(body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> Iterator[Capability]:
@@ -181,6 +195,9 @@ def _needs(body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> It
     for message in messages:
         if message.get("tool_calls") or message["role"] in ("tool", "function"):
             yield "tools"  # a model without tools cannot read what they said either
-        for part in parts_of(message.get("content")):
+        content = message.get("content")
+        if type(content) is str:
+            continue
+        for part in parts_of(content):
             if found := _media(part):
                 yield found[0]

@@ -44,6 +44,9 @@ _FAILED = (
 )
 _HARNESS = (("<system-reminder>", "</system-reminder>"), ("[Request interrupted by user", "]"))
 """Beginning and end of texts that coding agents put into the user's messages by themselves."""
+_HARNESS_BEGINS = tuple(begin[:1] for begin, _ in _HARNESS)
+_LOOKED_AT = 16
+"""Characters that tell most texts from those, without a copy of the whole."""
 
 GO_ON_NOTE = "the latest user text asks nothing new: routed by the task before it"
 
@@ -138,6 +141,9 @@ def asks_nothing(text: str) -> bool:
 
 def by_harness(text: str) -> bool:
     """Whether a coding agent wrote this part of a user's message by itself."""
+    head = text[:_LOOKED_AT].lstrip()
+    if head and not head.startswith(_HARNESS_BEGINS):
+        return False
     plain = text.strip()
     return any(plain.startswith(begin) and plain.endswith(end) for begin, end in _HARNESS)
 

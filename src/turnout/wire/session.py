@@ -19,8 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from turnout.wire import chat, messages, responses
 from turnout.wire.body import Body
@@ -41,8 +40,7 @@ _FIRST: Mapping[Dialect, Callable[[Mapping[str, Any]], str]] = {
 _SYSTEM: Mapping[Dialect, str] = {"responses": "instructions", "messages": "system"}
 
 
-@dataclass(frozen=True, slots=True)
-class SessionKey:
+class SessionKey(NamedTuple):
     """One conversation of one scope."""
 
     id: str
@@ -83,8 +81,9 @@ def session_key(
     first = _ends(_FIRST[dialect](fields))
     if said:
         return _key(scope, "client", said, first, exact=False)
-    system = _ends(_span(body, _SYSTEM[dialect]) if dialect in _SYSTEM else _chat_system(fields))
-    return _key(scope, "content", system, _ends(_span(body, "tools")), first, exact=False)
+    system = _span(body, _SYSTEM[dialect]) if dialect in _SYSTEM else _chat_system(fields)
+    tools = _ends(_span(body, "tools")) if "tools" in body.spans else ""
+    return _key(scope, "content", system and _ends(system), tools, first, exact=False)
 
 
 def response_session(scope: str, response: str) -> str:
@@ -94,7 +93,7 @@ def response_session(scope: str, response: str) -> str:
 
 def _key(scope: str, *parts: str, exact: bool = True) -> SessionKey:
     """Parts are told apart by their lengths, so that no two lists of parts are one."""
-    told = "".join(f"{len(part)}:{part}" for part in (scope, *parts))
+    told = "".join([f"{len(part)}:{part}" for part in (scope, *parts)])
     digest = hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=12)
     return SessionKey(f"sess_{digest.hexdigest()}", exact)
 
@@ -128,9 +127,10 @@ def _conversation(given: Any) -> str:
 def _client_session(
     dialect: Dialect, fields: Mapping[str, Any], headers: Mapping[str, str]
 ) -> str | None:
-    for name in CLIENT_HEADERS:
-        if given := headers.get(name):
-            return given
+    if not headers.keys().isdisjoint(CLIENT_HEADERS):
+        for name in CLIENT_HEADERS:
+            if given := headers.get(name):
+                return given
     if dialect == "messages":
         metadata = fields.get("metadata")
         user = metadata.get("user_id") if isinstance(metadata, Mapping) else None

@@ -58,6 +58,9 @@ class WholeLines:
 
     def feed(self, chunk: bytes) -> bytes:
         """The whole lines so far; what follows the last line break is held back."""
+        if not self._held and chunk.endswith(b"\n"):
+            self.ended = self.ended or self._ends(chunk)
+            return chunk
         held = self._held + chunk
         cut = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
         if not cut and len(held) > LINE_CAP:
@@ -73,8 +76,10 @@ class WholeLines:
         return held
 
     def _ends(self, lines: bytes) -> bool:
-        words = _ENDINGS[self.dialect]
-        return any(word in lines for word in words) and bool(_ENDING[self.dialect].search(lines))
+        for word in _ENDINGS[self.dialect]:
+            if word in lines:
+                return _ENDING[self.dialect].search(lines) is not None
+        return False
 
 
 @dataclass(slots=True)

@@ -19,15 +19,16 @@ import orjson
 
 from turnout.types import BYTES_PER_TOKEN, PICO, Usage
 from turnout.wire.dialects import Dialect
-from turnout.wire.reading import kind
+from turnout.wire.reading import OBJECT, kind
 
 MOST_TOKENS = 100_000_000
 """More tokens of one kind in one call are not believed."""
 
 _MOST_USD = 1_000_000
+_COSTS = ("cost", "cost_in_usd_ticks")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class UsageReading:
     """What an upstream says it used; None where it does not say, or nothing believable."""
 
@@ -45,18 +46,17 @@ def read_usage(dialect: Dialect, given: Any) -> UsageReading:
     """
     if given is None:
         return UsageReading(None)
-    if not isinstance(given, Mapping):
+    if not isinstance(given, OBJECT):
         return UsageReading(None, (f"usage is {kind(given)}",))
     counts = _Counts(given)
     if dialect == "messages":
         usage = _outside(counts)
         return UsageReading(usage, tuple(counts.problems))
-    into, out = ("prompt", "completion") if dialect == "chat" else ("input", "output")
-    usage = _inside(counts, into, out)
+    usage = _inside(counts, _CHAT if dialect == "chat" else _RESPONSES)
     return UsageReading(usage, tuple(counts.problems))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class ReplyReading:
     """What a whole reply says of the call that it came of."""
 
@@ -80,7 +80,7 @@ def read_usage_of_reply(dialect: Dialect, body: bytes) -> ReplyReading:
         given = orjson.loads(body)
     except orjson.JSONDecodeError:
         given = None
-    if not isinstance(given, Mapping):
+    if not isinstance(given, OBJECT):
         return ReplyReading(UsageReading(None))
     model, reading = given.get("model"), read_usage(dialect, given.get("usage"))
     return ReplyReading(
@@ -135,7 +135,7 @@ def read_embedding_usage(given: Any) -> UsageReading:
     """Read the `usage` of an embeddings reply, which has input alone."""
     if given is None:
         return UsageReading(None)
-    if not isinstance(given, Mapping):
+    if not isinstance(given, OBJECT):
         return UsageReading(None, (f"usage is {kind(given)}",))
     counts = _Counts(given)
     tokens = counts.required("prompt_tokens")
@@ -187,9 +187,11 @@ class _Counts:
         """A count below objects; None where it is absent or not believed."""
         value: Any = self.given
         for name in path:
-            value = value.get(name) if isinstance(value, Mapping) else None
+            value = value.get(name) if isinstance(value, OBJECT) else None
         if value is None:
             return None
+        if type(value) is int and 0 <= value <= most:
+            return value
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
@@ -198,7 +200,10 @@ class _Counts:
         return None
 
     def required(self, name: str) -> int | None:
-        if self.given.get(name) is None:
+        value = self.given.get(name)
+        if type(value) is int and 0 <= value <= MOST_TOKENS:
+            return value
+        if value is None:
             self.problems.append(f"{name} is absent")
         return self.count(name)
 
@@ -217,11 +222,13 @@ class _Counts:
         Perplexity's `cost.total_cost`; xAI's `cost_in_usd_ticks`, of 1e-10 USD.
         """
         value = self.given.get("cost")
-        if isinstance(value, Mapping):
-            return self._usd("cost.total_cost", value.get("total_cost"))
         if value is None:
+            if "cost_in_usd_ticks" not in self.given:
+                return None
             ticks = self.count("cost_in_usd_ticks", most=_MOST_USD * 10**10)
             return None if ticks is None else ticks * (PICO // 10**10)
+        if isinstance(value, Mapping):
+            return self._usd("cost.total_cost", value.get("total_cost"))
         cost = self._usd("cost", value)
         details = self.given.get("cost_details")
         if cost is not None and self.given.get("is_byok") is True and isinstance(details, Mapping):
@@ -244,24 +251,57 @@ def _shown(value: Any) -> str:
     return str(value) if small else str(kind(value))
 
 
-def _inside(counts: _Counts, into: str, out: str) -> Usage | None:
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What one of OpenAI's APIs calls its counts."""
+
+    whole: str
+    output: str
+    inside: str
+    thought: str
+
+
+_CHAT = _Names(
+    "prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details"
+)
+_RESPONSES = _Names(
+    "input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details"
+)
+
+
+def _inside(counts: _Counts, names: _Names) -> Usage | None:
     """OpenAI's way: the caches are inside the input."""
-    whole, output = counts.required(f"{into}_tokens"), counts.required(f"{out}_tokens")
+    given = counts.given
+    whole, output = given.get(names.whole), given.get(names.output)
+    if not (
+        type(whole) is int
+        and type(output) is int
+        and 0 <= whole <= MOST_TOKENS
+        and 0 <= output <= MOST_TOKENS
+    ):
+        whole, output = counts.required(names.whole), counts.required(names.output)
     if whole is None or output is None:
         return None
-    details = f"{into}_tokens_details"
-    read = counts.inner(whole, details, "cached_tokens")
-    if not read:  # DeepSeek's name for it
-        read = counts.inner(whole, "prompt_cache_hit_tokens")
-    written = counts.inner(whole - read, details, "cache_write_tokens")
-    long = counts.inner(written, details, "cache_write_tokens_details", "ttl_12h_tokens")
-    reasoning = counts.count(f"{out}_tokens_details", "reasoning_tokens") or 0
+    read = written = long = 0
+    details = given.get(names.inside)
+    if details is not None:
+        read = counts.inner(whole, names.inside, "cached_tokens")
+        written = counts.inner(whole - read, names.inside, "cache_write_tokens")
+        if isinstance(details, OBJECT) and "cache_write_tokens_details" in details:
+            kept_long = (names.inside, "cache_write_tokens_details", "ttl_12h_tokens")
+            long = counts.inner(written, *kept_long)
+    if not read and "prompt_cache_hit_tokens" in given:  # DeepSeek's name for it
+        read = counts.inner(whole - written, "prompt_cache_hit_tokens")
+    reasoning = 0
+    if given.get(names.thought) is not None:
+        reasoning = counts.count(names.thought, "reasoning_tokens") or 0
     total = counts.count("total_tokens")
-    if reasoning and total == whole + output + reasoning:
-        output += reasoning
-    if reasoning > output:
-        counts.problems.append("reasoning_tokens is more than what holds it")
-        reasoning = 0
+    if reasoning:
+        if total == whole + output + reasoning:
+            output += reasoning
+        if reasoning > output:
+            counts.problems.append("reasoning_tokens is more than what holds it")
+            reasoning = 0
     return Usage(
         input_tokens=whole - read - written,
         cache_read_tokens=read,
@@ -269,7 +309,7 @@ def _inside(counts: _Counts, into: str, out: str) -> Usage | None:
         cache_write_1h_tokens=long,
         output_tokens=output,
         reasoning_tokens=reasoning,
-        cost_picousd=counts.cost(),
+        cost_picousd=counts.cost() if not given.keys().isdisjoint(_COSTS) else None,
     )
 
 

@@ -123,6 +123,19 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         return found
 
+    def rest(self) -> bytes | None:
+        """All that is left of the body, where it has come already; None where some is awaited."""
+        if not self.complete:
+            return None
+        chunks = self._chunks
+        found = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._size = 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return found
+
     def abort(self) -> None:
         """End the connection at once."""
         self._unwatch()

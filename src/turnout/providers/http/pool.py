@@ -190,6 +190,15 @@ class Exchange:
             self.close()
         return found
 
+    def rest(self) -> bytes | None:
+        """The rest of the body, where all of it has come; None where some is awaited."""
+        if self._connection is None:
+            return b""
+        found = self._connection.rest()
+        if found is not None:
+            self.close()
+        return found
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, piece by piece. See `chunk`."""
         while (piece := await self.chunk()) is not None:

@@ -28,6 +28,12 @@ _COUNTED: Mapping[Dialect, re.Pattern[bytes]] = {
     "messages": re.compile(rb'"type": ?"message_(?:start|delta)"'),
 }
 """Lines that say what was used. Only these are parsed, and the first one, for the model's name."""
+_COUNTED_WORD: Mapping[Dialect, bytes] = {
+    "chat": b'"usage"',
+    "responses": b'"response.',
+    "messages": b'"message_',
+}
+"""What all such lines have: cheap to look for, before the pattern decides."""
 _TROUBLE: Mapping[Dialect, tuple[bytes, ...]] = {
     "chat": (b'"error"',),
     "responses": (b'"error"', b"response.failed"),
@@ -93,10 +99,12 @@ class StreamWatch:
             return lines
         if not self.answered and _CONTENT[self._dialect].search(lines):
             self.answered = True
-        if any(word in lines for word in _TROUBLE[self._dialect]):
-            self.failed = self.failed or self._tells_of_error(lines)
-        counted = _COUNTED[self._dialect].search(lines) is not None
-        if counted or self.model is None:
+        for trouble in _TROUBLE[self._dialect]:
+            if trouble in lines:
+                self.failed = self.failed or self._tells_of_error(lines)
+                break
+        word = _COUNTED_WORD[self._dialect]
+        if self.model is None or (word in lines and _COUNTED[self._dialect].search(lines)):
             for line in lines.splitlines():
                 if line.startswith(b"data:") and self._matters(line):
                     self._read(line)
