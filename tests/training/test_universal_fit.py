@@ -17,6 +17,7 @@ from turnout.routers.universal import Universal
 from turnout.training import trainers
 from turnout.training.fit import Fitted, fit_router
 from turnout.training.onboarding import fit_model, open_base, write_added
+from turnout.training.stacked import sureness
 from turnout.types import Candidate, Floats, Price, Query
 from universal_made import write_universal
 
@@ -156,3 +157,19 @@ def test_arrays_of_other_models_are_refused(made: Fitted) -> None:
     broken = dataclasses.replace(made, manifest=keys)
     with pytest.raises((ArtifactError, ValueError), match="own: 2 keys"):
         broken.open()
+
+
+def test_an_average_counts_as_far_as_its_gain_is_sure() -> None:
+    rng = np.random.default_rng(0)
+    score = (rng.random((400, 2)) < 0.5).astype(np.float32)
+    groups = np.arange(400)
+    flat = np.full(score.shape, 0.7, dtype=np.float32)
+    better = np.full(score.shape, 0.5, dtype=np.float32)
+    many = sureness(flat, better, score, groups)
+    few = sureness(flat[:20], better[:20], score[:20], groups[:20])
+    assert 0.0 < few < many < 1.0
+    assert many > 0.9
+    assert sureness(better, flat, score, groups) == 0.0
+    twice = [np.concatenate([a, a]) for a in (flat, better, score)]
+    assert sureness(*twice, np.concatenate([groups, groups])) == pytest.approx(many)
+    assert sureness(flat, better, score, np.zeros(400, dtype=int)) == 0.0

@@ -80,13 +80,41 @@ def stack(
     seen = np.isfinite(score)
     width = min(WIDTHS, key=lambda w: float(((tried[w] - score)[seen] ** 2).mean()))
     weight, average = fit_weights(np.stack([head.predicted, tried[width]]), score, fold)
+    sure = sureness(head.predicted, average, score, groups)
+    average = head.predicted + np.float32(sure) * (average - head.predicted)
     platt, predicted = _calibrated(average, score, fold)
     return Stacked(
         vectors=fit_vectors(factors, score, space, width),
-        share=float(weight[0]),
+        share=1.0 - sure * float(weight[1]),
         platt=platt,
         predicted=predicted,
     )
+
+
+def sureness(head: Floats, average: Floats, score: Floats, groups: NDArray[np.intp]) -> float:
+    """How much of the way from the head to the average to go, in [0, 1].
+
+    Weights that are fitted on few labels take from the head where the space gained by luck alone. So
+    the way is shrunk by gain^2 / (gain^2 + error^2), the factor of least squared error for a gain
+    that is measured with this standard error; 0 where the average is no better than the head.
+
+    Args:
+        head: (n, m) out of fold.
+        average: (n, m) out of fold.
+        score: (n, m), NaN where missing.
+        groups: (n,) prompts of one group are one observation.
+    """
+    seen = np.isfinite(score)
+    truth = np.where(seen, score, 0.0).astype(np.float64)
+    less = np.where(seen, (head - truth) ** 2 - (average - truth) ** 2, 0.0)
+    _, group = np.unique(groups, return_inverse=True)
+    gained, cells = np.bincount(group, less.sum(axis=1)), np.bincount(group, seen.sum(axis=1))
+    k = len(cells)
+    gain = float(gained.sum() / cells.sum())
+    if gain <= 0.0 or k < 2:
+        return 0.0
+    error = float(((gained - gain * cells) ** 2).sum() * k / (k - 1)) / float(cells.sum()) ** 2
+    return gain**2 / (gain**2 + error)
 
 
 def fit_vectors(factors: Floats, score: Floats, space: ModelSpace, width: float) -> Vectors:
