@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import itertools
 import json
+import logging
 import os
 import resource
 import socket
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ from scripted import CLOSE, PAUSE, RESET, ok
 from turnout.execution.health import Health
 from turnout.store.record import Record
 from turnout.wire.sse import read_events
+
+log = logging.getLogger(__name__)
 
 REPLICA = ", replicas: [{provider: two}]"
 EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
@@ -305,6 +309,7 @@ def test_row_18_marks_comments_line_ends_and_data_of_several_lines() -> None:
     [
         (b"content-type: text/html", b"<html>Sign in</html>"),
         (b"content-type: text/plain", b"upstream connect error"),
+        (JSON_FORM, b'["no answer"]'),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -402,15 +407,25 @@ def test_row_25_usage_that_comes_twice_is_booked_once(tmp_path: Path) -> None:
     assert found[0].cost_picousd == 5 * 1_000_000
 
 
-def test_row_27_a_storm_is_not_fed() -> None:
+@pytest.mark.parametrize("breaker", [True, False])
+def test_row_27_a_storm_is_not_fed(breaker: bool) -> None:
+    """The budget alone holds, where no breaker helps."""
     count = int(os.environ.get("TURNOUT_STORM", "200"))  # 12000 is a minute of 200 a second
-    with (
-        site(usual=fails(500), rest="resilience: {spares: 0, retries: 2}\n") as here,
-        ThreadPoolExecutor(8) as pool,
-    ):
+    rest = "resilience: {spares: 0, retries: 2}\n"
+    with site(usual=fails(500), rest=rest) as here, ThreadPoolExecutor(8) as pool:
+        if not breaker:  # no setting turns it off where everything fails
+            health = here.app.opened().resilience.health["one/cheap"]
+            health.rules = replace(health.rules, consecutive=10**9, least=10**9)
+        start = time.monotonic()
         statuses = list(pool.map(lambda _: here.ask().status_code, range(count)))
-        assert set(statuses) <= {500, 503}
-        assert len(here.one.requests) <= 1.2 * count + 10
+        took = time.monotonic() - start
+        calls = len(here.one.requests)
+    log.info("%d requests in %.0f s, %d calls: %.4f each", count, took, calls, calls / count)
+    assert set(statuses) <= {500, 503}
+    assert calls <= 1.2 * count + 10
+    if not breaker:
+        assert set(statuses) == {500}
+        assert calls > 1.1 * count, "nothing was tried again"
 
 
 class Flaky(Upstream):
