@@ -32,6 +32,8 @@ ENV = {
     "PROXY_KEY": CANARY + "7",
     "GEMINI_API_KEY": CANARY + "8",
     "OPENROUTER_API_KEY": CANARY + "9",
+    "AWS_ACCESS_KEY_ID": "a",
+    "AWS_SECRET_ACCESS_KEY": CANARY + "0",
     "VLLM_URL": "http://127.0.0.1:9/v1",
 }
 
@@ -67,7 +69,8 @@ model_list:
       output_cost_per_token: 4e-7
     model_info: {max_input_tokens: 131072, max_output_tokens: 8192, supports_vision: false}
   - model_name: nova
-    litellm_params: {model: bedrock/amazon.nova-pro, aws_secret_access_key: CANARY}
+    litellm_params: {model: bedrock/amazon.nova-pro, aws_secret_access_key: CANARY,
+      aws_access_key_id: os.environ/OUR_AWS_ID, aws_region_name: eu-west-1}
   - model_name: "openai/*"
     litellm_params: {model: "openai/*"}
   - model_name: pictures
@@ -76,6 +79,8 @@ model_list:
   - model_name: vectors
     litellm_params: {model: text-embedding-3-small, input_cost_per_token: 2e-8}
     model_info: {mode: embedding}
+  - model_name: far
+    litellm_params: {model: nowhere_known/x}
 litellm_settings:
   drop_params: true
   num_retries: 3
@@ -88,7 +93,7 @@ litellm_settings:
   budget_duration: 30d
 router_settings:
   routing_strategy: latency-based-routing
-  model_group_alias: {gpt-4: gpt-4o, small: {model: own, hidden: true}, gone: nova}
+  model_group_alias: {gpt-4: gpt-4o, small: {model: own, hidden: true}, gone: far}
   allowed_fails: 3
   cooldown_time: 30
   redis_password: CANARY
@@ -147,7 +152,10 @@ def run(*arguments: str) -> Result:
 @pytest.mark.parametrize(
     "text", [TEAM, SMALL, LOCAL, MANY, MIXED], ids="team small local many mixed".split()
 )
-def test_the_result_passes_the_check(tmp_path: Path, text: str) -> None:
+def test_the_result_passes_the_check(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turnout.checking.opening._installed", lambda module: True)
     source, out = tmp_path / "config.yaml", tmp_path / "turnout.yaml"
     source.write_text(text)
     result = run(str(source), "--out", str(out))
@@ -155,6 +163,9 @@ def test_the_result_passes_the_check(tmp_path: Path, text: str) -> None:
     environ = {**ENV, "LANGFUSE_SECRET_KEY": "x", "HEADER_X_SECRET": CANARY}
     report = check_file(out, environ)
     assert report.count("error") == 0, report.findings
+    assert all(secret["present"] for secret in report.facts["secrets"])
+    named = {secret["name"] for secret in report.facts["secrets"]}
+    assert ("AWS_SECRET_ACCESS_KEY" in named) == (text is TEAM)
     assert "secret-in-file" not in {f.code for f in report.findings}
     assert CANARY not in out.read_text() + result.stderr
     for line in result.stderr.splitlines()[:-1]:  # all that is said stands in the file as well
@@ -188,7 +199,7 @@ def test_deployments_of_one_name_are_replicas_of_a_candidate() -> None:
 def test_what_a_deployment_says_becomes_settings() -> None:
     settings, _ = made(TEAM)
     by_name = {c["name"]: c for c in settings["candidates"]}
-    assert list(by_name) == ["claude", "gpt-4o", "own"]  # dearest first
+    assert list(by_name) == ["claude", "gpt-4o", "own", "nova"]  # dearest first
     assert by_name["claude"]["arm_output_tokens"] == 8192
     assert by_name["claude"]["effort"] == "low"
     assert settings["providers"]["anthropic"] == {
@@ -257,7 +268,7 @@ def test_what_is_not_carried_over_is_named() -> None:
         "model_list[0] gpt-4o: rpm (6)",
         "model_list[1] gpt-4o: tpm (9000)",
         "model_list[2] gpt-4o: weight (2)",
-        "model_list[5] nova",
+        "model_list[9] far",
         "model_list[6] openai/*",
         "model_list[7] pictures",
         "litellm_settings.drop_params (True)",
@@ -309,7 +320,7 @@ def test_prices_of_long_inputs_and_unknown_prices() -> None:
         "above": {200000: {"input_usd": 2.5}},
     }
     assert by_name["any"]["price"] == {"input_usd": 0.0, "output_usd": 0.0}
-    assert "as LiteLLM counts it" in found.notes.changed["the price of any"]
+    assert "does not have it" in found.notes.changed["the price of any"]
     assert settings["providers"]["openrouter"]["headers"] == {
         "x-title": "our app",
         "x-secret": "${HEADER_X_SECRET}",
@@ -325,6 +336,36 @@ def test_models_that_differ_are_no_replicas() -> None:
     assert not any("replicas" in c for c in settings["candidates"])
     assert "of its own" in found.notes.changed["model_list[1] chat"]
     assert "stand there already" in found.notes.left_out["model_list[2] chat"]
+
+
+def test_clouds_go_on_being_called_by_litellm() -> None:
+    settings, found = made(TEAM)
+    nova = next(c for c in settings["candidates"] if c["name"] == "nova")
+    assert (nova["model"], nova["provider"]) == ("bedrock/amazon.nova-pro", "bedrock")
+    assert settings["providers"]["bedrock"] == {
+        "kind": "litellm",
+        "env": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+        "options": {"aws_region_name": "eu-west-1"},
+        "timeout_s": 120,
+    }
+    assert found.notes.variables["AWS_ACCESS_KEY_ID"] == "what OUR_AWS_ID holds"
+    assert "not copied" in found.notes.variables["AWS_SECRET_ACCESS_KEY"]
+    assert "turnout[litellm]" in found.notes.changed["provider bedrock"]
+    text = """
+model_list:
+  - {model_name: r, litellm_params: {model: cohere/command-r, api_key: os.environ/CO}}
+  - {model_name: g, litellm_params: {model: vertex_ai/gemini-2.5-pro, vertex_project: os.environ/PROJECT}}
+  - {model_name: e, litellm_params: {model: bedrock/amazon.titan-embed-text-v2}}
+"""
+    more, said = made(text)
+    assert more["providers"]["cohere"] == {"kind": "litellm", "api_key_env": "CO"}
+    assert more["providers"]["vertex-ai"] == {
+        "kind": "litellm",
+        "env": ["GOOGLE_APPLICATION_CREDENTIALS"],
+        "options": {"vertex_project": "${PROJECT}"},
+    }
+    assert {"CO", "PROJECT"} < set(said.notes.variables)
+    assert "model_list[2] e" in said.notes.left_out
 
 
 def test_local_models_are_free_and_need_no_key() -> None:
@@ -345,7 +386,7 @@ def test_a_name_cannot_end_the_comment_that_it_stands_in() -> None:
         ("a: [", "valid YAML"),
         ("[]", "with a model_list"),
         ("model_list: []", "with a model_list"),
-        ("model_list: [{model_name: a, litellm_params: {model: bedrock/x}}]", "bedrock"),
+        ("model_list: [{model_name: a, litellm_params: {model: nowhere/x}}]", "nowhere"),
         ("model_list: [{model_name: a, litellm_params: {model: azure/x}}]", "no api_base"),
         ("model_list: [3]", "no litellm_params"),
     ],

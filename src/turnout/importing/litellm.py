@@ -88,8 +88,8 @@ def _read(text: str, source: str) -> dict[str, Any]:
 def _ordered(candidates: list[dict[str, Any]], notes: Notes) -> list[dict[str, Any]]:
     """Dearest first, as far as prices are known, since routers take the order for strength.
 
-    Among three and more candidates prices decide, so that none may be without: LiteLLM counts a
-    price that it does not know as 0.
+    Among three and more candidates prices decide, so that none may be without: one that nobody knows
+    is 0, as LiteLLM counts what it does not know.
     """
     usual = {c["name"]: _usual(c) for c in candidates}
     for candidate in candidates:
@@ -98,7 +98,9 @@ def _ordered(candidates: list[dict[str, Any]], notes: Notes) -> list[dict[str, A
             candidate["price"] = {"input_usd": 0.0, "output_usd": 0.0}
             notes.change(
                 f"the price of {candidate['name']}",
-                "is 0: it is run by you" if own else "is 0, as LiteLLM counts it: it is not known",
+                "is 0: it is run by you"
+                if own
+                else "is 0: the list here does not have it; give it",
             )
     found = sorted(candidates, key=lambda c: usual[c["name"]] or 0.0, reverse=True)
     if len(found) > 1:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from turnout.importing.litellm_clouds import CLOUDS, cloud_parameters
 from turnout.importing.litellm_prices import (
     KNOWN_INFO,
     capabilities_of,
@@ -92,10 +93,18 @@ def _read(
         notes.leave(where, why)
         return None
     api = "responses" if model.startswith("responses/") or info.get("mode") == "responses" else ""
-    provider = endpoints.name_of(kind, params, where, api=api if kind != "anthropic" else "")
+    embeds = info.get("mode") == "embedding" or (info.get("mode") is None and "embed" in model)
+    if kind in CLOUDS and embeds:
+        notes.leave(where, f"embedding models of {kind} are not called from here")
+        return None
+    if kind in CLOUDS:
+        provider = endpoints.cloud_of(kind, params, where)
+    else:
+        provider = endpoints.name_of(kind, params, where, api=api if kind != "anthropic" else "")
     if not provider:
         return None
-    model = model.removeprefix("responses/")
+    known_by = model.removeprefix("responses/")
+    model = f"{kind}/{model}" if kind in CLOUDS else known_by
     if kind == "gemini":
         notes.change(f"{where}: gemini", "is called by Google's layer for OpenAI's API")
     elif kind in ("ollama", "ollama_chat"):
@@ -106,11 +115,12 @@ def _read(
         group=group,
         provider=provider,
         model=model,
-        base=plain_model(base) if base else "" if kind == "azure" else plain_model(model),
-        embeds=info.get("mode") == "embedding" or (info.get("mode") is None and "embed" in model),
-        own=KINDS[kind].own,
+        base=plain_model(base) if base else "" if kind == "azure" else plain_model(known_by),
+        embeds=embeds,
+        own=kind in KINDS and KINDS[kind].own,
     )
-    _fill(made, params, info, base, notes)
+    own = cloud_parameters(kind)
+    _fill(made, {k: v for k, v in params.items() if k not in own}, info, base, notes)
     for key in entry:
         if key not in ("model_name", "litellm_params", "model_info"):
             notes.leave(f"{where}: {key}", _WHY.get(key, _ELSE), entry[key])
@@ -125,7 +135,7 @@ def _barred(group: str, kind: str, model: str, info: Mapping[str, Any]) -> str:
         return f"mode {info['mode']} is not served here"
     if not model:
         return "it names no model"
-    if kind not in KINDS:
+    if kind not in KINDS and kind not in CLOUDS:
         called = f"provider {kind}" if kind else "its provider, which the name does not tell,"
         return (
             f"{called} has no API that a URL and a key lead to; where it has a layer for OpenAI's API, "

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from turnout.importing.litellm_clouds import CLOUDS, cloud_options, cloud_variables
 from turnout.importing.notes import Notes, filled, number, variable_of
 from turnout.observe.redaction import Redactor
 
@@ -97,10 +98,48 @@ class Endpoints:
         headers = self._headers(params, where)
         if headers:
             given["headers"] = headers
+        return self._named(kind if not api else f"{kind}-{api}", given)
+
+    def cloud_of(self, kind: str, params: Mapping[str, Any], where: str) -> str:
+        """The name of the provider of kind litellm of a deployment.
+
+        Args:
+            kind: one of `CLOUDS`.
+            params: `litellm_params`.
+            where: of them in the source.
+        """
+        cloud = CLOUDS[kind]
+        given: dict[str, Any] = {"kind": "litellm"}
+        url = params.get("api_base") or params.get("base_url")
+        if isinstance(url, str):
+            given["base_url"] = filled(url.strip().rstrip("/"))
+            if variable := variable_of(url):
+                self.notes.variables.setdefault(variable, "a base URL, without a slash at its end")
+        if cloud.key:
+            given |= self._key(Kind(key=cloud.key), params, where)
+        variables = cloud_variables(cloud, params)
+        for name, what in variables.items():
+            self.notes.variables.setdefault(name, what)
+        if variables:
+            given["env"] = list(variables)
+        options = cloud_options(cloud, params)
+        for text in options.values():
+            for name in re.findall(r"\$\{(\w+)\}", str(text)):
+                self.notes.variables.setdefault(name, "an option of a provider")
+        if options:
+            given["options"] = options
+        given |= self._waits(params, where)
+        self.notes.change(
+            f"provider {kind}", "goes on being called by litellm: pip install 'turnout[litellm]'"
+        )
+        return self._named(kind, given)
+
+    def _named(self, kind: str, given: dict[str, Any]) -> str:
+        """The name of the provider that is set up just so."""
         for name, other in self.found.items():
             if other == given:
                 return name
-        return self._added(kind if not api else f"{kind}-{api}", given)
+        return self._added(kind, given)
 
     def _added(self, kind: str, given: dict[str, Any]) -> str:
         base = kind.replace("_", "-")
