@@ -6,6 +6,7 @@ requests in those APIs pass through the first one untouched.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ candidates:
 embeddings: [{{name: vectors, provider: chat, price: {{input_usd: 0.02}}}}]
 routers: {{random: {{}}}}
 auto: router-random-0.5
+keys: [{{name: client, sha256: "{key}"}}]
 {resilience}
 """
 
@@ -59,5 +61,7 @@ def running() -> Iterator[Urls]:
         up = stack.enter_context(serving(Upstream().app))
         inner = parse_settings(_INNER.format(up=up, resilience=_RESILIENCE), {})
         below = stack.enter_context(serving(create_app(inner)))
-        outer = parse_settings(_OUTER.format(up=up, inner=below, resilience=_RESILIENCE), {})
+        key = hashlib.sha256(KEY.encode()).hexdigest()
+        text = _OUTER.format(up=up, inner=below, key=key, resilience=_RESILIENCE)
+        outer = parse_settings(text, {})
         yield Urls(stack.enter_context(serving(create_app(outer))), up)

@@ -3,6 +3,7 @@
 python conformance/run.py                       install, run, compare with the table in the docs
 python conformance/run.py --write               write docs/reference/clients.md
 python conformance/run.py --only openai         those whose name begins so
+python conformance/run.py --ci                  those that CI runs
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Outcome:
     checks: list[dict[str, Any]]
     problem: str = ""
     """Why its script did not run to its end."""
+    took_s: float = 0.0
 
     @property
     def failed(self) -> int:
@@ -52,8 +54,9 @@ def main() -> int:
     asked = argparse.ArgumentParser(description="Run real clients against a gateway.")
     asked.add_argument("--write", action="store_true", help="write the table into the docs")
     asked.add_argument("--only", default="", help="clients whose name begins so")
+    asked.add_argument("--ci", action="store_true", help="those that CI runs")
     given = asked.parse_args()
-    clients = [c for c in CLIENTS if c.name.startswith(given.only)]
+    clients = [c for c in CLIENTS if c.name.startswith(given.only) and (c.in_ci or not given.ci)]
     skipped = {c.name: why for c in clients if (why := environments.absent(c))}
     here = [c for c in clients if c.name not in skipped]
     began = time.monotonic()
@@ -77,8 +80,10 @@ def main() -> int:
 
 def _alone(client: Client) -> Outcome:
     """A client with a gateway of its own: one's scripted errors must not cool another's upstreams."""
+    began = time.monotonic()
     with running() as urls:
-        return _run(client, urls)
+        outcome = _run(client, urls)
+    return replace(outcome, took_s=time.monotonic() - began)
 
 
 def _run(client: Client, urls: Urls) -> Outcome:
@@ -112,7 +117,8 @@ def _run(client: Client, urls: Urls) -> Outcome:
 
 def _print(outcome: Outcome) -> None:
     good = sum(c["ok"] for c in outcome.checks)
-    print(f"{outcome.client.name} {outcome.version}: {good}/{len(outcome.checks)}")
+    took = f"{outcome.took_s:.0f} s"
+    print(f"{outcome.client.name} {outcome.version}: {good}/{len(outcome.checks)} in {took}")
     for check in outcome.checks:
         if not check["ok"]:
             print(f"  FAILED {check['check']} ({check['model']})\n{check['problem']}")

@@ -16,6 +16,7 @@ COLUMNS = (
     "tools",
     "structured",
     "errors",
+    "refusals",
     "usage",
     "models",
     "embeddings",
@@ -32,10 +33,13 @@ route and over candidates of all three APIs where that makes a difference. `make
 _END = """
 - *stream*: to its end, with usage where it was asked for; *tools*: call, result, answer; *structured*: an object of a
   given JSON schema; *usage*: with cached tokens.
-- *errors*: the client raises its own kind of error and keeps to its own retries. Which of 400, 404, 429 and 500 are
-  looked at differs: OpenAI's and Anthropic's SDKs all of them, and that `x-should-retry: false` is heeded; the
-  others some, as their scripts in `conformance/` say. Upstreams of Responses and Messages are another gateway over the
-  same simulated models.
+- *errors*: the client raises its own kind of error and keeps to its own retries. Which of 400, 429 and 500 are looked at
+  differs: OpenAI's and Anthropic's SDKs all of them, and that `x-should-retry: false` is heeded; the others some, as
+  their scripts in `conformance/` say. Upstreams of Responses and Messages are another gateway over the same simulated
+  models.
+- *refusals*: an unknown model is a 404 and a wrong key a 401 of the client's own kind, in each API that it speaks.
+- *in CI*: run by CI with every change (`python conformance/run.py --ci`); the others are left to `make conformance`,
+  because their installs take minutes.
 - A column that is empty is something that the client does not do.
 """
 
@@ -50,8 +54,11 @@ class Outcome(Protocol):
 
 def page(outcomes: Sequence[Outcome]) -> str:
     """The page in Markdown."""
-    head = ["client", "version", "told where by", *COLUMNS]
-    rows = [[o.client.name, o.version, o.client.pointed, *_marks(o)] for o in outcomes]
+    head = ["client", "version", "told where by", *COLUMNS, "in CI"]
+    rows = [
+        [o.client.name, o.version, o.client.pointed, *_marks(o), "yes" if o.client.in_ci else ""]
+        for o in outcomes
+    ]
     lines = [head, ["---"] * len(head), *rows]
     return _TOP + "".join(f"| {' | '.join(line)} |\n" for line in lines) + _END
 

@@ -40,10 +40,15 @@ candidates: [{name: gpt-4.1}, {name: gpt-4.1-mini}]
 routers: {rules: {}}
 store: {path: turnout.db}
 """
+LITELLM = """
+model_list:
+  - {model_name: gpt-4.1, litellm_params: {model: openai/gpt-4.1, api_key: os.environ/OPENAI_API_KEY}}
+  - {model_name: gpt-4.1-mini, litellm_params: {model: openai/gpt-4.1-mini, rpm: 60}}
+"""
 ARENA_POOL = ("gpt-4o", "gpt-4o-mini")
 TESTED = (
     "keys|audit|explain|route|train|learn|models|calibrate|evaluate|review|grade|reconcile|replay|store|"
-    "routerarena|demo|trials|check"
+    "routerarena|demo|trials|check|import"
 )
 PYTHON_ELSEWHERE = {"controller.md"}
 
@@ -103,6 +108,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for name, column in (("gpt-4", "large"), ("mixtral", "small"))
             }
             file.write(json.dumps({"prompt": prompt, "models": good}) + "\n")
+    (home / "config.yaml").write_text(LITELLM, encoding="utf-8")
     (home / "prompts.txt").write_text("\n".join(rng_free[:200]), encoding="utf-8")
     kept = predict_benchmark(
         open_router("blend"), open_benchmark("outcomes", home / "outcomes.jsonl")

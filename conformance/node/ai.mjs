@@ -4,15 +4,17 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, RetryError, embedMany, generateObject, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
-import { ASK, CACHED_TOKENS, KEY, MODELS, V1, calls, check, ok, raises, same, scripted } from "./checking.mjs";
+import { ASK, BAD_KEY, CACHED_TOKENS, KEY, MODELS, UNKNOWN, V1, calls, check, ok, raises, same, scripted } from "./checking.mjs";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 const openai = createOpenAI({ baseURL: V1, apiKey: KEY });
-const compatible = createOpenAICompatible({
-  name: "turnout", baseURL: V1, apiKey: KEY, supportsStructuredOutputs: true, includeUsage: true,
-});
-const anthropic = createAnthropic({ baseURL: V1, apiKey: KEY });
-const each = (model) => [openai(model), openai.chat(model), compatible(model), anthropic(model)];
+const each = (model, apiKey = KEY) => {
+  const own = createOpenAI({ baseURL: V1, apiKey });
+  const compatible = createOpenAICompatible({
+    name: "turnout", baseURL: V1, apiKey, supportsStructuredOutputs: true, includeUsage: true,
+  });
+  return [own(model), own.chat(model), compatible(model), createAnthropic({ baseURL: V1, apiKey })(model)];
+};
 const schema = z.object({ city: z.string(), degrees: z.number().int() });
 
 await check("plain usage", MODELS, async (name) => {
@@ -62,4 +64,13 @@ await check("errors", ["auto"], async (name) => {
 await check("embeddings", ["vectors"], async (name) => {
   const { embeddings } = await embedMany({ model: openai.textEmbeddingModel(name), values: ["one", "two"] });
   same(embeddings.map((row) => row.length), [8, 8]);
+});
+
+await check("refusals", ["auto"], async (name) => {
+  for (const [models, status] of [[each(UNKNOWN), 404], [each(name, BAD_KEY), 401]]) {
+    for (const model of models) {
+      const found = await raises(APICallError, () => generateText({ model, prompt: ASK }));
+      same(found.statusCode, status);
+    }
+  }
 });

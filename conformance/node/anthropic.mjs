@@ -1,6 +1,6 @@
 // The official `@anthropic-ai/sdk`.
 import Anthropic from "@anthropic-ai/sdk";
-import { ASK, BASE, CACHED_TOKENS, KEY, MODELS, WEATHER, calls, check, ok, raises, same, scripted } from "./checking.mjs";
+import { ASK, BAD_KEY, BASE, CACHED_TOKENS, KEY, MODELS, UNKNOWN, WEATHER, calls, check, ok, raises, same, scripted } from "./checking.mjs";
 
 const client = new Anthropic({ baseURL: BASE, apiKey: KEY });
 const messages = [{ role: "user", content: ASK }];
@@ -36,8 +36,6 @@ await check("errors", ["auto"], async (model) => {
   await raises(Anthropic.InternalServerError, ask(scripted(500, "broken")));
   same(await calls("broken"), 1);
   await raises(Anthropic.BadRequestError, ask(scripted(400, "wrong")));
-  const none = () => client.messages.create({ model: "no-such-model", max_tokens: 9, messages });
-  await raises(Anthropic.NotFoundError, none);
 });
 
 await check("models", ["auto"], async () => {
@@ -48,4 +46,12 @@ await check("models", ["auto"], async () => {
 
 await check("count_tokens", ["auto"], async (model) => {
   ok((await client.messages.countTokens({ model, messages })).input_tokens > 0);
+});
+
+await check("refusals", ["auto"], async () => {
+  const stranger = new Anthropic({ baseURL: BASE, apiKey: BAD_KEY });
+  for (const [api, kind] of [[client, Anthropic.NotFoundError], [stranger, Anthropic.AuthenticationError]]) {
+    await raises(kind, () => api.messages.create({ model: UNKNOWN, max_tokens: 9, messages }));
+    await raises(kind, () => api.messages.create({ model: UNKNOWN, max_tokens: 9, messages, stream: true }));
+  }
 });

@@ -2,6 +2,8 @@
 export const BASE = process.env.CONFORMANCE_GATEWAY;
 export const V1 = `${BASE}/v1`;
 export const KEY = process.env.CONFORMANCE_KEY;
+export const BAD_KEY = "a-key-that-the-gateway-does-not-know";
+export const UNKNOWN = "no-such-model";
 export const MODELS = ["auto", "over-chat", "over-messages", "over-responses"];
 export const ASK = "What is the weather like in Paris today?";
 export const CACHED_TOKENS = 3;

@@ -1,6 +1,6 @@
 // The official `openai` package for Node.
 import OpenAI from "openai";
-import { ASK, CACHED_TOKENS, KEY, MODELS, V1, WEATHER, calls, check, ok, raises, same, scripted } from "./checking.mjs";
+import { ASK, BAD_KEY, CACHED_TOKENS, KEY, MODELS, UNKNOWN, V1, WEATHER, calls, check, ok, raises, same, scripted } from "./checking.mjs";
 
 const client = new OpenAI({ baseURL: V1, apiKey: KEY });
 const messages = [{ role: "user", content: ASK }];
@@ -65,7 +65,6 @@ await check("errors", ["auto"], async (model) => {
   await raises(OpenAI.InternalServerError, ask(scripted(500, "broken")));
   same(await calls("broken"), 1);
   await raises(OpenAI.BadRequestError, ask(scripted(400, "wrong")));
-  await raises(OpenAI.NotFoundError, () => client.chat.completions.create({ model: "no-such-model", messages }));
 });
 
 await check("models", ["auto"], async () => {
@@ -77,4 +76,14 @@ await check("models", ["auto"], async () => {
 await check("embeddings", ["vectors"], async (model) => {
   const found = await client.embeddings.create({ model, input: ["one", "two"] });
   same(found.data.map((row) => row.embedding.length), [8, 8]);
+});
+
+await check("refusals", ["auto"], async () => {
+  const stranger = new OpenAI({ baseURL: V1, apiKey: BAD_KEY });
+  for (const [api, kind] of [[client, OpenAI.NotFoundError], [stranger, OpenAI.AuthenticationError]]) {
+    await raises(kind, () => api.chat.completions.create({ model: UNKNOWN, messages }));
+    await raises(kind, () => api.chat.completions.create({ model: UNKNOWN, messages, stream: true }));
+    await raises(kind, () => api.responses.create({ model: UNKNOWN, input: ASK }));
+    await raises(kind, () => api.embeddings.create({ model: UNKNOWN, input: "one" }));
+  }
 });

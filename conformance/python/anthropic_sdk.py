@@ -6,7 +6,20 @@ from typing import Any
 
 import anthropic
 
-from checking import ASK, BASE, CACHED_TOKENS, KEY, MODELS, WEATHER, calls, check, expect, scripted
+from checking import (
+    ASK,
+    BAD_KEY,
+    BASE,
+    CACHED_TOKENS,
+    KEY,
+    MODELS,
+    UNKNOWN,
+    WEATHER,
+    calls,
+    check,
+    expect,
+    scripted,
+)
 
 client = anthropic.Anthropic(base_url=BASE, api_key=KEY)
 messages: Any = [{"role": "user", "content": ASK}]
@@ -67,10 +80,19 @@ def _(model: str) -> None:
     assert calls(f"wrong-{model}") == 1
 
 
-@check("unknown model")
+@check("refusals")
 def _(model: str) -> None:
-    ask = lambda: client.messages.create(model="no-such-model", max_tokens=9, messages=messages)
-    expect(anthropic.NotFoundError, ask)
+    stranger = anthropic.Anthropic(base_url=BASE, api_key=BAD_KEY)
+    for api in (client, stranger):
+        kind = anthropic.NotFoundError if api is client else anthropic.AuthenticationError
+        said: Any = {"model": UNKNOWN, "max_tokens": 9, "messages": messages}
+        found: Any = expect(kind, lambda: api.messages.create(**said))
+        form = "not_found_error" if api is client else "authentication_error"
+        assert found.body["error"]["type"] == form
+        expect(kind, lambda: api.messages.create(**said, stream=True))
+        expect(kind, lambda: api.models.retrieve(UNKNOWN))
+    count = lambda: stranger.messages.count_tokens(model="auto", messages=messages)
+    expect(anthropic.AuthenticationError, count)
 
 
 @check("models")

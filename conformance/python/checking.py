@@ -16,6 +16,8 @@ BASE = os.environ["CONFORMANCE_GATEWAY"]
 V1 = f"{BASE}/v1"
 UPSTREAM = os.environ["CONFORMANCE_UPSTREAM"]
 KEY = os.environ["CONFORMANCE_KEY"]
+BAD_KEY = "a-key-that-the-gateway-does-not-know"
+UNKNOWN = "no-such-model"
 MODELS = ("auto", "over-chat", "over-messages", "over-responses")
 """A route, and a candidate of each API: of the client's own and of the others."""
 ASK = "What is the weather like in Paris today?"

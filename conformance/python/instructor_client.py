@@ -8,7 +8,7 @@ import instructor
 import openai
 from pydantic import BaseModel
 
-from checking import ASK, CACHED_TOKENS, KEY, MODELS, V1, check
+from checking import ASK, BAD_KEY, CACHED_TOKENS, KEY, MODELS, UNKNOWN, V1, check, expect
 
 
 class Weather(BaseModel):
@@ -22,8 +22,8 @@ messages: Any = [{"role": "user", "content": ASK}]
 MODES = (instructor.Mode.TOOLS, instructor.Mode.JSON_SCHEMA)
 
 
-def made(mode: Any) -> Any:
-    return instructor.from_openai(openai.OpenAI(base_url=V1, api_key=KEY), mode=mode)
+def made(mode: Any, key: str = KEY) -> Any:
+    return instructor.from_openai(openai.OpenAI(base_url=V1, api_key=key), mode=mode)
 
 
 @check("structured tools", *MODELS)
@@ -51,3 +51,12 @@ def _(model: str) -> None:
         )
     )
     assert set(parts[-1].model_dump()) == {"city", "degrees"}
+
+
+@check("refusals")
+def _(model: str) -> None:
+    for name, key, status in ((UNKNOWN, KEY, "404"), (model, BAD_KEY, "401")):
+        ask = lambda: made(MODES[0], key).chat.completions.create(
+            model=name, messages=messages, response_model=Weather, max_retries=0
+        )
+        assert status in str(expect(Exception, ask))  # its own, around the SDK's

@@ -9,11 +9,24 @@ from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
-from checking import ASK, BASE, CACHED_TOKENS, KEY, MODELS, WEATHER, calls, check, expect, scripted
+from checking import (
+    ASK,
+    BAD_KEY,
+    BASE,
+    CACHED_TOKENS,
+    KEY,
+    MODELS,
+    UNKNOWN,
+    WEATHER,
+    calls,
+    check,
+    expect,
+    scripted,
+)
 
 
-def chat(model: str, **more: Any) -> ChatAnthropic:
-    return ChatAnthropic(model=model, base_url=BASE, api_key=KEY, max_tokens=99, **more)
+def chat(model: str, key: str = KEY, **more: Any) -> ChatAnthropic:
+    return ChatAnthropic(model=model, base_url=BASE, api_key=key, max_tokens=99, **more)
 
 
 @tool
@@ -64,3 +77,9 @@ def _(model: str) -> None:
 @check("count_tokens")
 def _(model: str) -> None:
     assert chat(model).get_num_tokens_from_messages([HumanMessage(ASK)]) > 0
+
+
+@check("refusals")
+def _(model: str) -> None:
+    expect(anthropic.NotFoundError, lambda: chat(UNKNOWN).invoke(ASK))
+    expect(anthropic.AuthenticationError, lambda: chat(model, BAD_KEY).invoke(ASK))

@@ -9,11 +9,24 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
-from checking import ASK, CACHED_TOKENS, KEY, MODELS, V1, WEATHER, calls, check, expect, scripted
+from checking import (
+    ASK,
+    BAD_KEY,
+    CACHED_TOKENS,
+    KEY,
+    MODELS,
+    UNKNOWN,
+    V1,
+    WEATHER,
+    calls,
+    check,
+    expect,
+    scripted,
+)
 
 
-def chat(model: str, **more: Any) -> ChatOpenAI:
-    return ChatOpenAI(model=model, base_url=V1, api_key=KEY, **more)
+def chat(model: str, key: str = KEY, **more: Any) -> ChatOpenAI:
+    return ChatOpenAI(model=model, base_url=V1, api_key=key, **more)
 
 
 @tool
@@ -74,3 +87,10 @@ def _(model: str) -> None:
 def _(model: str) -> None:
     made = OpenAIEmbeddings(model=model, base_url=V1, api_key=KEY, check_embedding_ctx_length=False)
     assert [len(v) for v in made.embed_documents(["one", "two"])] == [8, 8]
+
+
+@check("refusals")
+def _(model: str) -> None:
+    for more in ({}, {"use_responses_api": True}):
+        expect(openai.NotFoundError, lambda: chat(UNKNOWN, **more).invoke(ASK))
+        expect(openai.AuthenticationError, lambda: chat(model, BAD_KEY, **more).invoke(ASK))

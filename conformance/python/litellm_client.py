@@ -13,10 +13,12 @@ import litellm
 
 from checking import (
     ASK,
+    BAD_KEY,
     BASE,
     CACHED_TOKENS,
     KEY,
     MODELS,
+    UNKNOWN,
     V1,
     WEATHER,
     calls,
@@ -32,9 +34,8 @@ tools: Any = [{"type": "function", "function": function}]
 
 def ask(model: str, said: Any = messages, prefix: str = "openai/", **more: Any) -> Any:
     base = BASE if prefix == "anthropic/" else V1
-    return litellm.completion(
-        model=prefix + model, api_base=base, api_key=KEY, messages=said, **more
-    )
+    given = {"api_key": KEY, "messages": said, **more}
+    return litellm.completion(model=prefix + model, api_base=base, **given)
 
 
 @check("plain usage", *MODELS)
@@ -90,3 +91,10 @@ def _(model: str) -> None:
         encoding_format="float",
     )  # fmt: skip
     assert [len(row["embedding"]) for row in found.data] == [8, 8]
+
+
+@check("refusals")
+def _(model: str) -> None:
+    for prefix in ("openai/", "litellm_proxy/", "anthropic/"):
+        expect(litellm.NotFoundError, lambda: ask(UNKNOWN, prefix=prefix))
+        expect(litellm.AuthenticationError, lambda: ask(model, prefix=prefix, api_key=BAD_KEY))

@@ -11,7 +11,7 @@ from llama_index.embeddings.openai_like import OpenAILikeEmbedding
 from llama_index.llms.openai_like import OpenAILike
 from pydantic import BaseModel
 
-from checking import ASK, KEY, MODELS, V1, calls, check, expect, scripted
+from checking import ASK, BAD_KEY, KEY, MODELS, UNKNOWN, V1, calls, check, expect, scripted
 
 
 class Weather(BaseModel):
@@ -21,9 +21,9 @@ class Weather(BaseModel):
     degrees: int
 
 
-def chat(model: str, **more: Any) -> OpenAILike:
+def chat(model: str, key: str = KEY, **more: Any) -> OpenAILike:
     return OpenAILike(
-        model=model, api_base=V1, api_key=KEY, is_chat_model=True,
+        model=model, api_base=V1, api_key=key, is_chat_model=True,
         is_function_calling_model=True, context_window=100_000, **more,
     )  # fmt: skip
 
@@ -73,3 +73,9 @@ def _(model: str) -> None:
 def _(model: str) -> None:
     made = OpenAILikeEmbedding(model_name=model, api_base=V1, api_key=KEY)
     assert len(made.get_text_embedding("one")) == 8
+
+
+@check("refusals")
+def _(model: str) -> None:
+    expect(openai.NotFoundError, lambda: chat(UNKNOWN).complete(ASK))
+    expect(openai.AuthenticationError, lambda: chat(model, BAD_KEY).complete(ASK))

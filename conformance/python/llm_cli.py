@@ -9,14 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from checking import ASK, CACHED_TOKENS, KEY, MODELS, V1, check, scripted
+from checking import ASK, BAD_KEY, CACHED_TOKENS, KEY, MODELS, UNKNOWN, V1, check, scripted
 
 home = Path(tempfile.mkdtemp(prefix="conformance-llm-"))
 os.environ["LLM_USER_PATH"] = str(home)
 entries = [
     f"- {{model_id: {m}, model_name: {m}, api_base: '{V1}', api_key_name: gateway, "
     "supports_schema: true, supports_tools: true}\n"
-    for m in MODELS
+    for m in (*MODELS, UNKNOWN)
 ]
 (home / "extra-openai-models.yaml").write_text("".join(entries), encoding="utf-8")
 (home / "keys.json").write_text(json.dumps({"gateway": KEY}), encoding="utf-8")
@@ -66,3 +66,9 @@ def _(model: str) -> None:
 @check("errors")
 def _(model: str) -> None:
     assert "scripted: 400" in llm("prompt", "-m", model, scripted(400, "wrong"), good=False)
+
+
+@check("refusals")
+def _(model: str) -> None:
+    assert "404" in llm("prompt", "-m", UNKNOWN, ASK, good=False)
+    assert "401" in llm("prompt", "-m", model, "--key", BAD_KEY, ASK, good=False)

@@ -7,7 +7,20 @@ from typing import Any
 
 import openai
 
-from checking import ASK, CACHED_TOKENS, KEY, MODELS, V1, WEATHER, calls, check, expect, scripted
+from checking import (
+    ASK,
+    BAD_KEY,
+    CACHED_TOKENS,
+    KEY,
+    MODELS,
+    UNKNOWN,
+    V1,
+    WEATHER,
+    calls,
+    check,
+    expect,
+    scripted,
+)
 
 client = openai.OpenAI(base_url=V1, api_key=KEY)
 messages: Any = [{"role": "user", "content": ASK}]
@@ -107,12 +120,21 @@ def _(model: str) -> None:
     assert calls(f"wrong-{model}") == 1
 
 
-@check("unknown model")
+@check("refusals")
 def _(model: str) -> None:
-    ask = lambda: client.chat.completions.create(model="no-such-model", messages=messages)
-    found: Any = expect(openai.NotFoundError, ask)
-    assert found.param == "model"
-    assert found.code == "model_not_found"
+    stranger = openai.OpenAI(base_url=V1, api_key=BAD_KEY)
+    for api in (client, stranger):
+        kind = openai.NotFoundError if api is client else openai.AuthenticationError
+        chat = lambda: api.chat.completions.create(model=UNKNOWN, messages=messages)
+        found: Any = expect(kind, chat)
+        assert found.code == ("model_not_found" if api is client else "invalid_api_key")
+        expect(
+            kind, lambda: api.chat.completions.create(model=UNKNOWN, messages=messages, stream=True)
+        )
+        expect(kind, lambda: api.responses.create(model=UNKNOWN, input=ASK))
+        expect(kind, lambda: api.embeddings.create(model=UNKNOWN, input="one"))
+        expect(kind, lambda: api.models.retrieve(UNKNOWN))
+    expect(openai.AuthenticationError, lambda: list(stranger.models.list()))
 
 
 @check("models")

@@ -13,7 +13,20 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from checking import ASK, BASE, CACHED_TOKENS, KEY, MODELS, V1, calls, check, expect, scripted
+from checking import (
+    ASK,
+    BAD_KEY,
+    BASE,
+    CACHED_TOKENS,
+    KEY,
+    MODELS,
+    UNKNOWN,
+    V1,
+    calls,
+    check,
+    expect,
+    scripted,
+)
 
 
 class Weather(BaseModel):
@@ -23,12 +36,12 @@ class Weather(BaseModel):
     degrees: int
 
 
-def each(model: str) -> list[Any]:
+def each(model: str, key: str = KEY) -> list[Any]:
     """A model of each API."""
     return [
-        OpenAIChatModel(model, provider=OpenAIProvider(base_url=V1, api_key=KEY)),
-        OpenAIResponsesModel(model, provider=OpenAIProvider(base_url=V1, api_key=KEY)),
-        AnthropicModel(model, provider=AnthropicProvider(base_url=BASE, api_key=KEY)),
+        OpenAIChatModel(model, provider=OpenAIProvider(base_url=V1, api_key=key)),
+        OpenAIResponsesModel(model, provider=OpenAIProvider(base_url=V1, api_key=key)),
+        AnthropicModel(model, provider=AnthropicProvider(base_url=BASE, api_key=key)),
     ]
 
 
@@ -86,3 +99,11 @@ def _(model: str) -> None:
         assert calls(f"slow-{i}") == 3
         wrong: Any = expect(ModelHTTPError, lambda: agent.run_sync(scripted(400, f"wrong-{i}")))
         assert wrong.status_code == 400
+
+
+@check("refusals")
+def _(model: str) -> None:
+    for name, key, status in ((UNKNOWN, KEY, 404), (model, BAD_KEY, 401)):
+        for made in each(name, key):
+            found: Any = expect(ModelHTTPError, lambda: Agent(made).run_sync(ASK))
+            assert found.status_code == status

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -119,7 +119,7 @@ def _grounds(i: int, routed: Routed, explored: Explored | None, chose: str) -> d
 
 
 def with_spares(decision: Decision, pool: Pool, most: int) -> Decision:
-    """The decision with further attempts behind the chosen one, for when that fails.
+    """Put further attempts behind the chosen one, for when that fails; gives the same decision.
 
     Best predicted quality first, the cheaper of equals before the dearer; where nothing was
     predicted, in the pool's order, strongest first. Candidates that constraints put out stay out.
@@ -135,11 +135,9 @@ def with_spares(decision: Decision, pool: Pool, most: int) -> Decision:
     order = sorted(left, key=lambda n: (-decision.quality.get(n, 0.0), cost.get(n) or 0))
     why = f"serves if {decision.model} fails"
     spares = (Attempt(candidate=name, reason=why) for name in order[:most])
-    return replace(
-        decision,
-        attempts=(*decision.attempts, *spares),
-        grounds={**decision.grounds, "pool": pool.names, "spares": most},
-    )
+    decision.attempts = (*decision.attempts, *spares)
+    decision.grounds = {**decision.grounds, "pool": pool.names, "spares": most}
+    return decision
 
 
 def named_decision(query: Query, candidate: Candidate, *, decision_id: str) -> Decision:

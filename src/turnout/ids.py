@@ -16,13 +16,10 @@ def id_maker(prefix: str, size: int) -> Callable[[], str]:
     Safe to share between threads: popping from a list is one step.
     """
     drawn: list[str] = []
-    owner = os.getpid()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=drawn.clear)
 
     def make() -> str:
-        nonlocal owner
-        if owner != os.getpid():
-            drawn.clear()
-            owner = os.getpid()
         try:
             return prefix + drawn.pop()
         except IndexError:

@@ -120,6 +120,7 @@ def test_each_repair_alone_leaves_no_new_error(tmp_path: Path) -> None:
         "providers": (SOUND.replace("base_url:", "bas_url:"), 1),
         "teams": (SOUND + "teams: {a: {budgets_usd: {day: x}}}\nkeys: []\n", 1),
         "twice": (SOUND + "experiments: {e: {arms: {a: cheap, b: cheep}}}\n", 1),
+        "store": (SOUND + "store: {path: '${ABSENT}/t.db'}\ndashboard: true\n", 1),
         "routes": (SOUND + "routes: {r: {router: no}}\nshadow: r\nauto: r\n", 1),
     }
     for name, (text, count) in wrong.items():

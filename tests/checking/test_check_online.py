@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from scripted import PAUSE, Scripted
+from scripted import PAUSE
+from scripted_thread import upstream
 from turnout.checking.findings import Report
 from turnout.checking.run import check_file
 
 CANARY = "sk-canary-0123456789abcdef"
-
-
-@contextmanager
-def upstream(*pieces: bytes) -> Iterator[Scripted]:
-    """Answers every request alike, from a thread of its own."""
-    loop, site = asyncio.new_event_loop(), Scripted()
-    site.usual = list(pieces)
-    ready = threading.Event()
-
-    async def serve() -> None:
-        async with site:
-            ready.set()
-            await over.wait()
-
-    over = asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield site
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(10)
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
 
 
 def reply(body: bytes, status: str = "200 OK") -> bytes:
@@ -115,7 +85,7 @@ def test_what_a_provider_does_not_say_is_told(
     with upstream(answer) as site:
         if answer.startswith(b"HTTP/1.1 200 OK\r\n\r\n"):
             site.usual = [answer, b"<close>"]
-        report = checked(tmp_path, site.url, deadline_s=0.5)
+        report = checked(tmp_path, site.url, deadline_s=0.5 if answer == PAUSE else 20)
     [found] = report.findings
     assert (found.level, found.code, found.field) == (level, code, "providers.up")
     assert said in found.message

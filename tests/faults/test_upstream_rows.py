@@ -309,6 +309,7 @@ def test_row_18_marks_comments_line_ends_and_data_of_several_lines() -> None:
     [
         (b"content-type: text/html", b"<html>Sign in</html>"),
         (b"content-type: text/plain", b"upstream connect error"),
+        (JSON_FORM, b'["no answer"]'),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

@@ -133,6 +133,14 @@ def test_a_replica_serves_and_no_other_model_does(url: str, upstream: FakeUpstre
     assert upstream.seen == []
 
 
+@pytest.mark.parametrize("words", [b"", b"upstream connect error", b"[1]"])
+def test_what_is_no_answer_is_a_failure(url: str, upstream: FakeUpstream, words: bytes) -> None:
+    upstream.script.append(Fault(body=words, headers={"content-type": "application/json"}))
+    reply = httpx2.post(f"{url}/v1/embeddings", json={"model": "small", "input": "Hi"}, timeout=10)
+    assert reply.status_code == 502
+    assert "no JSON object" in reply.json()["error"]["message"]
+
+
 def test_an_upstreams_own_error_comes_back(url: str, upstream: FakeUpstream) -> None:
     upstream.script.append(Fault(status=429, body=b'{"error":{"message":"slow"}}',
                                  headers={"retry-after": "30"}))  # fmt: skip

@@ -62,6 +62,13 @@ def test_the_latest_user_message_is_the_text() -> None:
     assert (query.text, query.system, query.turns) == ("First", "A\nLater", 1)
 
 
+@pytest.mark.parametrize("nothing", ["", {}, None, False])
+@pytest.mark.parametrize("kept", ["previous_response_id", "conversation", "prompt"])
+def test_what_names_nothing_is_no_input(kept: str, nothing: Any) -> None:
+    with pytest.raises(RequestError, match="input: a missing field"):
+        responses.read_query({"model": "auto", kept: nothing})
+
+
 @pytest.mark.parametrize("kept", ["previous_response_id", "conversation", "prompt"])
 def test_what_the_provider_keeps_is_noted(kept: str) -> None:
     query = responses.read_query({"model": "auto", kept: "x"})

@@ -45,7 +45,7 @@ def _at(
     field, key = path_text(path), str(path[-1])
     for name in _REFERENCE.findall(value):
         yield Source(field, "environment", name, name in environ)
-    if key.endswith("_env"):
+    if key.endswith("_env") or path[-2:-1] == ("env",):
         yield Source(field, "environment", value, bool(environ.get(value)))
     elif key in _FILES:
         file = folder / value

@@ -20,6 +20,7 @@ _COMMANDS = {
     "evaluate": "Measure routers on a benchmark or on your own outcomes.",
     "explain": "Say why a request was served as it was, and decide it again from its record.",
     "grade": "Score the answers of prompts that a review drew.",
+    "import": "Write settings from another gateway's, such as a LiteLLM proxy config.",
     "keys": "Create, list, rotate and revoke the keys of a gateway.",
     "learn": "Fold new outcomes into a router that learns, without fitting again.",
     "models": "List the models of the predictor, and add one from a few labels.",
@@ -34,6 +35,8 @@ _COMMANDS = {
     "trials": "Compare the arms of experiments; what shadow routes would have saved.",
     "train": "Fit a router on your own outcomes.",
 }
+_MODULES = {"import": "importing"}
+"""Commands whose name no module can have."""
 
 
 class _LazyGroup(click.Group):
@@ -43,7 +46,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"turnout.cli.{cmd_name}"), cmd_name)
+        name = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = getattr(import_module(f"turnout.cli.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.encoders.text import clip
+from turnout.encoders.words import WordIds
 from turnout.errors import ArtifactError
 from turnout.types import Floats
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 SHIPPED = Path(__file__).parent / "shipped" / "static-256"
-_BATCH = 256
-"""Texts that are split into tokens at once: bounds memory."""
 
 
 class StaticEncoder:
@@ -50,7 +49,8 @@ class StaticEncoder:
         fingerprint: str,
     ) -> None:
         self.name, self.fingerprint = name, fingerprint
-        self._tokenizer, self._rows, self._scale, self._unknown = tokenizer, rows, scale, unknown
+        self._words = WordIds(tokenizer)
+        self._rows, self._scale, self._unknown = rows, scale, unknown
 
     @property
     def dimension(self) -> int:
@@ -60,22 +60,13 @@ class StaticEncoder:
     def encode(self, texts: Sequence[str]) -> Floats:
         """(n, d) vectors of unit length; all zero for a text without known tokens."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        for start in range(0, len(texts), _BATCH):
-            for i, tokens in enumerate(self._ids(texts[start : start + _BATCH]), start):
-                ids = np.asarray(tokens, dtype=np.intp)
-                ids = ids[ids != self._unknown]
-                if len(ids):
-                    total = self._scale[ids] @ self._rows[ids].astype(np.float32)
-                    vectors[i] = total / max(float(np.sqrt(total @ total)), 1e-12)
+        for i, text in enumerate(texts):
+            ids = np.array(self._words.of(clip(text)), dtype=np.intp)
+            ids = ids[ids != self._unknown]
+            if len(ids):
+                total = self._scale[ids] @ self._rows[ids].astype(np.float32)
+                vectors[i] = total / max(float(np.sqrt(total @ total)), 1e-12)
         return vectors
-
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text; of many at once without their places, which cost a quarter."""
-        clipped = [clip(text) for text in texts]
-        if len(clipped) == 1:
-            return [self._tokenizer.encode(clipped[0], add_special_tokens=False).ids]
-        found = self._tokenizer.encode_batch_fast(clipped, add_special_tokens=False)
-        return [one.ids for one in found]
 
 
 def open_static(folder: Path = SHIPPED) -> StaticEncoder:

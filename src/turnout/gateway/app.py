@@ -30,6 +30,7 @@ from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.building import build_ledger
 from turnout.gateway.dashboard import Dashboard
 from turnout.gateway.deploying import Deployment, check_change, deploy
+from turnout.gateway.describing import describe
 from turnout.gateway.door import Door
 from turnout.gateway.feedback import FeedbackDesk, open_desk
 from turnout.gateway.headers import refusal_headers
@@ -88,6 +89,7 @@ class Gateway:
             "/alarms": {"GET": self._alarms, "POST": self._clear_alarm},
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
+            "/openapi.json": {"GET": describe},
         }
         self._desk: FeedbackDesk | None = None
         if settings.store is not None:

@@ -223,7 +223,7 @@ class Caller:
         refuse_page(reply, answer.candidate)
         if dialect == self.dialect:
             if "content-encoding" not in reply.headers:
-                _check_json(content, answer.candidate)
+                check_object(content, answer.candidate)
                 found = read_usage_of_reply(dialect, content)
                 answer.usage, answer.problems = found.reading.usage, found.reading.problems
                 answer.model, answer.service = found.model, found.service
@@ -294,14 +294,14 @@ class Caller:
             raise UpstreamError(message, candidate=answer.candidate)
 
 
-def _check_json(content: bytes, candidate: str) -> None:
+def check_object(content: bytes, candidate: str) -> None:
     """A proxy's words under status 200 are no answer, whatever type they say they are.
 
     Raises:
-        UpstreamError: this cannot be JSON.
+        UpstreamError: this cannot be a JSON object, which every answer is.
     """
-    if content.lstrip()[:1] not in (b"{", b"["):
-        message = f"the provider of {candidate} answered with what is not JSON"
+    if content.lstrip()[:1] != b"{":
+        message = f"the provider of {candidate} answered with what is no JSON object"
         raise UpstreamError(message, candidate=candidate)
 
 

@@ -15,7 +15,7 @@ from turnout.engine import Engine
 from turnout.errors import NoCandidateError, RequestError, UnknownNameError
 from turnout.execution.attempts import Target, Try
 from turnout.gateway.asgi import Call
-from turnout.gateway.calling import Answer, answered_badly, refuse_page
+from turnout.gateway.calling import Answer, answered_badly, check_object, refuse_page
 from turnout.gateway.relay import whole_body
 from turnout.gateway.request import Request, asked_model
 from turnout.observe.trail import Attempted, Trail
@@ -170,6 +170,7 @@ class EmbeddingCaller:
             first_byte_s=waited_s,
         )
         if "content-encoding" not in reply.headers:
+            check_object(content, name)
             reading, answer.model = read_embeddings_reply(content)
             answer.usage = reading.usage
         return answer

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from turnout.routers.arrays import Arrays, sigmoid
+from turnout.routers.arrays import Arrays, clamp, sigmoid
 from turnout.types import Floats
 
 CLIP = 3.0
@@ -59,7 +59,7 @@ class Difficulty:
         z, embedding = x[:, -f:], x[:, :-f]
         near = np.exp(self.temperature * (embedding @ self.centres_.T - NEAR))
         correction = (near @ self.total_) / (near @ self.count_ + self.pseudo)
-        fitted = np.clip(z, -CLIP, CLIP) @ self.coef_ + self.bias_
+        fitted = clamp(z, -CLIP, CLIP) @ self.coef_ + self.bias_
         return np.asarray(fitted + z @ self.prior_ + correction, dtype=np.float32)
 
     def arrays(self) -> Arrays:

@@ -11,7 +11,7 @@ from turnout.encoders.base import Encoder
 from turnout.encoders.courtesy import without_courtesy
 from turnout.encoders.lexical import LexicalEncoder, fit_lexical
 from turnout.features import FEATURES, feature_vector
-from turnout.routers.arrays import Arrays
+from turnout.routers.arrays import Arrays, clamp
 from turnout.types import Floats
 
 ENCODER_WEIGHT = 0.5
@@ -51,7 +51,7 @@ class Inputs:
         """(n, d) scaled rows of raw blocks."""
         scaled = (np.concatenate(blocks, axis=1) - self.shift) * self.scale
         f = len(self.bound)
-        scaled[:, -f:] = np.clip(scaled[:, -f:], -self.bound, self.bound)
+        scaled[:, -f:] = clamp(scaled[:, -f:], -self.bound, self.bound)
         return np.asarray(scaled, dtype=np.float32)
 
     def arrays(self) -> Arrays:

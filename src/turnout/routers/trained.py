@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from turnout.routers.arrays import clamp
 from turnout.routers.base import Head
 from turnout.routers.columns import Columns
 from turnout.routers.inputs import Inputs
@@ -52,10 +53,13 @@ class ColumnRouter(ShareKnob):
     def prediction(self, by_column: Floats, candidates: Sequence[Candidate]) -> Prediction:
         """What (n, K) qualities by column mean for m candidates."""
         mix = self._mix(candidates)
+        tokens = mix.output_tokens[None]
+        if len(by_column) > 1:
+            tokens = np.broadcast_to(tokens, (len(by_column), len(candidates)))
         return Prediction(
             candidates=tuple(c.name for c in candidates),
-            quality=np.clip(by_column @ mix.weights, 0.0, 1.0),
-            output_tokens=np.broadcast_to(mix.output_tokens, (len(by_column), len(candidates))),
+            quality=clamp(by_column @ mix.weights, 0.0, 1.0),
+            output_tokens=tokens,
             pair=self.pair,
             basis=mix.basis,
         )

@@ -115,7 +115,8 @@ def _sound(
 
     def say_own(problem: SettingsError) -> None:
         """What is wrong by itself, and not because another entry is out."""
-        if problem.value not in pruned.names:
+        without_store = problem.field == "dashboard" and pruned.follows(("store",))
+        if problem.value not in pruned.names and not without_store:
             field = pruned.original_field(problem.field)
             say(SettingsError(field, problem.value, problem.remedy))
 

@@ -90,7 +90,7 @@ def read_query(body: Mapping[str, Any]) -> Query:
 def _items(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The input as a list of items; a text is one user message."""
     given = body.get("input")
-    if given is None and any(body.get(name) is not None for name in _ELSEWHERE):
+    if given is None and any(body.get(name) for name in _ELSEWHERE):
         return ()
     if isinstance(given, str):
         if not given:

@@ -27,13 +27,13 @@ _OWN_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 class Claims(Protocol):
     """Where holds are kept. A hold is taken in one step, by one of those who ask at once."""
 
-    async def take(self, name: str, fingerprint: str, token: str) -> Taken | Kept:
+    async def take(self, name: str, fingerprint: str, taker: str) -> Taken | Kept:
         """Take a key, or be told what stands in the way.
 
         Args:
             name: of the caller's key; a digest.
             fingerprint: of the request.
-            token: of the one who asks.
+            taker: of the one who asks.
 
         Raises:
             AccessDownError: where they are kept cannot be reached.
@@ -50,7 +50,7 @@ class Claims(Protocol):
         """
         ...
 
-    async def close(self, name: str, token: str, kept: Kept | None) -> None:
+    async def close(self, name: str, taker: str, kept: Kept | None) -> None:
         """Give a key back: with the answer of its request, or None, so that the next one serves."""
         ...
 
@@ -62,7 +62,7 @@ class Claim:
     name: str
     fingerprint: str
     longest_bytes: int
-    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    taker: str = field(default_factory=lambda: secrets.token_hex(8))
     kept: Kept | None = None
     """The answer, once it has come whole and well."""
 
@@ -108,9 +108,9 @@ class MemoryClaims:
     def __init__(self, answers: KeptAnswers) -> None:
         self._answers = answers
         self._running: dict[str, tuple[str, str, asyncio.Event]] = {}
-        """Name → fingerprint, token, and what is set when it is over."""
+        """Name → fingerprint, taker, and what is set when it is over."""
 
-    async def take(self, name: str, fingerprint: str, token: str) -> Taken | Kept:
+    async def take(self, name: str, fingerprint: str, taker: str) -> Taken | Kept:
         """See `Claims`."""
         running = self._running.get(name)
         if running is not None:
@@ -118,7 +118,7 @@ class MemoryClaims:
         kept = self._answers.find(name.encode())
         if kept is not None:
             return kept if kept.fingerprint == fingerprint else "other"
-        self._running[name] = fingerprint, token, asyncio.Event()
+        self._running[name] = fingerprint, taker, asyncio.Event()
         return "mine"
 
     async def changed(self, name: str, within_s: float, looks: int) -> None:  # noqa: ARG002
@@ -131,10 +131,10 @@ class MemoryClaims:
             except TimeoutError:
                 return
 
-    async def close(self, name: str, token: str, kept: Kept | None) -> None:
+    async def close(self, name: str, taker: str, kept: Kept | None) -> None:
         """See `Claims`."""
         running = self._running.get(name)
-        if running is None or running[1] != token:
+        if running is None or running[1] != taker:
             return
         del self._running[name]
         if kept is not None:

@@ -100,7 +100,7 @@ class Once:
         try:
             await answer(request)
         finally:
-            await claims.close(claim.name, claim.token, claim.kept)
+            await claims.close(claim.name, claim.taker, claim.kept)
 
     async def _take(self, call: Call, claim: Claim) -> tuple[Claims, Taken | Kept]:
         """Take the key, waiting while its first request is under way."""
@@ -122,13 +122,13 @@ class Once:
 
     async def _look(self, claims: Claims, claim: Claim) -> tuple[Claims, Taken | Kept]:
         try:
-            return claims, await claims.take(claim.name, claim.fingerprint, claim.token)
+            return claims, await claims.take(claim.name, claim.fingerprint, claim.taker)
         except AccessDownError:
             if self._local is None:
                 raise
             log.warning("idempotency keys hold in this process alone: the shared ones are away")
             claims = self._local
-            return claims, await claims.take(claim.name, claim.fingerprint, claim.token)
+            return claims, await claims.take(claim.name, claim.fingerprint, claim.taker)
 
 
 def _name(request: Request) -> str:

@@ -66,13 +66,13 @@ class RedisClaims:
     """Answers that could not be kept, because Redis was down."""
     _renewing: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
-    async def take(self, name: str, fingerprint: str, token: str) -> Taken | Kept:
+    async def take(self, name: str, fingerprint: str, taker: str) -> Taken | Kept:
         """See `Claims`."""
-        values = [fingerprint, token, str(round(self.lease_s * 1e3))]
+        values = [fingerprint, taker, str(round(self.lease_s * 1e3))]
         try:
             answer = await self.link.ask(TAKE, [self._key(name)], values)
         except asyncio.CancelledError:
-            self.link.tell(CLOSE, [self._key(name)], [token, "", "", ""])  # it may have been taken
+            self.link.tell(CLOSE, [self._key(name)], [taker, "", "", ""])  # it may have been taken
             raise
         found: Taken | Kept = "running"
         if answer[0] == "kept":
@@ -84,7 +84,7 @@ class RedisClaims:
             found = "other"
         elif answer[0] == "mine":
             found = "mine"
-            self._renewing[token] = asyncio.create_task(self._renew(name, token))
+            self._renewing[taker] = asyncio.create_task(self._renew(name, taker))
         return found
 
     async def changed(self, name: str, within_s: float, looks: int) -> None:  # noqa: ARG002
@@ -92,26 +92,26 @@ class RedisClaims:
         pause = min(_LEAST_PAUSE_S * 1.5 ** min(looks, 20), _LONGEST_PAUSE_S)
         await asyncio.sleep(min(pause, within_s))
 
-    async def close(self, name: str, token: str, kept: Kept | None) -> None:
+    async def close(self, name: str, taker: str, kept: Kept | None) -> None:
         """See `Claims`."""
-        task = self._renewing.pop(token, None)
+        task = self._renewing.pop(taker, None)
         if task is not None:
             task.cancel()
         if kept is None:
-            self.link.tell(CLOSE, [self._key(name)], [token, "", "", ""])
+            self.link.tell(CLOSE, [self._key(name)], [taker, "", "", ""])
             return
-        values = [token, _written(kept), str(round(self.ttl_s * 1e3)), kept.fingerprint]
+        values = [taker, _written(kept), str(round(self.ttl_s * 1e3)), kept.fingerprint]
         try:
             await self.link.ask(CLOSE, [self._key(name)], values)
         except AccessDownError as error:
             self.failures += 1
             log.warning("an answer was not kept for its idempotency key: %s", error)
 
-    async def _renew(self, name: str, token: str) -> None:
+    async def _renew(self, name: str, taker: str) -> None:
         while True:
             await asyncio.sleep(self.lease_s / 3)
             try:
-                values = [token, str(round(self.lease_s * 1e3))]
+                values = [taker, str(round(self.lease_s * 1e3))]
                 await self.link.ask(RENEW, [self._key(name)], values)
             except AccessDownError as error:
                 log.warning("a hold on an idempotency key was not renewed: %s", error)

@@ -1,0 +1,77 @@
+"""Token ids of plain ASCII text by whole words that were seen before, as BERT's tokenizer gives them.
+
+`tokenizers` keeps offsets and alignments that nothing here reads. Text of printable ASCII needs none of
+what makes BERT's normalization hard: it is put in small letters, split at space, and each punctuation
+mark is a word of its own (`BertNormalizer`, `BertPreTokenizer`). A word's pieces are asked of the
+tokenizer once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+MOST_WORDS = 50_000
+"""Words whose ids are kept; when there are more, all are forgotten."""
+_LONGEST_KEPT = 32
+"""Longer words hardly come again."""
+_PLAIN = re.compile(r"[\t\n\r -~]*")
+"""No control character: those are taken out, and do not split words."""
+_WORD = re.compile(r"[0-9a-z]+|[^\t\n\r 0-9a-z]")
+_NORMALIZER = {
+    "type": "BertNormalizer",
+    "clean_text": True,
+    "handle_chinese_chars": True,
+    "strip_accents": None,
+    "lowercase": True,
+}
+
+
+class WordIds:
+    """Splits text into token ids; equal to the tokenizer's own to the last id. Safe between threads.
+
+    Args:
+        tokenizer: of any kind; words are looked up where it is BERT's for small letters.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[str, list[int]] = {}
+        given = json.loads(tokenizer.to_str())
+        self.by_words = (
+            given["normalizer"] == _NORMALIZER
+            and given["pre_tokenizer"] == {"type": "BertPreTokenizer"}
+            and given["model"]["type"] == "WordPiece"
+        )
+        """Whether this tokenizer's words can be looked up."""
+        self._added = tuple(token["content"] for token in given["added_tokens"])
+
+    def of(self, text: str) -> list[int]:
+        """The ids of a text, without those that mark its ends."""
+        if not self._is_plain(text):
+            found: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+            return found
+        known = self._known
+        ids: list[int] = []
+        for word in _WORD.findall(text.lower()):
+            pieces = known.get(word)
+            ids += self._learn(word) if pieces is None else pieces
+        return ids
+
+    def _is_plain(self, text: str) -> bool:
+        if not self.by_words or not text.isascii() or not _PLAIN.fullmatch(text):
+            return False
+        # Written out in a text, an added token counts as that token.
+        return "[" not in text or not any(token in text for token in self._added)
+
+    def _learn(self, word: str) -> list[int]:
+        found: list[int] = self._tokenizer.encode(word, add_special_tokens=False).ids
+        if len(word) <= _LONGEST_KEPT:
+            if len(self._known) >= MOST_WORDS:
+                self._known = {}
+            self._known[word] = found
+        return found

@@ -1,0 +1,1 @@
+"""Settings of other gateways, read as settings of this one."""
