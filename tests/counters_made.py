@@ -88,8 +88,13 @@ class Wire:
     async def cut(self) -> None:
         if self._server is not None:
             self._server.close()
+        await asyncio.sleep(0)  # who was about to be let in is in by now
         for writer in list(self._open):
             writer.transport.abort()
+        for _ in range(100):  # sockets close when the loop comes round, and it may be stopped next
+            await asyncio.sleep(0.01)
+            if not self._open:
+                break
 
     @property
     def here(self) -> str:
@@ -102,11 +107,21 @@ class Wire:
             if to.scheme == "unix"
             else (lambda: asyncio.open_connection(to.hostname, to.port or 6379))
         )
-        behind_reader, behind = await opened()
-        self._open |= {writer, behind}
-        with suppress(ConnectionError):
-            await asyncio.gather(self._pass(reader, behind), self._pass(behind_reader, writer))
-        self._open -= {writer, behind}
+        mine = {writer}
+        self._open |= mine
+        try:
+            behind_reader, behind = await opened()
+            mine.add(behind)
+            self._open.add(behind)
+            if self._server is None or self._server.is_serving():  # not cut meanwhile
+                with suppress(ConnectionError):
+                    await asyncio.gather(
+                        self._pass(reader, behind), self._pass(behind_reader, writer)
+                    )
+        finally:
+            self._open -= mine
+            for one in mine:
+                one.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):

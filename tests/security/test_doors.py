@@ -24,6 +24,7 @@ ENDPOINTS = {
     "/messages": "POST", "/messages/count_tokens": "POST", "/embeddings": "POST", "/route": "POST",
     "/models": "GET", "/healthz": "GET", "/readyz": "GET", "/feedback": "POST", "/outcomes": "POST",
     "/dashboard": "GET", "/dashboard.css": "GET", "/metrics": "GET", "/alarms": "GET POST",
+    "/openapi.json": "GET",
 }  # fmt: skip
 """Every path of a gateway that has everything turned on."""
 PATH = "/v1/chat/completions"

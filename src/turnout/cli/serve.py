@@ -75,7 +75,7 @@ def serve(
     from turnout.gateway.app import create_app
     from turnout.gateway.building import build_engine
     from turnout.gateway.cataloging import build_catalog
-    from turnout.gateway.server import GatewayServer, raise_file_limit
+    from turnout.gateway.server import GatewayServer, calm_collector, raise_file_limit
 
     engine = build_engine(settings)
     catalog = build_catalog(settings, engine)
@@ -98,6 +98,7 @@ def serve(
             reloads=Reloader(app, read_and_keep_secret, path),
             watch=watch,
         )
+        calm_collector()
         server.run(sockets=[listener])
 
 
