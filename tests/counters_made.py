@@ -87,8 +87,11 @@ class Wire:
 
     async def cut(self) -> None:
         if self._server is not None:
+            # Closed while it lets somebody in, asyncio's server loses that socket: so it stops first.
+            for listening in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(listening.fileno())
+            await asyncio.sleep(0.01)
             self._server.close()
-        await asyncio.sleep(0)  # who was about to be let in is in by now
         for writer in list(self._open):
             writer.transport.abort()
         for _ in range(100):  # sockets close when the loop comes round, and it may be stopped next
