@@ -54,7 +54,6 @@ def main() -> int:
     asked = argparse.ArgumentParser(description="Run real clients against a gateway.")
     asked.add_argument("--write", action="store_true", help="write the table into the docs")
     asked.add_argument("--only", default="", help="clients whose name begins so")
-    asked.add_argument("--install", action="store_true", help="install them, and run nothing")
     asked.add_argument("--ci", action="store_true", help="those that CI runs")
     given = asked.parse_args()
     clients = [c for c in CLIENTS if c.name.startswith(given.only) and (c.in_ci or not given.ci)]
@@ -63,8 +62,6 @@ def main() -> int:
     began = time.monotonic()
     environments.install(here)
     print(f"environments ready after {time.monotonic() - began:.0f} s", flush=True)
-    if given.install:
-        return 0
     began = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(_alone, here))
