@@ -150,17 +150,15 @@ class Caller:
     ) -> Answer:
         provider = self.providers[target.provider]
         start = time.monotonic()
-        since = time.perf_counter()
-        try:
-            reply = await provider.post(
+        reply = await self._timed(
+            provider.post(
                 PATHS[provider.dialect],
                 sent.body,
                 candidate=candidate.name,
                 headers=headers,
                 stream=self.body.fields.get("stream") is True,
             )
-        finally:
-            self.trail.upstream_s += time.perf_counter() - since
+        )
         if reply.status >= 400:
             content = await self._timed(whole_body(reply, candidate.name))
             raise answered_badly(reply, candidate.name, provider.dialect, content)

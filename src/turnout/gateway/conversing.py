@@ -91,15 +91,14 @@ class Conversing:
         if self.sharing is not None:
             self.sharing.serve(self.table)
 
-    def find(self, request: Request) -> Talk:
-        """The conversation of a request that has been read; those of two keys are never one."""
-        return self._talk(request, self._key(request))
+    async def find(self, request: Request) -> Talk:
+        """The conversation of a request that has been read; those of two keys are never one.
 
-    async def find_shared(self, request: Request, sharing: Sharing) -> Talk:
-        """The conversation of a request, which another gateway may have served since. See `find`."""
+        Where gateways share conversations, another one may have served it since.
+        """
         key, note = self._key(request), ""
-        if _goes_on(request, key):
-            found, note = await sharing.read(key.id, self.table)
+        if self.sharing is not None and _goes_on(request, key):
+            found, note = await self.sharing.read(key.id, self.table)
             key = key._replace(id=found)
         talk = self._talk(request, key)
         talk.note = note

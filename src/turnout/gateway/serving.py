@@ -84,16 +84,15 @@ class Serving:
 
     async def complete(self, call: Call, dialect: Dialect) -> None:
         """Answer in the client's dialect, with headers that explain the decision."""
-        request = await read_request(call, dialect, self.max_body_bytes)
-        if KEY in call.headers and self.once is not None:
-            await self.once.serve(request, self._answer)
-        else:
-            await self._answer(request)
+        await self._answer_once(await read_request(call, dialect, self.max_body_bytes))
 
     async def embed(self, call: Call) -> None:
         """Answer with the vectors of an embedding model."""
-        request = await read_embeddings_request(call, self.max_body_bytes)
-        if KEY in call.headers and self.once is not None:
+        await self._answer_once(await read_embeddings_request(call, self.max_body_bytes))
+
+    async def _answer_once(self, request: Request) -> None:
+        """Answer, or give what was answered to the same idempotency key."""
+        if KEY in request.call.headers and self.once is not None:
             await self.once.serve(request, self._answer)
         else:
             await self._answer(request)
@@ -101,13 +100,7 @@ class Serving:
     async def _answer(self, request: Request) -> None:
         """Decide, reserve, call, pass on."""
         call = request.call
-        conversing = self.conversing
-        if request.embeds:
-            talk = None
-        elif conversing.sharing is None:
-            talk = conversing.find(request)
-        else:
-            talk = await conversing.find_shared(request, conversing.sharing)
+        talk = None if request.embeds else await self.conversing.find(request)
         if request.asks.decision_only:
             await self._tell(request, talk)
             return
@@ -209,9 +202,7 @@ class Serving:
     async def route(self, call: Call) -> None:
         """The decision alone; nothing is called."""
         request = await read_request(call, "chat", self.max_body_bytes)
-        sharing, find = self.conversing.sharing, self.conversing.find
-        shared = None if sharing is None else await self.conversing.find_shared(request, sharing)
-        await self._tell(request, shared or find(request))
+        await self._tell(request, await self.conversing.find(request))
 
     async def _tell(self, request: Request, talk: Talk | None) -> None:
         """Answer with the decision, among the candidates that the caller may use."""

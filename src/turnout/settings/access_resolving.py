@@ -6,18 +6,20 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import SecretStr
 
 from turnout.errors import SettingsError, suggest
 from turnout.settings.access import NAME, CounterSettings, KeySettings, TeamSettings
 from turnout.settings.conversations import ConversationSettings
-from turnout.settings.problems import Hidden, Say, stop, unset
+from turnout.settings.problems import Hidden, Say, stop, text_in_file, unset
 
 SHORTEST = 20
 """Characters of a key that a user brings: what is kept is a plain hash, which short ones do not bear."""
 
 _NAME = re.compile(NAME)
+HasRedis = TypeVar("HasRedis", CounterSettings, ConversationSettings)
 _SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -95,30 +97,24 @@ def _read(
             raise unset(field, key.key_env)
         return field, environ[key.key_env].strip()
     if key.key_file is not None:
-        field, path = f"{field}.key_file", folder / key.key_file
-        try:
-            return field, path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            remedy = "give a readable file that holds the key"
-            raise SettingsError(field, str(path), remedy) from None
+        field = f"{field}.key_file"
+        return field, text_in_file(field, folder / key.key_file, "key")
     return f"{field}.sha256", None
 
 
-def resolved_counters(
-    given: CounterSettings | None, environ: Mapping[str, str], folder: Path, say: Say = stop
-) -> CounterSettings | None:
-    """Counters with their URL read; `say` is told where it is missing, or no URL of a Redis."""
-    if given is None:
-        return None
+def with_redis_url(
+    section: str, given: HasRedis, environ: Mapping[str, str], folder: Path, say: Say = stop
+) -> HasRedis | None:
+    """A section with its URL read; None where it is missing or no URL of a Redis, which `say` is told."""
     try:
-        url = redis_url("counters", given, environ, folder)
+        url = _redis_url(section, given, environ, folder)
     except SettingsError as error:
         say(error)
         return None
     return given.model_copy(update={"redis_url": url})
 
 
-def redis_url(
+def _redis_url(
     section: str,
     given: CounterSettings | ConversationSettings,
     environ: Mapping[str, str],
@@ -142,12 +138,8 @@ def redis_url(
         if not url:
             raise unset(field, given.redis_url_env)
     elif given.redis_url_file is not None:
-        field, path = f"{field}_file", folder / given.redis_url_file
-        try:
-            url = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            remedy = "give a readable file that holds the URL"
-            raise SettingsError(field, str(path), remedy) from None
+        field = f"{field}_file"
+        url = text_in_file(field, folder / given.redis_url_file, "URL")
     if not url.startswith(_SCHEMES):
         remedy = "give a URL such as redis://127.0.0.1:6379/0 (or rediss://, unix://)"
         raise SettingsError(field, Hidden(), remedy)

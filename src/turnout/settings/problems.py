@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
@@ -42,6 +43,19 @@ def unset(field: str, name: str) -> SettingsError:
         return SettingsError(field, name, "set this environment variable")
     remedy = "give the name of an environment variable that holds the secret, not the secret"
     return SettingsError(field, Hidden(), remedy)
+
+
+def text_in_file(field: str, path: Path, what: str) -> str:
+    """The text of a file that a setting names, without the space around it.
+
+    Raises:
+        SettingsError: it cannot be read; `what` it should hold is named.
+    """
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        remedy = f"give a readable file that holds the {what}"
+        raise SettingsError(field, str(path), remedy) from None
 
 
 def settings_error(error: ValidationError, raw: Any) -> SettingsError:

@@ -11,13 +11,12 @@ from pydantic import SecretStr
 from turnout.errors import SettingsError, suggest
 from turnout.settings.access_resolving import (
     check_access,
-    redis_url,
-    resolved_counters,
     resolved_keys,
+    with_redis_url,
 )
 from turnout.settings.conversations import ConversationSettings
 from turnout.settings.hosts import REMEDY, host_of, is_metadata_host
-from turnout.settings.problems import Hidden, Say, stop, unset
+from turnout.settings.problems import Hidden, Say, stop, text_in_file, unset
 from turnout.settings.tree import (
     AUTO,
     RouterSettings,
@@ -182,7 +181,9 @@ def resolved(
             "learn": learn,
             "providers": providers,
             "conversations": _conversations(settings.conversations, environ, folder, say),
-            "counters": resolved_counters(settings.counters, environ, folder, say),
+            "counters": None
+            if settings.counters is None
+            else with_redis_url("counters", settings.counters, environ, folder, say),
             "keys": resolved_keys(settings.keys, environ, folder, say),
             "encoders": resolved_encoders(settings.encoders, environ, folder, say),
             "routers": {n: _router(r, folder) for n, r in settings.routers.items()},
@@ -197,12 +198,7 @@ def _conversations(
     """With the URL of their own Redis read, where they have one."""
     if given.redis_url is None and given.redis_url_env is None and given.redis_url_file is None:
         return given
-    try:
-        url = redis_url("conversations", given, environ, folder)
-    except SettingsError as error:
-        say(error)
-        return given
-    return given.model_copy(update={"redis_url": url})
+    return with_redis_url("conversations", given, environ, folder, say) or given
 
 
 def resolved_encoders(
@@ -244,13 +240,8 @@ def _read_key(
             raise unset(f"{field}.api_key_env", given.api_key_env)
         return _header_safe(f"{field}.api_key_env", environ[given.api_key_env])
     if given.api_key_file is not None:
-        path = folder / given.api_key_file
-        try:
-            return _header_safe(f"{field}.api_key_file", path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError):
-            raise SettingsError(
-                f"{field}.api_key_file", str(path), "give a readable file that holds the key"
-            ) from None
+        field = f"{field}.api_key_file"
+        return _header_safe(field, text_in_file(field, folder / given.api_key_file, "key"))
     if given.api_key is None:
         return None
     return _header_safe(f"{field}.api_key", given.api_key.get_secret_value())
@@ -266,10 +257,9 @@ def _store(
     elif given.url_file is not None:
         field = "store.url_file"
         try:
-            url = SecretStr((folder / given.url_file).read_text(encoding="utf-8").strip())
-        except (OSError, UnicodeDecodeError):
-            remedy = "give a readable file that holds the URL"
-            say(SettingsError(field, str(folder / given.url_file), remedy))
+            url = SecretStr(text_in_file(field, folder / given.url_file, "URL"))
+        except SettingsError as error:
+            say(error)
             return None
     if url is not None and not _POSTGRES.match(url.get_secret_value()):
         say(SettingsError(field, Hidden(), "give a URL such as postgresql://user@host/database"))

@@ -14,7 +14,6 @@ from turnout.wire.reading import (
     IMAGE_TOKENS,
     MESSAGE_TOKENS,
     OBJECT,
-    TEXT_CAP,
     Kind,
     content_parts,
     cut,
@@ -62,9 +61,7 @@ def read_query(body: Mapping[str, Any]) -> Query:
     messages = _messages(body)
     notes: list[str] = []
     stands = standing(map(_step, reversed(messages)))
-    text = stands.task
-    if len(text) > TEXT_CAP or not text.isascii():
-        text = cut(text, "the text", notes)
+    text = cut(stands.task, "the text", notes)
     if not text:
         notes.append("no user text in the request: routed as empty text")
     if stands.ends == "go_on":
