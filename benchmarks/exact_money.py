@@ -24,10 +24,10 @@ from typing import Any
 
 import yaml
 
-from turnout.gateway.booking import Books
-from turnout.gateway.building import build_pool
-from turnout.gateway.calling import Answer
-from turnout.gateway.recording import Entry, Recorder
+from turnout.gateway.calls.booking import Books
+from turnout.gateway.calls.calling import Answer
+from turnout.gateway.calls.recording import Entry, Recorder
+from turnout.gateway.setup.building import build_pool
 from turnout.observe.trail import Trail
 from turnout.settings import parse_settings
 from turnout.store.database import open_database

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from turnout.gateway import sharing
+from turnout.gateway.sessions import sharing
 
 
 class FakeRedis:

@@ -23,7 +23,7 @@ from turnout.cli import cli
 from turnout.evaluation.benchmarks import open_benchmark
 from turnout.evaluation.replay_folder import predict_benchmark, save
 from turnout.explaining import kept_decision
-from turnout.gateway.building import build_engine
+from turnout.gateway.setup.building import build_engine
 from turnout.review import Asked, review
 from turnout.settings import load_settings
 from turnout.store.database import open_database

@@ -31,7 +31,7 @@ from turnout.policies.stated import restore
 from turnout.types import Candidate, Decision, PairRule, Pool, Prediction, Query
 
 _ALARM = "strong_share_alarm"
-"""See `turnout.gateway.alarming`: an explored choice that it overrules has its chance no longer."""
+"""See `turnout.gateway.routing.alarming`: an explored choice that it overrules has its chance no longer."""
 LATER = {
     "pinned": "the request pinned the candidate",
     "shadow": "a candidate serves while the route decides in record only",

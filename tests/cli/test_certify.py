@@ -14,8 +14,8 @@ from planted import SUCCESS, planted_prompts
 from turnout.artifacts.certificates import CERTIFICATES, read_certificates
 from turnout.cli import cli
 from turnout.errors import ArtifactError, InputError, NotCertifiedError
-from turnout.gateway.building import build_engine
-from turnout.gateway.cataloging import auto_route
+from turnout.gateway.setup.building import build_engine
+from turnout.gateway.setup.cataloging import auto_route
 from turnout.settings import load_settings
 
 PAIR = (

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from turnout.cli import cli
 from turnout.errors import InputError, UnknownNameError
 from turnout.explaining import kept_decision
-from turnout.gateway.building import build_engine
+from turnout.gateway.setup.building import build_engine
 from turnout.settings import load_settings
 from turnout.store.database import open_database
 from turnout.store.record import Record, json_line

@@ -18,9 +18,9 @@ from gateway_fakes import LengthRouter, running
 from scripted import CLOSE, Scripted, ok
 from turnout.engine import Engine
 from turnout.gateway.app import Gateway, create_app
-from turnout.gateway.building import build_pool
-from turnout.gateway.protocol import Guard
+from turnout.gateway.http.protocol import Guard
 from turnout.gateway.server import GatewayServer
+from turnout.gateway.setup.building import build_pool
 from turnout.settings import Settings, parse_settings
 from turnout.settings.server import ServerSettings
 from turnout.store.database import open_database

@@ -21,7 +21,7 @@ from fault_site import ASK, GOOD, Upstream, in_thread, kept, site, until
 
 from scripted import PAUSE, WAIT
 from turnout.errors import OverloadedError
-from turnout.gateway.admission import Admission, patience_s
+from turnout.gateway.http.admission import Admission, patience_s
 from turnout.observe.trail import Trail
 from turnout.settings.server import ServerSettings
 

@@ -32,7 +32,7 @@ from scripted import WAIT
 from turnout.engine import Engine
 from turnout.errors import ArtifactError, InputError, SettingsError
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_engine, build_pool
+from turnout.gateway.setup.building import build_engine, build_pool
 from turnout.settings import Settings, parse_settings
 from turnout.settings.loops import check_loops
 from turnout.types import Candidate, Prediction, Query

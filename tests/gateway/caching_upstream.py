@@ -13,7 +13,7 @@ from gateway_fakes import LengthRouter, serving
 
 from turnout.engine import Engine
 from turnout.gateway.app import Gateway, create_app
-from turnout.gateway.building import build_pool
+from turnout.gateway.setup.building import build_pool
 from turnout.settings import parse_settings
 
 EASY = "Say hello"

@@ -15,8 +15,8 @@ from turnout.cli.serve import bound
 from turnout.engine import Engine
 from turnout.errors import UnknownNameError
 from turnout.gateway.app import Gateway, create_app
-from turnout.gateway.building import build_pool
 from turnout.gateway.server import GatewayServer
+from turnout.gateway.setup.building import build_pool
 from turnout.providers.fake import FakeUpstream, create_fake_app
 from turnout.settings import Settings, parse_settings
 from turnout.settings.server import ServerSettings

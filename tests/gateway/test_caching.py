@@ -13,8 +13,8 @@ import httpx2
 import pytest
 from gateway_fakes import Deployment, deployment
 
-from turnout.gateway.caching import ExactCache
-from turnout.gateway.keeping import Kept
+from turnout.gateway.kept.caching import ExactCache
+from turnout.gateway.kept.keeping import Kept
 from turnout.providers.fake import Fault
 from turnout.settings import MINIMAL, CacheSettings, StoreSettings, parse_settings
 from turnout.store.database import open_database

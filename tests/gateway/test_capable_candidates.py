@@ -19,7 +19,7 @@ from gateway_fakes import LengthRouter
 from turnout.engine import Engine
 from turnout.errors import NoCandidateError
 from turnout.gateway.app import Gateway, create_app
-from turnout.gateway.building import build_pool
+from turnout.gateway.setup.building import build_pool
 from turnout.settings import parse_settings
 from turnout.types import Candidate
 from turnout.wire import chat, messages, responses

@@ -13,7 +13,7 @@ import pytest
 
 from turnout.engine import Engine
 from turnout.errors import NoCandidateError
-from turnout.gateway.deciding import MOST, Deciding
+from turnout.gateway.routing.deciding import MOST, Deciding
 from turnout.names import RouteSpec
 from turnout.types import Candidate, Decision, Pool, Prediction, Query
 

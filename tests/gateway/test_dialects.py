@@ -24,7 +24,7 @@ from gateway_fakes import (
 from scripted import Scripted, chunked
 from turnout.engine import Engine
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_pool
+from turnout.gateway.setup.building import build_pool
 from turnout.providers.fake import Fault
 from turnout.settings import parse_settings
 from turnout.wire.sse import event, read_events

@@ -24,7 +24,7 @@ from turnout.calibration.certificate import pool_fingerprint, seconds
 from turnout.calibration.watch import Watch
 from turnout.engine import Engine
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_pool
+from turnout.gateway.setup.building import build_pool
 from turnout.providers.fake import Fault, create_fake_app
 from turnout.settings.access import CounterSettings, KeySettings
 from turnout.settings.server import ServerSettings

@@ -12,13 +12,13 @@ from turnout.engine import Engine
 from turnout.errors import InputError, SettingsError, UnknownNameError
 from turnout.gateway import app as app_module
 from turnout.gateway.app import create_app
-from turnout.gateway.building import (
+from turnout.gateway.http.headers import REASON_CAP, decision_headers, header_safe, picousd_decimal
+from turnout.gateway.setup.building import (
     build_engine,
     build_pool,
     build_providers,
 )
-from turnout.gateway.cataloging import auto_route, check_auto
-from turnout.gateway.headers import REASON_CAP, decision_headers, header_safe, picousd_decimal
+from turnout.gateway.setup.cataloging import auto_route, check_auto
 from turnout.routers.random import RandomRouter
 from turnout.routers.trained import TrainedRouter
 from turnout.settings import RouterSettings, Settings

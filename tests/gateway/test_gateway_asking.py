@@ -18,10 +18,10 @@ from turnout.calibration.certificate import pool_fingerprint, seconds
 from turnout.calibration.watch import Watch
 from turnout.engine import Engine
 from turnout.errors import RequestError, SettingsError
-from turnout.gateway.asking import wanted
-from turnout.gateway.building import build_engine, build_pool
-from turnout.gateway.cataloging import build_catalog
-from turnout.gateway.routes import Route
+from turnout.gateway.routing.asking import wanted
+from turnout.gateway.routing.routes import Route
+from turnout.gateway.setup.building import build_engine, build_pool
+from turnout.gateway.setup.cataloging import build_catalog
 from turnout.settings import MINIMAL, RouteSettings, parse_settings
 from turnout.types import Query
 from turnout.wire.asks import Asks

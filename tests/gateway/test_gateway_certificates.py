@@ -10,8 +10,8 @@ from turnout.calibration.certificate import pool_fingerprint, seconds
 from turnout.calibration.watch import Watch
 from turnout.engine import Engine
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_pool
-from turnout.gateway.cataloging import auto_route
+from turnout.gateway.setup.building import build_pool
+from turnout.gateway.setup.cataloging import auto_route
 from turnout.providers.fake import create_fake_app
 
 NOW = seconds("2026-12-01T00:00:00Z")

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from gateway_fakes import Deployment, deployment
 
 from turnout.cli import cli
-from turnout.gateway.accessing import DOORS
+from turnout.gateway.setup.accessing import DOORS
 from turnout.providers.fake import Fault
 from turnout.settings import Settings, StoreSettings
 from turnout.settings.access import KeySettings, LimitSettings, TeamSettings

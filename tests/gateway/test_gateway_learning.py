@@ -19,7 +19,7 @@ from planted import CANDIDATES, planted_prompts
 from turnout.artifacts.folder import read_artifact
 from turnout.errors import SettingsError
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_engine
+from turnout.gateway.setup.building import build_engine
 from turnout.settings import load_settings
 
 NAMES = [c.name for c in CANDIDATES[:2]]

@@ -14,7 +14,7 @@ from gateway_fakes import LengthRouter, serving
 
 from turnout.engine import Engine
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_pool
+from turnout.gateway.setup.building import build_pool
 from turnout.providers.fake import FakeUpstream, Fault, create_fake_app
 from turnout.settings import parse_settings
 

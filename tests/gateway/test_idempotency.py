@@ -23,9 +23,9 @@ from counters_made import redis_url
 from turnout.access.redis_link import RedisLink
 from turnout.errors import AccessDownError
 from turnout.gateway.app import create_app
-from turnout.gateway.idempotency.claims import Claims, MemoryClaims
-from turnout.gateway.idempotency.shared import RedisClaims
-from turnout.gateway.keeping import Kept, KeptAnswers
+from turnout.gateway.kept.idempotency.claims import Claims, MemoryClaims
+from turnout.gateway.kept.idempotency.shared import RedisClaims
+from turnout.gateway.kept.keeping import Kept, KeptAnswers
 from turnout.providers.fake import Fault, create_fake_app
 from turnout.settings import (
     MINIMAL,

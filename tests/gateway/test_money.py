@@ -11,8 +11,8 @@ import pytest
 from gateway_fakes import make_settings
 from test_recording import post, recorded
 
-from turnout.gateway.booking import Books
-from turnout.gateway.prices import read_price
+from turnout.gateway.calls.booking import Books
+from turnout.gateway.setup.prices import read_price
 from turnout.providers.fake import Fault
 from turnout.settings import PriceSettings, parse_settings
 from turnout.store.record import FLAGS, Record
@@ -102,7 +102,7 @@ def test_a_clock_that_jumps_gives_no_negative_time(
     now = time.time_ns()
     jumps = iter(now - i * 3_600_000_000_000 for i in range(10_000))
     with recorded(tmp_path) as (gateway, found):
-        monkeypatch.setattr("turnout.gateway.recording.time.time_ns", lambda: next(jumps))
+        monkeypatch.setattr("turnout.gateway.calls.recording.time.time_ns", lambda: next(jumps))
         post(gateway.url, model="cheap")
         post(gateway.url, model="cheap", stream=True)
         monkeypatch.undo()

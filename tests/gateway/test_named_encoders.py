@@ -16,7 +16,7 @@ from planted import CANDIDATES, planted_prompts, planted_table
 from turnout.client.controller import Controller
 from turnout.engine import Engine
 from turnout.errors import ArtifactError, SettingsError
-from turnout.gateway.building import build_engine
+from turnout.gateway.setup.building import build_engine
 from turnout.names import RouteSpec
 from turnout.settings import load_settings, parse_settings, read_encoders
 from turnout.training.fit import fit_router

@@ -21,7 +21,7 @@ from fake_redis import FakeRedis, fake_redis
 from turnout.access.redis_link import RedisLink
 from turnout.conversations.table import Held, Table, Warm
 from turnout.errors import MissingExtraError, SettingsError
-from turnout.gateway.sharing import Sharing, sharing_of
+from turnout.gateway.sessions.sharing import Sharing, sharing_of
 from turnout.settings import Settings, parse_settings
 
 pytest.importorskip("redis", reason="needs the extra redis")

@@ -20,11 +20,11 @@ from turnout.calibration.upgrades import LEAST_OTHERS
 from turnout.calibration.watch import Watch
 from turnout.engine import Engine
 from turnout.errors import SettingsError
-from turnout.gateway import alarming
-from turnout.gateway.alarm_building import build_alarm
-from turnout.gateway.alarming import MOST_NAMED, StrongShareAlarm
-from turnout.gateway.building import build_pool
-from turnout.gateway.cataloging import build_catalog
+from turnout.gateway.routing import alarming
+from turnout.gateway.routing.alarming import MOST_NAMED, StrongShareAlarm
+from turnout.gateway.setup.alarm_building import build_alarm
+from turnout.gateway.setup.building import build_pool
+from turnout.gateway.setup.cataloging import build_catalog
 from turnout.policies.explore import Explore
 from turnout.recomputing import recompute
 from turnout.settings import AlarmSettings, RouteSettings, StoreSettings

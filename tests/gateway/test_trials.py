@@ -20,9 +20,9 @@ from gateway_fakes import Deployment, deployment, make_engine, make_settings
 from turnout.cli import cli
 from turnout.errors import SettingsError
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_engine
-from turnout.gateway.cataloging import build_catalog
-from turnout.gateway.experiments import Experiment
+from turnout.gateway.routing.experiments import Experiment
+from turnout.gateway.setup.building import build_engine
+from turnout.gateway.setup.cataloging import build_catalog
 from turnout.providers.fake import Fault
 from turnout.recomputing import recompute
 from turnout.settings import (

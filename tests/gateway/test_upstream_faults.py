@@ -15,7 +15,7 @@ from gateway_fakes import CLIENT_KEY, PROVIDER_KEY, Deployment, deployment, make
 
 from turnout.engine import Engine
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_pool
+from turnout.gateway.setup.building import build_pool
 from turnout.providers.fake import Fault
 from turnout.wire.sse import EventReader, read_events
 

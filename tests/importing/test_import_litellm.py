@@ -251,9 +251,9 @@ def test_the_rest_of_the_config_becomes_settings() -> None:
 
 
 def test_an_alias_asks_for_one_candidate_alone(tmp_path: Path) -> None:
-    from turnout.gateway.building import build_engine
-    from turnout.gateway.cataloging import build_catalog
-    from turnout.gateway.routes import Route
+    from turnout.gateway.routing.routes import Route
+    from turnout.gateway.setup.building import build_engine
+    from turnout.gateway.setup.cataloging import build_catalog
 
     settings = parse_settings(import_litellm(TEAM).text, ENV, folder=tmp_path)
     route = build_catalog(settings, build_engine(settings)).resolve("gpt-4")

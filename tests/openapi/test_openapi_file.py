@@ -13,9 +13,9 @@ from described_gateway import KEY, gateway
 from gateway_fakes import make_engine, make_settings
 
 from turnout import __version__
-from turnout.gateway.accessing import DOORS
 from turnout.gateway.app import create_app
-from turnout.gateway.redirecting import REFUSED
+from turnout.gateway.calls.redirecting import REFUSED
+from turnout.gateway.setup.accessing import DOORS
 from turnout.settings import parse_settings
 from turnout.wire.asks import HEADER, OTHER_HEADERS, Asks
 

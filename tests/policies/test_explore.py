@@ -10,7 +10,7 @@ from planted import CANDIDATES, SUCCESS, planted_prompts
 from turnout.artifacts.opening import open_router
 from turnout.engine import Engine
 from turnout.errors import InputError, UnknownNameError
-from turnout.gateway.headers import decision_headers
+from turnout.gateway.http.headers import decision_headers
 from turnout.names import RouteSpec
 from turnout.policies.explore import Explore
 from turnout.routers.base import Learns

@@ -29,7 +29,7 @@ from turnout.cli import cli
 from turnout.engine import Engine
 from turnout.errors import MissingExtraError, SettingsError, UpstreamError
 from turnout.gateway.app import Gateway, create_app
-from turnout.gateway.building import build_pool, build_providers
+from turnout.gateway.setup.building import build_pool, build_providers
 from turnout.providers.fake import FakeUpstream, Fault, create_fake_app
 from turnout.providers.http.connection import Waits
 from turnout.providers.litellm.answers import fault_of

@@ -17,7 +17,7 @@ from raw_sites import raw_site
 
 from turnout.dashboard.figures import HOUR_MS, read_figures
 from turnout.errors import SettingsError
-from turnout.gateway.building import build_pool
+from turnout.gateway.setup.building import build_pool
 from turnout.settings import StoreSettings, parse_settings
 from turnout.store.database import open_database
 from turnout.store.record import Record

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from gateway_fakes import deployment
 
-from turnout.gateway.accessing import DOORS
+from turnout.gateway.setup.accessing import DOORS
 from turnout.providers.fake import Fault
 from turnout.settings import CacheSettings, LearnSettings, StoreSettings
 from turnout.settings.access import KeySettings

@@ -187,7 +187,7 @@ def test_a_bug_after_the_answer_began_is_not_handed_to_the_server(
         async def fail(*_: object) -> None:
             raise _BugError(f"while at {mark('prompt')}")
 
-        monkeypatch.setattr("turnout.gateway.relay._pass_on", fail)
+        monkeypatch.setattr("turnout.gateway.calls.relay._pass_on", fail)
         with caplog.at_level(logging.DEBUG), pytest.raises(httpx2.HTTPError):
             send(http, "/v1/chat/completions", marked_body(model="cheap", stream=True))
     seen = caplog.text + "".join(logging.Formatter().format(r) for r in caplog.records)

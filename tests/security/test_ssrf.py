@@ -13,7 +13,7 @@ from raw_sites import answer, raw_site
 
 from turnout.errors import RouterError, SettingsError, UpstreamError
 from turnout.gateway.app import create_app
-from turnout.gateway.redirecting import REFUSED
+from turnout.gateway.calls.redirecting import REFUSED
 from turnout.providers.endpoint import HttpProvider
 from turnout.providers.http.resolving import Resolver
 from turnout.providers.posting import JsonEndpoint

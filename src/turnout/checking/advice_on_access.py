@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from turnout.checking.advice import Rule, Seen, warn
 from turnout.checking.findings import Finding
 from turnout.checking.opening import redis_urls
-from turnout.gateway.accessing import has_budgets
+from turnout.gateway.setup.accessing import has_budgets
 from turnout.settings import Settings
 from turnout.settings.access import GrantSettings, LimitSettings
 from turnout.settings.hosts import is_loopback

@@ -14,10 +14,10 @@ from turnout.checking.findings import Finding, Findings
 from turnout.encoders.named import NamedEncoders
 from turnout.engine import Engine
 from turnout.errors import InputError, MissingExtraError, TurnoutError
-from turnout.gateway.building import build_pool, join_engine, open_configured
-from turnout.gateway.cataloging import build_catalog, check_auto, fallbacks_of
-from turnout.gateway.embedding import build_embeddings
-from turnout.gateway.mirroring import mirrored
+from turnout.gateway.calls.embedding import build_embeddings
+from turnout.gateway.calls.mirroring import mirrored
+from turnout.gateway.setup.building import build_pool, join_engine, open_configured
+from turnout.gateway.setup.cataloging import build_catalog, check_auto, fallbacks_of
 from turnout.routers.base import Router
 from turnout.settings import Settings
 from turnout.settings.loops import check_loops

@@ -11,7 +11,7 @@ from typing import Any
 from turnout.checking.findings import Finding, Findings
 from turnout.checking.opening import check_writable
 from turnout.errors import InputError, TurnoutError
-from turnout.gateway.building import SCHEMAS
+from turnout.gateway.setup.building import SCHEMAS
 from turnout.settings import StoreSettings
 from turnout.store.database import Database, open_database, tables_in, waiting_migrations
 

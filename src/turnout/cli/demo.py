@@ -14,7 +14,7 @@ import click
 from turnout.cli.local import serving
 from turnout.engine import Engine
 from turnout.gateway.app import create_app
-from turnout.gateway.building import build_engine
+from turnout.gateway.setup.building import build_engine
 from turnout.names import format_route
 from turnout.providers.fake import FakeUpstream
 from turnout.settings import parse_settings

@@ -100,7 +100,7 @@ def _decided_anew(
     kept: Mapping[str, Any], file: Path, dialect: Dialect, config: Path
 ) -> dict[str, tuple[Any, Any]]:
     """Field → recorded and new, where the routers of today's settings say something else."""
-    from turnout.gateway.building import build_engine
+    from turnout.gateway.setup.building import build_engine
     from turnout.settings import load_settings
 
     try:

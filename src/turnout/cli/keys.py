@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from turnout.access.keys import Key
 from turnout.access.keystore import KeyStore
 from turnout.errors import InputError, SettingsError, suggest
-from turnout.gateway.building import open_store
+from turnout.gateway.setup.building import open_store
 from turnout.settings import Settings, load_settings
 from turnout.settings.access import NAME, GrantSettings, Role, Window
 from turnout.store.database import open_database

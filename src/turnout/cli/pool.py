@@ -150,7 +150,7 @@ def _from_config(config: Path, artifact: Path | None) -> Engine:
         InputError: an artifact, a candidate or a price is given as well.
         TurnoutError: the configuration cannot be used.
     """
-    from turnout.gateway.building import build_engine
+    from turnout.gateway.setup.building import build_engine
     from turnout.settings import load_settings
 
     if artifact is not None:

@@ -148,7 +148,7 @@ def _opening(
     if config is None:
         candidates = make_pool(strong=strong, weak=weak, models=models, prices=prices).candidates
     else:
-        from turnout.gateway.building import build_pool
+        from turnout.gateway.setup.building import build_pool
         from turnout.settings import load_settings
 
         if artifact is not None:

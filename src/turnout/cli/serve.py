@@ -71,11 +71,11 @@ def serve(
     # The server and the routers are imported once the settings are known to be sound.
     from turnout.cli.reloading import Reloader
     from turnout.cli.supervising import READY, STOPPING, tell
-    from turnout.gateway.accessing import asks_for_keys
     from turnout.gateway.app import create_app
-    from turnout.gateway.building import build_engine
-    from turnout.gateway.cataloging import build_catalog
     from turnout.gateway.server import GatewayServer, calm_collector, raise_file_limit
+    from turnout.gateway.setup.accessing import asks_for_keys
+    from turnout.gateway.setup.building import build_engine
+    from turnout.gateway.setup.cataloging import build_catalog
 
     engine = build_engine(settings)
     catalog = build_catalog(settings, engine)

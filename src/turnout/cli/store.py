@@ -10,7 +10,7 @@ import click
 
 from turnout.cli.stores import journal_folder, open_store_of, store_options, store_place
 from turnout.errors import InputError
-from turnout.gateway.building import SCHEMAS
+from turnout.gateway.setup.building import SCHEMAS
 from turnout.store.database import Database, migrate
 from turnout.store.ledger import waiting
 from turnout.store.repairing import repair as repair_file

@@ -30,7 +30,7 @@ def trials(config: Path, days: float | None, source: str | None, as_json: bool) 
     """Compare the arms of experiments, and say what shadow routes would have saved."""
     from turnout.errors import SettingsError
     from turnout.evaluation.trials import read_trials
-    from turnout.gateway.building import open_store
+    from turnout.gateway.setup.building import open_store
     from turnout.settings import load_settings
     from turnout.store.feedback import FeedbackTable
     from turnout.store.records import RecordTable

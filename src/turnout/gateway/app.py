@@ -23,22 +23,22 @@ from turnout.errors import (
     TurnoutError,
     UnavailableError,
 )
-from turnout.gateway.accessing import let_in, shared_access
-from turnout.gateway.admission import Admission, patience_s
-from turnout.gateway.alarm_desk import clear_alarm, tell_alarms
-from turnout.gateway.asgi import Call, ClientLeftError, Receive, Scope, Send
-from turnout.gateway.building import build_ledger
-from turnout.gateway.dashboard import Dashboard
 from turnout.gateway.deploying import Deployment, check_change, deploy
-from turnout.gateway.describing import describe
-from turnout.gateway.door import Door
-from turnout.gateway.feedback import FeedbackDesk, open_desk
-from turnout.gateway.headers import refusal_headers
-from turnout.gateway.hops import Hops
-from turnout.gateway.idempotency.once import running_once
-from turnout.gateway.learning import read_reported
-from turnout.gateway.observing import Observing
+from turnout.gateway.http.admission import Admission, patience_s
+from turnout.gateway.http.asgi import Call, ClientLeftError, Receive, Scope, Send
+from turnout.gateway.http.door import Door
+from turnout.gateway.http.headers import refusal_headers
+from turnout.gateway.http.hops import Hops
+from turnout.gateway.kept.idempotency.once import running_once
+from turnout.gateway.pages.alarm_desk import clear_alarm, tell_alarms
+from turnout.gateway.pages.dashboard import Dashboard
+from turnout.gateway.pages.describing import describe
+from turnout.gateway.pages.feedback import FeedbackDesk, open_desk
+from turnout.gateway.routing.learning import read_reported
 from turnout.gateway.serving import Serving
+from turnout.gateway.setup.accessing import let_in, shared_access
+from turnout.gateway.setup.building import build_ledger
+from turnout.gateway.watching.observing import Observing
 from turnout.observe.logs import safe_traceback
 from turnout.providers.base import Provider
 from turnout.routers.judging import Spend

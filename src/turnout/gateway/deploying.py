@@ -15,29 +15,29 @@ from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.hedging import Hedges
 from turnout.execution.resilience import Resilience
-from turnout.gateway.accessing import Shared, running_access
-from turnout.gateway.alarm_building import build_alarm
-from turnout.gateway.beside import Beside
-from turnout.gateway.booking import Books
-from turnout.gateway.building import (
+from turnout.gateway.calls.booking import Books
+from turnout.gateway.calls.embedding import build_embeddings
+from turnout.gateway.calls.hedging import Hedging, hedge_rules
+from turnout.gateway.calls.mirroring import Mirror
+from turnout.gateway.calls.recording import Observer, Recorder
+from turnout.gateway.http.hops import Hops
+from turnout.gateway.kept.caching import ExactCache
+from turnout.gateway.kept.idempotency.once import Once
+from turnout.gateway.routing.beside import Beside
+from turnout.gateway.routing.deciding import Deciding
+from turnout.gateway.routing.learning import Keeper
+from turnout.gateway.serving import Serving
+from turnout.gateway.sessions.conversing import Conversing
+from turnout.gateway.setup.accessing import Shared, running_access
+from turnout.gateway.setup.alarm_building import build_alarm
+from turnout.gateway.setup.building import (
     build_engine,
     build_providers,
     build_resilience,
     build_rules,
     priced_pool,
 )
-from turnout.gateway.caching import ExactCache
-from turnout.gateway.cataloging import build_catalog, check_auto
-from turnout.gateway.conversing import Conversing
-from turnout.gateway.deciding import Deciding
-from turnout.gateway.embedding import build_embeddings
-from turnout.gateway.hedging import Hedging, hedge_rules
-from turnout.gateway.hops import Hops
-from turnout.gateway.idempotency.once import Once
-from turnout.gateway.learning import Keeper
-from turnout.gateway.mirroring import Mirror
-from turnout.gateway.recording import Observer, Recorder
-from turnout.gateway.serving import Serving
+from turnout.gateway.setup.cataloging import build_catalog, check_auto
 from turnout.providers.base import Provider
 from turnout.routers.base import Router
 from turnout.routers.learning import LearningRouter

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 import uvicorn
 
-from turnout.gateway.door import Door
-from turnout.gateway.protocol import Guard, GuardedConfig, sweep
+from turnout.gateway.http.door import Door
+from turnout.gateway.http.protocol import Guard, GuardedConfig, sweep
 from turnout.settings.server import ServerSettings
 
 log = logging.getLogger("turnout.gateway")

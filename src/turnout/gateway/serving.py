@@ -14,37 +14,37 @@ from turnout.engine import Engine
 from turnout.errors import NoCandidateError, TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
-from turnout.gateway.admission import deadline_s
-from turnout.gateway.alarming import StrongShareAlarm
-from turnout.gateway.asgi import Call, ClientLeftError, json_bytes
-from turnout.gateway.asking import Wanted, explain, in_shadow, wanted
-from turnout.gateway.caching import CacheKey, ExactCache, answer_kept, cache_key
-from turnout.gateway.calling import Answer, Caller
-from turnout.gateway.conversing import Conversing, Talk
-from turnout.gateway.deciding import Deciding
-from turnout.gateway.embedding import (
+from turnout.gateway.calls.calling import Answer, Caller
+from turnout.gateway.calls.embedding import (
     EmbeddingCaller,
     Embeddings,
     decide_embeddings,
     read_embeddings_request,
 )
-from turnout.gateway.experiments import user_of
-from turnout.gateway.headers import (
+from turnout.gateway.calls.hedging import Hedging
+from turnout.gateway.calls.mirroring import Mirror
+from turnout.gateway.calls.recording import Entry, Recorder
+from turnout.gateway.calls.relay import EVENTS, relay_stream
+from turnout.gateway.calls.request import Request, read_request
+from turnout.gateway.http.admission import deadline_s
+from turnout.gateway.http.asgi import Call, ClientLeftError, json_bytes
+from turnout.gateway.http.headers import (
     answer_headers,
     decision_headers,
     to_client,
     to_upstream,
 )
-from turnout.gateway.hedging import Hedging
-from turnout.gateway.hops import Hops
-from turnout.gateway.idempotency.once import HEADER as KEY
-from turnout.gateway.idempotency.once import Once
-from turnout.gateway.mirroring import Mirror
-from turnout.gateway.models import Catalog
-from turnout.gateway.recording import Entry, Recorder
-from turnout.gateway.relay import EVENTS, relay_stream
-from turnout.gateway.request import Request, read_request
-from turnout.gateway.routes import Route
+from turnout.gateway.http.hops import Hops
+from turnout.gateway.kept.caching import CacheKey, ExactCache, answer_kept, cache_key
+from turnout.gateway.kept.idempotency.once import HEADER as KEY
+from turnout.gateway.kept.idempotency.once import Once
+from turnout.gateway.routing.alarming import StrongShareAlarm
+from turnout.gateway.routing.asking import Wanted, explain, in_shadow, wanted
+from turnout.gateway.routing.deciding import Deciding
+from turnout.gateway.routing.experiments import user_of
+from turnout.gateway.routing.models import Catalog
+from turnout.gateway.routing.routes import Route
+from turnout.gateway.sessions.conversing import Conversing, Talk
 from turnout.names import RouteSpec, format_route
 from turnout.providers.base import Provider
 from turnout.store.record import Status

@@ -73,11 +73,11 @@ class Metrics:
             times.first_token.add(trail.first_byte_s)
 
     def began(self, record: Record) -> None:
-        """See `turnout.gateway.recording.Observer`."""
+        """See `turnout.gateway.calls.recording.Observer`."""
         self.decisions[record.router, record.candidate, record.code] += 1
 
     def ended(self, record: Record) -> None:
-        """See `turnout.gateway.recording.Observer`."""
+        """See `turnout.gateway.calls.recording.Observer`."""
         self.outcomes[record.status] += 1
         answered = record.provider != ""
         if (

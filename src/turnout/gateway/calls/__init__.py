@@ -1,0 +1,1 @@
+"""Calls of upstreams: a request, the attempts that it takes, its answer, and the record of all of it."""

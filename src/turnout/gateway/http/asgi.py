@@ -1,0 +1,229 @@
+"""HTTP over ASGI, as little of it as a gateway needs: calls, answers, and clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias
+
+from turnout.access.identity import Identity
+from turnout.errors import BodyTooLargeError, DeadlineError
+from turnout.gateway.http.headers import new_request_id
+from turnout.observe.trail import Trail
+from turnout.wire.dialects import Dialect
+from turnout.wire.reading import Kind
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+WRITER = "turnout.writer"
+"""Where a scope holds a `Writer`. ASGI has an answer in two messages, and each costs as much as one
+write does."""
+
+
+class Writer(Protocol):
+    """Writes answers without messages. What it does not write now goes through ASGI."""
+
+    def whole(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
+        """A whole answer; False: it was not written."""
+        ...
+
+    def piece(self, content: bytes) -> bool:
+        """A piece of an answer that has begun and goes on; False: it was not written."""
+        ...
+
+
+WATCH_AFTER_S = 0.05
+"""A client that leaves is noticed at once when an answer takes longer than this. Quicker answers
+need no watching, and watching costs a task."""
+
+
+class ClientLeftError(Exception):
+    """The client has gone; there is nobody to answer."""
+
+
+class Call:
+    """One request and the way to answer it."""
+
+    __slots__ = (
+        "_id", "_receive", "_send", "_writer", "dialect", "headers", "identity", "method", "path",
+        "query", "started", "stays", "trail",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: str = scope.get("query_string", b"").decode("latin-1")
+        self.headers: dict[str, str] = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        self._receive, self._send = receive, send
+        self._writer: Writer | None = scope.get(WRITER)
+        self._id = ""
+        self.trail = Trail()
+        """What becomes of it, for those who count."""
+        self.dialect: Dialect = "chat"
+        """In which API's form errors are told."""
+        self.identity: Identity | None = None
+        """Who asks; None where no key is asked for."""
+        self.stays = False
+        """Whether it is served to its end though its client leaves: it may come again for the answer."""
+        self.started = False
+        """Whether an answer has begun, so that no other can."""
+
+    def own_id(self) -> dict[str, str]:
+        """An id of this request, in the headers that its client reads."""
+        self._id = self._id or new_request_id()
+        found = {"x-request-id": self._id}
+        return {**found, "request-id": self._id} if self.dialect == "messages" else found
+
+    async def body(self, limit: int) -> bytes:
+        """The request's body.
+
+        Raises:
+            BodyTooLargeError: it is longer than `limit` bytes; what is longer is not kept.
+            ClientLeftError: the client left before all of it came.
+        """
+        declared = self.headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
+            raise _too_large(limit)
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            since = time.perf_counter()
+            message = await self._receive()
+            self.trail.waited_s += time.perf_counter() - since
+            if message["type"] == "http.disconnect":
+                raise ClientLeftError
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        """A whole answer, in one write where the server can."""
+        if self._writer is not None and self._writer.whole(status, headers, content):
+            self.started = True
+            self.trail.begun, self.trail.status = time.perf_counter(), status
+            return
+        await self.begin(status, headers, length=len(content))
+        await self._send({"type": "http.response.body", "body": content, "more_body": False})
+
+    async def answer_json(
+        self, value: Any, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """A whole answer in JSON, under this request's own id."""
+        known = {"content-type": "application/json", **self.own_id()}
+        await self.answer(status, {**known, **(headers or {})}, json_bytes(value))
+
+    async def begin(
+        self, status: int, headers: Mapping[str, str], *, length: int | None = None
+    ) -> None:
+        """Status and headers; pieces of a body follow."""
+        self.started = True
+        self.trail.begun, self.trail.status = time.perf_counter(), status
+        raw = raw_headers(headers.items())
+        if length is not None:
+            raw.append((b"content-length", b"%d" % length))
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def piece(self, content: bytes, *, more: bool = True) -> None:
+        """A piece of the body."""
+        if more and self._writer is not None and self._writer.piece(content):
+            return
+        await self._send({"type": "http.response.body", "body": content, "more_body": more})
+
+    def unless_gone(self, within_s: float | None = None) -> Departure:
+        """A block of work that is cancelled when the client leaves, or after a time. See `Departure`."""
+        return Departure(self._receive, within_s, stays=self.stays)
+
+
+class Departure:
+    """Cancels the work inside its block when the client leaves, and raises `ClientLeftError`.
+
+    Once the body has been read, ASGI's `receive` returns only when the client has gone. Work that is
+    to be done within a time is cancelled after it, and `DeadlineError` is raised. Work that stays is
+    not cancelled because its client leaves.
+    """
+
+    __slots__ = (
+        "_late", "_left", "_limit", "_receive", "_stays", "_task", "_timer", "_watcher", "_within_s",
+    )  # fmt: skip
+
+    def __init__(
+        self, receive: Receive, within_s: float | None = None, *, stays: bool = False
+    ) -> None:
+        self._receive, self._within_s, self._stays = receive, within_s, stays
+        self._left = self._late = False
+        self._watcher: asyncio.Task[None] | None = None
+        self._limit: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(WATCH_AFTER_S, self._watch)
+        if self._within_s is not None:
+            self._limit = loop.call_later(self._within_s, self._be_late)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        if self._limit is not None:
+            self._limit.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait({self._watcher})
+        if (self._left or self._late) and self._task is not None:
+            self._task.uncancel()
+            if isinstance(error, asyncio.CancelledError):
+                if self._late:
+                    raise DeadlineError(self._within_s or 0.0) from None
+                raise ClientLeftError from None
+
+    def _be_late(self) -> None:
+        if self._task is not None and not self._left:
+            self._late = True
+            self._task.cancel()
+
+    def _watch(self) -> None:
+        if self._stays:
+            return
+        self._watcher = asyncio.ensure_future(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._task is not None and not self._late:
+            self._left = True
+            self._task.cancel()
+
+
+def raw_headers(headers: Iterable[tuple[str, str]]) -> RawHeaders:
+    """Headers as ASGI has them. Their values are printable by construction (`header_safe`)."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def json_bytes(value: Any) -> bytes:
+    """Compact JSON in ASCII: safe whatever a client sent."""
+    return _ENCODE(value).encode()
+
+
+def _too_large(limit: int) -> BodyTooLargeError:
+    remedy = f"send at most {limit} bytes, or raise max_body_bytes in the gateway's settings"
+    return BodyTooLargeError("body", Kind("its length"), remedy)

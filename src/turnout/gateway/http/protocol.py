@@ -1,0 +1,285 @@
+"""uvicorn's HTTP/1.1 over httptools, with limits on what clients may send and how long they may take.
+
+uvicorn waits for ever for the rest of a head, of a body, and for a client to read. Here one sweep over
+the connections, a few times a second, counts how long each has let us wait: a request costs nothing
+but a few assignments, and no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeAlias
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+from uvicorn.server import ServerState
+
+from turnout.gateway.http.asgi import WRITER, json_bytes
+from turnout.settings.server import ServerSettings
+from turnout.wire.dialects import Dialect
+from turnout.wire.errors import http_error_body
+
+log = logging.getLogger("turnout.gateway")
+
+LINGER_S = 2.0
+"""How long a refused client may go on sending: closed at once, it would not see the refusal."""
+MOST_LINGERING = 32
+"""Connections over the limit that may do so."""
+
+Waiting: TypeAlias = Literal["head", "body", "rest", "linger", "nothing"]
+"""What a connection is to bring: a head, a body, the rest of a body that is of no interest any more;
+bytes that are not even parsed (`linger`); or nothing, as the application has everything."""
+
+
+class Guard:
+    """What the connections of one server share: their limits, and how often each was reached."""
+
+    def __init__(self, limits: ServerSettings, max_connections: int) -> None:
+        self.limits, self.max_connections = limits, max_connections
+        self.counts: Counter[str] = Counter()
+        """Clients that were refused or cut off, by reason."""
+
+
+class GuardedConfig(Config):
+    """uvicorn's configuration with a guard, which it gives to every connection."""
+
+    def __init__(self, app: Any, guard: Guard, **options: Any) -> None:
+        self.guard = guard
+        super().__init__(app, http=GuardedProtocol, ws="none", **options)
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        if not isinstance(config, GuardedConfig):
+            raise TypeError("a guarded connection needs a GuardedConfig")
+        self.guard = config.guard
+        self.waits_for: Waiting = "head"
+        self.waited_s = 0.0
+        """How long it has let us wait for what it is to send."""
+        self.unread_s = 0.0
+        """How long it has not taken what waits for it."""
+        self.url = b""
+        self._head_bytes = self._header_count = self._header_bytes = 0
+        self._turned_away = False
+        self._over: tuple[int, str, str] | None = None
+        """Status, code and message, where a limit was reached."""
+
+    # What the event loop and the parser tell.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        super().connection_made(transport)
+        over = len(self.connections) - self.guard.max_connections
+        if over > 0:
+            self._expect("linger")
+            self._turned_away = True  # told when its request is here: sooner, it might not see it
+            self.guard.counts["too_many_connections"] += 1
+        if over > MOST_LINGERING:
+            self._turn_away()  # each that lingers holds a file descriptor
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self.waits_for == "linger":
+            if self._turned_away:
+                self._turn_away()
+            return
+        if self.waits_for == "nothing":
+            self._expect("head")
+            self._head_bytes = 0
+        if self.waits_for == "head":
+            self._head_bytes += len(data)
+        super().data_received(data)
+        # Of a header that has no end `on_header` is not told.
+        if self.waits_for == "head" and self._head_bytes > self.guard.limits.max_header_bytes:
+            self._refuse(*self._too_large())
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._header_count = self._header_bytes = 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, whole."""
+        self._header_count += 1
+        self._header_bytes += len(name) + len(value)
+        limits = self.guard.limits
+        most = limits.max_header_bytes
+        if self._header_count > limits.max_headers or self._header_bytes > most:
+            self._over = self._too_large()
+            raise ValueError("a limit was reached")  # the parser stops; send_400_response follows
+        # As uvicorn does, without a second call for each header.
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: the application takes over."""
+        self._expect("body")
+        super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """The application gets a request, with a way to answer directly."""
+        scope: Any = cycle.scope  # its type knows no keys but ASGI's
+        scope[WRITER] = Direct(cycle)
+        super()._start_asgi_task(cycle, app)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self.waits_for in ("body", "rest"):
+            self._expect("nothing")
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is written."""
+        super().on_response_complete()
+        if self.waits_for == "body" and self.cycle.response_complete:
+            self._expect("rest")  # it was answered before it was read
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
+        """What came cannot be served as it is."""
+        status, code, message = self._over or (400, "invalid_http", "this is not HTTP/1.1")
+        self._refuse(status, code, message)
+
+    # What the sweep does.
+
+    def sweep(self, seconds: float) -> None:
+        """So much time has passed; cut off a client that has used up its time."""
+        limits = self.guard.limits
+        if self.flow.write_paused or self.transport.is_closing():
+            self.unread_s += seconds
+            if self.unread_s >= limits.write_timeout_s:
+                self._cut("slow_reader")
+            return
+        self.unread_s = 0.0
+        if self.waits_for == "nothing" or self.flow.read_paused:
+            return  # it is we who let it wait
+        self.waited_s += seconds
+        most = {
+            "head": limits.header_timeout_s,
+            "body": limits.body_timeout_s,
+            "rest": LINGER_S,
+            "linger": LINGER_S,
+        }[self.waits_for]
+        if self.waited_s + seconds > most:  # not later than it says
+            self._cut(f"slow_{self.waits_for}")
+
+    def _expect(self, what: Waiting) -> None:
+        self.waits_for, self.waited_s = what, 0.0
+
+    def _cut(self, reason: str) -> None:
+        if reason not in ("slow_linger", "slow_rest"):
+            self.guard.counts[reason] += 1
+            log.info("client cut off: %s", reason)
+        self.transport.abort()
+
+    def _too_large(self) -> tuple[int, str, str]:
+        limits = self.guard.limits
+        message = f"send at most {limits.max_headers} headers of {limits.max_header_bytes} bytes"
+        return 431, "headers_too_large", message
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        """Answer without asking the application, and hear no more."""
+        if self.waits_for == "linger":
+            return
+        self._expect("linger")
+        self.guard.counts[code] += 1
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # an answer is under way: this one would stand in its middle
+            return
+        self._answer(status, code, message)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()  # it is closed by the client, or by the sweep
+
+    def _turn_away(self) -> None:
+        self._answer(503, "too_many_connections", "this gateway has all connections it takes")
+        self.transport.close()
+
+    def _answer(self, status: int, code: str, message: str) -> None:
+        dialect: Dialect = "messages" if b"/messages" in self.url[:64] else "chat"
+        body = http_error_body(status, message, code=code, dialect=dialect)
+        content = json_bytes(body)
+        head = [
+            STATUS_LINE[status],
+            b"content-type: application/json\r\n",
+            b"x-turnout-reason: " + code.encode() + b"\r\n",
+            b"retry-after: 1\r\n" if status == 503 else b"",
+            b"content-length: %d\r\nconnection: close\r\n\r\n" % len(content),
+        ]
+        self.transport.write(b"".join(head) + content)
+
+
+class Direct:
+    """Writes an answer as uvicorn would, without ASGI's messages. See `asgi.Writer`."""
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    def whole(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
+        """A whole answer in one write; False where the client does not read, or asked for a head.
+
+        Raises:
+            RuntimeError: an answer has begun, or a header would break out of its line.
+        """
+        cycle = self._cycle
+        if cycle.disconnected:
+            return True
+        if cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
+            return False
+        if cycle.response_started:
+            raise RuntimeError("an answer has begun already")
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+            raise RuntimeError("a header of an answer holds a line break")
+        head = [STATUS_LINE[status]]
+        for name, value in cycle.default_headers:
+            head += (name, b": ", value, b"\r\n")
+        head.append(lines.encode("latin-1"))
+        if not cycle.keep_alive:
+            head.append(b"connection: close\r\n")
+        head.append(b"content-length: %d\r\n\r\n" % len(content))
+        head.append(content)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.transport.write(b"".join(head))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True
+
+    def piece(self, content: bytes) -> bool:
+        """A piece of an answer that has begun and goes on; False where the client does not read."""
+        cycle = self._cycle
+        if cycle.disconnected:
+            return True
+        if cycle.flow.write_paused or not cycle.chunked_encoding or cycle.response_complete:
+            return False
+        if content:
+            cycle.transport.write(b"%x\r\n%b\r\n" % (len(content), content))
+        return True
+
+
+def sweep(connections: Iterable[Any], seconds: float) -> None:
+    """Let so much time pass for every connection."""
+    for connection in list(connections):
+        if isinstance(connection, GuardedProtocol):
+            connection.sweep(seconds)

@@ -1,0 +1,1 @@
+"""What is served beside the API of models: the dashboard, alarms, feedback, the description."""

@@ -1,0 +1,1 @@
+"""Conversations: which one a request belongs to, and how replicas share them."""
