@@ -90,6 +90,12 @@ class Answer:
     events: int = 0
     """About its output tokens, where it does not count them: events of a stream that have passed."""
 
+    def passed(self, data: bytes) -> None:
+        """Some of its stream goes to the client."""
+        self.events += data.count(b"\n\n")
+        if self.copy is not None:
+            self.copy.add(data)
+
     @property
     def named(self) -> str:
         """The model that the upstream names so far; empty where it does not."""

@@ -141,6 +141,10 @@ class Call:
             return
         await self._send({"type": "http.response.body", "body": content, "more_body": more})
 
+    def piece_now(self, content: bytes) -> bool:
+        """A piece of the body, if it can be written without a wait; False: it was not."""
+        return self._writer is not None and self._writer.piece(content)
+
     def unless_gone(self, within_s: float | None = None) -> Departure:
         """A block of work that is cancelled when the client leaves, or after a time. See `Departure`."""
         return Departure(self._receive, within_s, stays=self.stays)
