@@ -91,7 +91,7 @@ class Failed:
     async def chunk(self) -> bytes | None:
         return None
 
-    async def hand(self, take: Callable[[bytes], bool]) -> bool:  # noqa: ARG002
+    async def hand(self, take: Callable[[bytes], bool]) -> bool:
         return True
 
     def rest(self) -> bytes | None:
