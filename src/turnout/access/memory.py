@@ -49,7 +49,9 @@ class MemoryCounters:
             meter, taken = plan.meters[0], taken_of[plan.of[0]]
             room = plan.caps[0] - meter.used(now_s, clock) - taken
             if room >= 0:
-                return Hold(hold_id, limits, [taken], [meter.add(taken)], [room], False, plan.meters)
+                return Hold(
+                    hold_id, limits, [taken], [meter.add(taken)], [room], False, plan.meters
+                )
         amounts = [taken_of[of] for of in plan.of]
         left: list[int] = []
         for meter, cap, taken in zip(plan.meters, plan.caps, amounts, strict=True):

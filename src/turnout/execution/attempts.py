@@ -428,9 +428,7 @@ async def arun(
     return await _walk_on(loop.go_on(first, result), call)
 
 
-async def _walk_on(
-    flow: Generator[Step, object, object], call: Callable[[Try], Awaitable[T]]
-) -> T:
+async def _walk_on(flow: Generator[Step, object, object], call: Callable[[Try], Awaitable[T]]) -> T:
     step = partial(next, flow)
     while True:
         try:
