@@ -20,7 +20,7 @@ KEY = "an-admin's-key-of-this-test"
 _INNER = """
 providers: {{up: {{base_url: "{up}/v1"}}}}
 candidates: [{{name: simulated}}]
-routers: {{random: {{}}}}
+routers: {{random: {{seed: 1}}}}
 resilience: {{spares: 0, retries: 0, breaker_failures: 1000000, breaker_share: 1}}
 """
 _OUTER = """
@@ -41,7 +41,7 @@ candidates:
     known_as: mixtral-8x7b-instruct-v0.1
     price: {{input_usd: 1, output_usd: 3}}
 embeddings: [{{name: vectors, model: simulated, provider: chat, price: {{input_usd: 0.02}}}}]
-routers: {{random: {{}}, knn_live: {{}}}}
+routers: {{random: {{seed: 1}}, knn_live: {{}}}}
 auto: router-random-0.5
 routes: {{cheap: {{threshold: 0.9}}}}
 learn: {{}}
