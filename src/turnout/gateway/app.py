@@ -317,6 +317,8 @@ class Gateway:
             ready["alarm"] = self.live.serving.alarm.state()
         if self.live.serving.cache is not None:
             ready["cache"] = self.live.serving.cache.state()
+        if self.live.serving.semantic is not None:
+            ready["semantic_cache"] = self.live.serving.semantic.state()
         spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}
         judges = {name: asdict(spend) for name, spend in spent.items() if isinstance(spend, Spend)}
         await call.answer_json(ready | ({"judges": judges} if judges else {}))

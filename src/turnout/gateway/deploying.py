@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 
 from turnout.access.gate import Access
+from turnout.encoders.named import NamedEncoders
 from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.hedging import Hedges
@@ -37,6 +38,7 @@ from turnout.gateway.setup.building import (
     build_rules,
     priced_pool,
 )
+from turnout.gateway.setup.cache_building import build_semantic
 from turnout.gateway.setup.cataloging import build_catalog, check_auto
 from turnout.providers.base import Provider
 from turnout.routers.base import Router
@@ -127,8 +129,9 @@ async def deploy(
         TurnoutError: something cannot be opened; all that was is closed again.
     """
     check_auto(settings)
+    encoders = NamedEncoders(settings.encoders)
     if engine is None:
-        engine = await asyncio.to_thread(build_engine, settings, _learned(before))
+        engine = await asyncio.to_thread(build_engine, settings, _learned(before), encoders)
     if before is not None:
         _take_over(engine, before.serving.engine)
     stack = AsyncExitStack()
@@ -159,6 +162,10 @@ async def deploy(
             observers=(access, conversing, *observers),
         )
         catalog = build_catalog(settings, engine, embeddings)
+        cache = None if settings.cache is None else ExactCache(settings.cache)
+        semantic = await build_semantic(settings.cache, cache, encoders, beside)
+        if semantic is not None:
+            stack.push_async_callback(semantic.close)
         serving = Serving(
             engine=engine,
             providers=opened,
@@ -174,7 +181,8 @@ async def deploy(
             hops=hops,
             once=once,
             hedging=_hedging(settings, access, recorder, before),
-            cache=None if settings.cache is None else ExactCache(settings.cache),
+            cache=cache,
+            semantic=semantic,
             mirror=_mirror(settings, engine, opened, ledger, before),
             alarm=build_alarm(
                 settings.alarm, engine, catalog, None if before is None else before.serving.alarm

@@ -21,6 +21,7 @@ FLAGS = {
     "usage_refused": "the upstream's token counts were not believed; tokens and cost are estimates",
     "usage_doubted": "some of the upstream's counts were not believed and left out",
     "other_model": "the upstream named another model than it was asked for",
+    "by_meaning": "answered from the cache with the answer to another question of the same meaning",
     "service_unpriced": "no price of this service tier is known; the usual one was taken",
 }
 """What may stand in a record's `flags`."""
