@@ -113,14 +113,21 @@ def _explore(settings: Settings) -> Explore | None:
     return None if given is None else Explore(**given.model_dump())
 
 
-def build_providers(settings: Settings, *, hop: str = "") -> dict[str, Provider]:
+def build_providers(
+    settings: Settings, *, hop: str = "", kept: Mapping[str, Provider] | None = None
+) -> dict[str, Provider]:
     """A client for each provider, by name; open them with `async with`.
 
     Args:
         settings: checked.
         hop: names this process to upstreams, so that a request that comes round is known.
+        kept: clients that are taken as they are, by name.
     """
-    return {name: _provider(name, given, hop) for name, given in settings.providers.items()}
+    kept = kept or {}
+    return {
+        name: kept.get(name) or _provider(name, given, hop)
+        for name, given in settings.providers.items()
+    }
 
 
 def build_resilience(
