@@ -48,7 +48,7 @@ def stream_of(bench: ModuleType, kinds: int, n: int) -> tuple[list[Any], Any]:
 
 
 def test_every_rule_is_counted_alike(bench: ModuleType) -> None:
-    stream, read = stream_of(bench, 10, 800)
+    stream, read = stream_of(bench, 10, 400)
     alone = bench.by_rule(stream, read, bench.Fixed(9.0), guard=False)
     assert (alone.hits, alone.exact) == (0, 0)
     fixed = bench.by_rule(stream, read, bench.Fixed(0.9), guard=False)

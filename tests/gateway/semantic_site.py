@@ -160,7 +160,7 @@ class SemanticSite:
         change = self.app.reload(settings, engine=self.app.opened().engine)
         asyncio.run_coroutine_threadsafe(change, self.loop).result(20)
 
-    def teach(self, headers: Any = None, ways: int = len(WAYS), **body: Any) -> None:
+    def teach(self, headers: Any = None, ways: int = 5, **body: Any) -> None:
         """Questions by which the cache proves itself."""
         for way in WAYS[:ways]:
             for topic in TOPICS:
