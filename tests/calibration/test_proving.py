@@ -33,7 +33,7 @@ def test_a_small_rate_is_shown() -> None:
     assert not shown_below(int(wrong[-1]), 2_000, 0.02)
     upper = upper_rate(int(wrong[-1]), 2_000)
     assert wrong[-1] / 2_000 < upper < 0.04
-    assert shown_below(int(wrong[-1]), 2_000, upper + 1e-6)
+    assert shown_below(int(wrong[-1]), 2_000, upper + 1e-5)
 
 
 def test_nothing_is_shown_by_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import threading
@@ -130,6 +131,7 @@ class SemanticSite:
     settings: Settings
     api: str
     http: httpx2.Client
+    loop: asyncio.AbstractEventLoop
 
     @property
     def cache(self) -> SemanticCache:
@@ -153,7 +155,12 @@ class SemanticSite:
             settled.wait(0.001)
         return reply
 
-    def teach(self, headers: Any = None, ways: int = len(WAYS), **body: Any) -> None:
+    def reload(self, settings: Settings) -> None:
+        """Change the settings while it serves."""
+        change = self.app.reload(settings, engine=self.app.opened().engine)
+        asyncio.run_coroutine_threadsafe(change, self.loop).result(20)
+
+    def teach(self, headers: Any = None, ways: int = 5, **body: Any) -> None:
         """Questions by which the cache proves itself."""
         for way in WAYS[:ways]:
             for topic in TOPICS:
@@ -174,7 +181,14 @@ def semantic_site(
             text += f"\nstore: {{path: {store}}}\n"
         settings = parse_settings(text, {})
         app = create_app(settings, engine=Engine(build_pool(settings), {"length": LengthRouter()}))
-        with serving(app) as here, httpx2.Client(timeout=20) as http:
-            made = SemanticSite(here, up, app, settings, api, http)
+        loops: list[asyncio.AbstractEventLoop] = []
+
+        async def looped(scope: Any, receive: Any, send: Any) -> None:
+            if not loops:
+                loops.append(asyncio.get_running_loop())
+            await app(scope, receive, send)
+
+        with serving(looped) as here, httpx2.Client(timeout=20) as http:
+            made = SemanticSite(here, up, app, settings, api, http, loops[0])
             made.cache._draw = random.Random(0).random
             yield made

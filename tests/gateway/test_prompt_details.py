@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ DIFFERENT = [
     ("what is 2+2", "what is 2-2", "numbers"),
     ("what is 2.5 times 4", "what is 25 times 4", "numbers"),
     ("what is seven times six", "what is seven times nine", "numbers"),
+    ("what is the root of -4", "what is the root of 4", "numbers"),
     ("drive from 5 to 7", "drive from 7 to 5", "numbers"),
     ("Does x<y hold?", "Does x>y hold?", "numbers"),
     ("when is $5 off", "when is 5% off", "numbers"),
@@ -82,3 +85,18 @@ def test_a_difference_has_no_direction(one: str, other: str) -> None:
 def test_another_number_is_another_question(one: int, other: int) -> None:
     found = between(f"how much is {one} feet in metres", f"how much is {other} feet in metres")
     assert (found == "numbers") == (one != other)
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "«", "“", "'", "`", "```", "1 ", "A b", "(", "- ", "a.", "Aa_ "]
+)
+def test_no_text_takes_long_to_read(piece: str) -> None:
+    plain = ("How would I find the largest of 12 numbers in a list? " * 80)[:4_000]
+    hostile = (piece * 4_000)[:4_000]
+
+    def took_s(text: str) -> float:
+        start = time.thread_time()
+        between(text, text)
+        return time.thread_time() - start
+
+    assert min(took_s(hostile) for _ in range(3)) < 20 * min(took_s(plain) for _ in range(3))

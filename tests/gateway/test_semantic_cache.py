@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from semantic_site import TOPICS, WAYS, SemanticSite, semantic_site
 
 from turnout.encoders.named import NamedEncoders
-from turnout.errors import SettingsError
+from turnout.encoders.opening import open_encoder
+from turnout.errors import RouterError, SettingsError
 from turnout.gateway.kept.caching import ExactCache
+from turnout.gateway.kept.semantic.comparing import same_answer
+from turnout.gateway.kept.semantic.encoding import Encoding
 from turnout.gateway.routing.beside import Beside
 from turnout.gateway.setup.cache_building import build_semantic
-from turnout.settings import MINIMAL, parse_settings
+from turnout.settings import MINIMAL, CacheSettings, parse_settings
 from turnout.store.database import open_database
 from turnout.store.records import RecordTable
+from turnout.types import Floats
 
 ASKED = "hello, how can i pay my bill?"
 """Not among the ways that are taught."""
@@ -271,7 +277,99 @@ def test_an_encoder_that_nobody_knows_is_refused() -> None:
     async def build() -> None:
         assert settings.cache is not None
         exact, encoders = ExactCache(settings.cache), NamedEncoders(settings.encoders)
-        await build_semantic(settings.cache, exact, encoders, Beside())
+        await build_semantic(settings.cache, exact, encoders, Beside(), Beside())
 
     with pytest.raises(SettingsError, match=r"cache\.semantic\.encoder.*nope"):
         asyncio.run(build())
+
+
+def test_a_change_of_the_settings_begins_anew() -> None:
+    with semantic_site() as site:
+        site.teach()
+        assert site.cache.state()["clients"]["serving"] == 1
+        site.reload(site.settings.model_copy(update={"allow_passthrough": False}))
+        assert site.cache.state()["questions"] == 0
+        assert sum(site.cache.state()["clients"].values()) == 0
+        assert how(site.ask(ASKED)) == ""
+        site.reload(site.settings.model_copy(update={"cache": CacheSettings(ttl_s=600)}))
+        assert site.app.opened().semantic is None
+        assert "semantic_cache" not in site.http.get(f"{site.url}/readyz").json()
+
+
+class Failing:
+    """An encoder that cannot encode now."""
+
+    name, dimension, fingerprint, waits = "failing", 8, "sha256:0", True
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        raise RouterError(f"cannot encode {texts[0]}")
+
+
+def test_an_encoder_that_fails_leaves_the_question_to_the_model(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with semantic_site() as site:
+        site.cache._encoding = Encoding(Failing(), Beside())
+        for _ in range(2):
+            assert how(site.ask(ASKED, **{"seed": 1})) in ("", "hit")
+        assert site.cache.counts["failed"] == 1
+        assert "RouterError" in caplog.text
+        assert "bill" not in caplog.text
+
+
+def test_a_slow_encoder_is_kept_off_the_event_loop() -> None:
+    threads = []
+
+    class Slow:
+        name, dimension, fingerprint = "slow", 4, "sha256:0"
+
+        def encode(self, texts: Sequence[str]) -> Floats:
+            threads.append(threading.current_thread())
+            until = time.thread_time() + 0.002
+            while time.thread_time() < until:
+                pass
+            return np.full((len(texts), 4), 0.5, dtype=np.float32)
+
+    async def used() -> None:
+        slow = Encoding(Slow(), Beside())
+        await slow.warm(600)
+        assert not slow.quick
+        assert (await slow.vector("x")).shape == (4,)
+        assert threading.current_thread() not in threads
+        quick = Encoding(open_encoder("hashing-64"), Beside())
+        await quick.warm(10)
+        assert quick.quick
+
+    asyncio.run(used())
+
+
+class Vectors:
+    """Texts are as alike as `cosine` says."""
+
+    name, dimension, fingerprint = "vectors", 2, "sha256:0"
+
+    def __init__(self, cosine: float) -> None:
+        self.cosine = cosine
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        other = [self.cosine, (1 - self.cosine**2) ** 0.5]
+        return np.asarray([[1.0, 0.0], *[other] * (len(texts) - 1)], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "cosine", "same"),
+    [
+        ("Paris.", "paris", 0.0, True),
+        ("Paris is the capital", "The capital is Paris", 0.95, True),
+        ("Paris is the capital", "The capital is Paris", 0.85, False),
+        ("It costs 5 dollars a month", "Every month it costs 6 dollars", 0.99, False),
+        ("You should do that", "You should not do that", 0.99, False),
+        ("-5", "5", 1.0, False),
+        ("2*(3+4)", "2*3+4", 0.0, False),
+        ("x != y", "x = y", 0.99, False),
+        ("a" * 5_000, "a" * 5_001, 1.0, False),
+    ],
+)
+def test_when_two_answers_are_the_same(one: str, other: str, cosine: float, same: bool) -> None:
+    assert same_answer(one, other, Vectors(cosine), 0.9) is same
+    assert same_answer(other, one, Vectors(cosine), 0.9) is same

@@ -15,7 +15,7 @@ from functools import cache
 from turnout.calibration.bounds import beta_cdf
 from turnout.errors import InputError
 
-_BISECTIONS = 40
+_BISECTIONS = 20
 
 
 def evidence_below(wrong: int, n: int, limit: float) -> float:

@@ -167,7 +167,9 @@ async def deploy(
         )
         catalog = build_catalog(settings, engine, embeddings)
         cache = None if settings.cache is None else ExactCache(settings.cache)
-        semantic = await build_semantic(settings.cache, cache, encoders, beside)
+        comparing = Beside(settings.server.decision_timeout_s)
+        stack.callback(comparing.close)
+        semantic = await build_semantic(settings.cache, cache, encoders, beside, comparing)
         if semantic is not None:
             stack.push_async_callback(semantic.close)
         serving = Serving(

@@ -36,6 +36,8 @@ from turnout.wire.dialects import Dialect
 HEADER = "x-turnout-cache"
 BY_MEANING = "by_meaning"
 """The flag of a record, see `turnout.store.record.FLAGS`."""
+LONGEST_BODY = 64 << 10
+"""Characters of a request beyond which it is not compared by meaning: reading it again takes too long."""
 _TRACES = ("traceparent", "tracestate", "idempotency-key")
 """Headers that differ from request to request, and change no answer."""
 _ELSEWHERE = (
@@ -241,7 +243,8 @@ def cache_key(
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).digest()
     key = CacheKey(cache, request.dialect, digest, "no-cache" not in control)
-    if semantic is not None and key.read and asked != "exact":
+    short = len(request.body.text) <= LONGEST_BODY
+    if semantic is not None and key.read and asked != "exact" and short:
         key.semantic = semantic
         user = headers.get("x-turnout-user", "")
         key.meant = meant_by(semantic.given, request.dialect, fields, base, user)

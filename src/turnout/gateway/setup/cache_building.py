@@ -17,6 +17,7 @@ async def build_semantic(
     exact: ExactCache | None,
     encoders: NamedEncoders,
     beside: Beside,
+    comparing: Beside,
 ) -> SemanticCache | None:
     """The semantic cache over an exact one; None where the settings have none.
 
@@ -24,7 +25,8 @@ async def build_semantic(
         settings: of the cache.
         exact: holds the answers.
         encoders: of the settings.
-        beside: runs what would hold the event loop up.
+        beside: makes the vectors that would hold the event loop up.
+        comparing: compares answers, so that no request waits behind that.
 
     Raises:
         SettingsError: its encoder is none of the settings.
@@ -37,4 +39,4 @@ async def build_semantic(
     encoder = await asyncio.to_thread(encoders.open, given.encoder, "cache.semantic.encoder")
     encoding = Encoding(encoder, beside)
     await encoding.warm(given.longest_text)
-    return SemanticCache(given, encoding, exact.kept)
+    return SemanticCache(given, encoding, comparing, exact.kept)

@@ -24,7 +24,7 @@ from turnout.gateway.kept.keeping import Kept, KeptAnswers
 from turnout.gateway.kept.semantic.asked import Meant
 from turnout.gateway.kept.semantic.comparing import same_answer
 from turnout.gateway.kept.semantic.details import Details, details_of
-from turnout.gateway.kept.semantic.encoding import Encoding
+from turnout.gateway.kept.semantic.encoding import Beside, Encoding
 from turnout.gateway.kept.semantic.pool import Bucket, Pair, Pool, Question
 from turnout.settings import SemanticCacheSettings
 from turnout.types import Floats
@@ -58,6 +58,7 @@ class SemanticCache:
     Args:
         given: its bounds.
         encoding: makes vectors.
+        beside: threads in which answers are compared.
         answers: of the exact cache.
         draw: a number in [0, 1), by which hits are chosen to be compared.
     """
@@ -66,10 +67,12 @@ class SemanticCache:
         self,
         given: SemanticCacheSettings,
         encoding: Encoding,
+        beside: Beside,
         answers: KeptAnswers,
         draw: Callable[[], float] | None = None,
     ) -> None:
         self.given, self._encoding, self._answers = given, encoding, answers
+        self._beside = beside
         self._draw = draw or random.Random().random  # noqa: S311 - chooses hits, no secret
         self._pools: OrderedDict[bytes, Pool] = OrderedDict()
         self._questions: OrderedDict[bytes, tuple[Question, Pool, bytes]] = OrderedDict()
@@ -138,7 +141,7 @@ class SemanticCache:
         """A task's edge: what fails is counted, and nothing comes out of it."""
         try:
             work = partial(self._compared, sought.kept, kept, dialect)
-            is_text, same = await self._encoding.beside.run(work)
+            is_text, same = await self._beside.run(work)
         except (TurnoutError, TimeoutError) as error:
             self.counts["failed"] += 1
             log.warning("answers could not be compared: %s", type(error).__name__)

@@ -63,7 +63,7 @@ class Bucket:
     """Questions of requests that are the same but for them, and their vectors."""
 
     def __init__(self, dimension: int) -> None:
-        self._rows: Floats = np.zeros((8, dimension), dtype=np.float32)
+        self._rows: Floats = np.zeros((1, dimension), dtype=np.float32)
         self.questions: list[Question] = []
 
     def add(self, question: Question, vector: Floats) -> None:
