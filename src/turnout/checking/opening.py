@@ -57,6 +57,9 @@ def open_all(settings: Settings, found: Findings, *, whole: bool) -> Opened:
     if settings.mirror is not None:
         given = settings.mirror
         found.trying(lambda: mirrored(given, opened.pool), "mirror.to")
+    if settings.cache is not None and settings.cache.semantic is not None:
+        encoder, field = settings.cache.semantic.encoder, "cache.semantic.encoder"
+        found.trying(lambda: NamedEncoders(settings.encoders).open(encoder, field), field)
     if settings.learn is not None and settings.learn.keep is not None:
         check_writable(settings.learn.keep, "learn.keep", found)
     return opened
