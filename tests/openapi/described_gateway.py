@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from served import served
 from turnout.cli.local import serving
 from turnout.gateway.app import create_app
 from turnout.providers.fake import FakeUpstream
@@ -63,17 +61,4 @@ def gateway(home: Path) -> Iterator[tuple[str, FakeUpstream]]:
         config = home / "turnout.yaml"
         key = hashlib.sha256(KEY.encode()).hexdigest()
         config.write_text(_OUTER.format(up=up, inner=inner, key=key))
-        with (home / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "turnout", "serve", "--config", str(config), "--port", "0"],
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-            try:
-                assert process.stdout is not None
-                line = process.stdout.readline().decode()
-                yield line.split()[2].removesuffix("/v1"), upstream
-            finally:
-                process.terminate()
-                process.communicate(timeout=20)
+        yield stack.enter_context(served(config)).url, upstream

@@ -8,12 +8,13 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Protocol, TypeAlias
 
 from turnout.access.identity import Deployment, Identity
 from turnout.access.keys import Key, digest, given_token
 from turnout.access.limits import Limit
+from turnout.alongside import alongside
 from turnout.errors import AccessDownError, AuthenticationError, ForbiddenError, StoreError
 
 log = logging.getLogger("turnout.access")
@@ -176,13 +177,8 @@ class Keyring:
         if self._store is None:
             yield
             return
-        task = asyncio.create_task(self._follow())
-        try:
+        async with alongside(self._follow()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _follow(self) -> None:
         while True:
