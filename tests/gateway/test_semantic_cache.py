@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,10 @@ from semantic_site import TOPICS, WAYS, SemanticSite, semantic_site
 from turnout.encoders.named import NamedEncoders
 from turnout.encoders.opening import open_encoder
 from turnout.errors import RouterError, SettingsError
-from turnout.gateway.kept.caching import ExactCache
 from turnout.gateway.kept.semantic.comparing import same_answer
 from turnout.gateway.kept.semantic.encoding import Encoding
 from turnout.gateway.routing.beside import Beside
-from turnout.gateway.setup.cache_building import build_semantic
+from turnout.gateway.setup.cache_building import open_caches
 from turnout.settings import MINIMAL, CacheSettings, parse_settings
 from turnout.store.database import open_database
 from turnout.store.records import RecordTable
@@ -275,9 +275,8 @@ def test_an_encoder_that_nobody_knows_is_refused() -> None:
     settings = parse_settings(text, {"OPENAI_API_KEY": "x"})
 
     async def build() -> None:
-        assert settings.cache is not None
-        exact, encoders = ExactCache(settings.cache), NamedEncoders(settings.encoders)
-        await build_semantic(settings.cache, exact, encoders, Beside(), Beside())
+        async with AsyncExitStack() as stack:
+            await open_caches(settings, NamedEncoders(settings.encoders), Beside(), stack)
 
     with pytest.raises(SettingsError, match=r"cache\.semantic\.encoder.*nope"):
         asyncio.run(build())
