@@ -165,7 +165,7 @@ async def deploy(
             observers=(access, conversing, *observers),
         )
         catalog = build_catalog(settings, engine, embeddings)
-        cache, semantic = await open_caches(settings, encoders, beside, stack)
+        cache, semantic = await open_caches(settings, encoders, stack)
         serving = Serving(
             engine=engine,
             providers=opened,

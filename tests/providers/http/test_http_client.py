@@ -319,7 +319,7 @@ def test_an_upstream_without_tls_is_not_spoken_to_in_the_clear() -> None:
     async def work(up: Scripted) -> None:
         origin = Origin(up.url.replace("http://", "https://"), tls=ssl.create_default_context())
         with pytest.raises((TlsError, SilentError)):
-            await exchange(origin)
+            await exchange(origin, Waits(connect_s=1.0))
         assert up.requests == []
 
     against(Scripted([b"not tls\r\n\r\n"]), work)

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from turnout.encoders.named import NamedEncoders
+from turnout.errors import SettingsError
 from turnout.gateway.kept.caching import ExactCache
 from turnout.gateway.kept.semantic.cache import SemanticCache
 from turnout.gateway.kept.semantic.encoding import Encoding
@@ -14,20 +15,18 @@ from turnout.settings import Settings
 
 
 async def open_caches(
-    settings: Settings, encoders: NamedEncoders, beside: Beside, stack: AsyncExitStack
+    settings: Settings, encoders: NamedEncoders, stack: AsyncExitStack
 ) -> tuple[ExactCache | None, SemanticCache | None]:
     """What answers are kept in, and what finds them by meaning; None where the settings have none.
 
     Args:
         settings: checked.
         encoders: of the settings.
-        beside: makes the vectors that would hold the event loop up.
         stack: closes what is opened here.
 
     Raises:
-        SettingsError: the semantic cache's encoder is none of the settings.
+        SettingsError: the semantic cache's encoder is none of the settings, or does not come back.
         TurnoutError: its encoder cannot be opened.
-        TimeoutError: its encoder did not come back.
     """
     if settings.cache is None:
         return None, None
@@ -35,10 +34,16 @@ async def open_caches(
     if given is None:
         return exact, None
     encoder = await asyncio.to_thread(encoders.open, given.encoder, "cache.semantic.encoder")
-    encoding = Encoding(encoder, beside)
-    await encoding.warm(given.longest_text)
-    comparing = Beside(settings.server.decision_timeout_s)  # so that no request waits behind it
+    # Threads of their own: an encoder that hangs keeps no decision waiting, and comparing no request.
+    asking, comparing = (Beside(settings.server.decision_timeout_s) for _ in range(2))
+    stack.callback(asking.close)
     stack.callback(comparing.close)
+    encoding = Encoding(encoder, asking)
+    try:
+        await encoding.warm(given.longest_text)
+    except TimeoutError:
+        remedy = f"it gave no vector within {asking.timeout_s:g} s; name a quicker one"
+        raise SettingsError("cache.semantic.encoder", given.encoder, remedy) from None
     semantic = SemanticCache(given, encoding, comparing, exact.kept)
     stack.push_async_callback(semantic.close)
     return exact, semantic
