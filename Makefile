@@ -6,13 +6,17 @@ BIN = $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check conformance bench bench-gateway bench-quality artifacts docs-reference build clean
+.PHONY: demo test fuzz check conformance bench bench-gateway bench-quality artifacts docs-reference build clean
 
 demo: $(VENV)/installed ## Route the bundled prompts through a gateway with two simulated models
 	$(BIN)/turnout demo
 
 test: $(VENV)/installed-test ## Set up, and pass the tests
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/installed-test ## Other requests from the API's description in every run (EXAMPLES of each operation, SEED to repeat one)
+	@echo "SEED=$(SEED)"
+	TURNOUT_FUZZ_SEED=$(SEED) TURNOUT_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/openapi/test_openapi_fuzz.py
 
 check: $(VENV)/installed-check ## Lint, format, types, layers
 	$(BIN)/ruff check .
@@ -52,6 +56,8 @@ build: $(VENV)/installed ## Wheel and source distribution into dist/
 clean:
 	rm -rf $(VENV) dist build
 
+EXAMPLES ?= 200
+SEED := $(or $(SEED),$(shell date +%s))
 DATA ?= $(TURNOUT_DATA)
 PEERS ?= .peers
 

@@ -48,16 +48,21 @@ def quality(at: Field, title: str, base: str, *, frozen: bool) -> str:
     return "\n".join([markdown(title, at, rows), *(paired(at, n, "blend") for n in fitted)])
 
 
-def times(base: Path, n: int) -> dict[int, dict[str, np.ndarray]]:
-    """Per length in words: milliseconds of each call, interleaved."""
-    pool = [Candidate(name="gpt-4o"), Candidate(name="gpt-4o-mini")]
+def whole_minilm(base: Path) -> TokenModel:
+    """All of MiniLM-L6 in int8, as ONNX Runtime runs it."""
     whole = read_checkpoint(base)
-    baseline = TokenModel(
+    return TokenModel(
         build_onnx(whole.weights, whole.shape, top="tokens"),
         whole.tokenizer,
         most_tokens=BASELINE_TOKENS,
         where=BASELINE,
     )
+
+
+def times(base: Path, n: int) -> dict[int, dict[str, np.ndarray]]:
+    """Per length in words: milliseconds of each call, interleaved."""
+    pool = [Candidate(name="gpt-4o"), Candidate(name="gpt-4o-mini")]
+    baseline = whole_minilm(base)
     routers = {name: open_router(name) for name in ("bert", "blend")}
     calls: dict[str, Callable[[str], object]] = {
         name: lambda text, router=router: router.predict([Query.of(text)], pool)

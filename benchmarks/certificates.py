@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quality import HEADER, SECTIONS, complete, read, split_sections
+from quality import complete, read, split_sections, write_page
 
 from turnout import Candidate, Engine, Pool, open_router
 from turnout.calibration.betting import bet
@@ -83,7 +83,7 @@ def main() -> None:
     store.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     kept = split_sections(page.read_text("utf-8")) if page.exists() else {}
     kept["certificates"] = f"<!-- certificates -->\n{markdown(rows, args.draws)}"
-    page.write_text("\n".join([HEADER, *(kept[n] for n in SECTIONS if n in kept)]), "utf-8")
+    write_page(page, kept)
     print(f"wrote {page} and {store}")
 
 

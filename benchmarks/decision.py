@@ -3,6 +3,12 @@
     make bench                         (or: python benchmarks/decision.py [--router blend] [--n 400])
     python benchmarks/decision.py --router universal --beside blend --no-peers
     python benchmarks/decision.py --batches --router mf --beside blend --beside universal
+    python benchmarks/decision.py --data folder --base MINILM
+
+Prompts are made of some sixty words, all of which the encoder has seen before the first time that counts: it keeps
+words' token ids. With `--data` they are real prompts of the folder's `prompt_pools.parquet`, joined and cut to
+length, and the encoder has read `--warm` others before: what it knows of a new prompt's words is then
+what it would know in traffic.
 
 With `--batches`: CPU time of a decision that is made alone, and of one made together with others, which
 is what the gateway does with requests that arrive together.
@@ -11,7 +17,9 @@ The peers are forward passes in numpy on one thread with random weights, so that
 downloaded: `minilm+index` is what a semantic router does (a MiniLM-size encoder, 6 layers of 384,
 and a cosine index of 1,000 utterances), `bert` is a BERT-base-size classifier (12 layers of 768), which
 is the size of RouteLLM's BERT router. Their tokenisation is left out, in their favour; an optimised
-runtime would be some two to three times faster than numpy. Times are CPU
+runtime would be some two to three times faster than numpy. With `--base`, the folder of all-MiniLM-L6-v2, a
+third peer is such a runtime (extra `bert`): `minilm int8` is that encoder in 8 bits under ONNX Runtime with its
+tokenisation, of at most 256 tokens. Times are CPU
 times of one thread; the calls are interleaved, so that the machine's noise falls on all alike.
 """
 
@@ -25,16 +33,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import argparse
 import json
 import random
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from turnout import Candidate, Engine, Pool, Price, Query, open_router
 from turnout.names import RouteSpec
 
-PEERS = ("minilm+index", "bert")
+PEERS = ("minilm+index", "bert", "minilm int8")
 WORDS = (
     "the of a to in is that for it as with on be by this are or from at which model question answer "
     "find number value function return list sort graph prove theorem energy market patient court rule "
@@ -91,6 +101,33 @@ def prompts(tokens: int, n: int) -> list[str]:
     ]
 
 
+def real_prompts(folder: Path, warm: int) -> tuple[list[str], Callable[[int, int], list[str]]]:
+    """Texts to read first, and a function of (tokens, n): n others of so many words and marks."""
+    import pyarrow.parquet as pq
+
+    texts = pq.read_table(folder / "prompt_pools.parquet", columns=["prompt"])["prompt"].to_pylist()
+    random.Random(0).shuffle(texts)
+    first, rest = texts[:warm], texts[warm:]
+
+    def cut(tokens: int, n: int) -> list[str]:
+        return [
+            _cut(rest, start, tokens) for start in random.Random(tokens).sample(range(len(rest)), n)
+        ]
+
+    return first, cut
+
+
+def _cut(texts: list[str], start: int, tokens: int) -> str:
+    """The text at `start` and those after it, as far as so many words and marks."""
+    found = ""
+    for i in range(start, start + len(texts)):
+        found = f"{found}\n{texts[i % len(texts)]}" if found else texts[i]
+        ends = [m.end() for m in re.finditer(r"\w+|[^\w\s]", found)]
+        if len(ends) >= tokens:
+            return found[: ends[tokens - 1]]
+    raise SystemExit(f"the prompts of the pool have fewer than {tokens} words together")
+
+
 def measure(calls: dict[str, Callable[[int], object]], n: int) -> dict[str, np.ndarray]:
     """CPU milliseconds of each call, interleaved."""
     for call in calls.values():
@@ -142,6 +179,61 @@ def print_batches(found: dict[str, dict[int, list]]) -> None:
             print(f"{name:<10} {tokens:>6} {cells}")
 
 
+def peers(
+    args: argparse.Namespace,
+) -> Callable[[int, list[str]], dict[str, Callable[[int], object]]]:
+    """A function of (tokens, texts): what the peers call."""
+    minilm, bert = Transformer(6, 384), Transformer(12, 768)
+    utterances = np.random.default_rng(1).standard_normal((1000, 384), dtype=np.float32)
+    small = None
+    if args.base:
+        from bert import whole_minilm
+
+        small = whole_minilm(args.base)
+
+    def of(tokens: int, texts: list[str]) -> dict[str, Callable[[int], object]]:
+        calls: dict[str, Callable[[int], object]] = {}
+        if not args.no_peers:
+            calls["minilm+index"] = lambda _: np.argsort(utterances @ minilm(tokens))[-5:]
+            calls["bert"] = lambda _: bert(tokens)
+        if small is not None:
+            calls["minilm int8"] = lambda i: small.run(texts[i])[0].mean(axis=0)
+        return calls
+
+    return of
+
+
+def compared(
+    engine: Engine, specs: dict[str, RouteSpec], args: argparse.Namespace
+) -> dict[int, dict[str, dict[str, float]]]:
+    """Tokens → what → its times."""
+    make: Callable[[int, int], list[str]] = prompts
+    if args.data:
+        first, make = real_prompts(args.data, args.warm)
+        for spec in specs.values():
+            engine.decide_many([Query.of(text) for text in first], spec)
+    others, result = peers(args), {}
+    for tokens in (20, 200, 2000):
+        texts = make(tokens, args.n)
+        calls: dict[str, Callable[[int], object]] = {
+            "turnout" if name == args.router else name: lambda i, t=texts, s=spec: engine.decide(
+                Query.of(t[i]), s
+            )
+            for name, spec in specs.items()
+        }
+        times = measure(calls | others(tokens, texts), args.n)
+        ours = float(np.median(times["turnout"]))
+        result[tokens] = {
+            name: {
+                "p50_ms": round(float(np.median(t)), 3),
+                "p99_ms": round(float(np.quantile(t, 0.99)), 3),
+                "ratio_p50": round(float(np.median(t)) / ours, 1),
+            }
+            for name, t in times.items()
+        }
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time of a routing decision beside two peers.")
     parser.add_argument("--router", default="blend")
@@ -149,6 +241,9 @@ def main() -> None:
     parser.add_argument("--beside", action="append", default=[], help="Other routers, interleaved.")
     parser.add_argument("--no-peers", action="store_true", help="Leave out the forward passes.")
     parser.add_argument("--batches", action="store_true", help="Alone beside several at once.")
+    parser.add_argument("--data", type=Path, help="Folder of real prompts; default: made ones.")
+    parser.add_argument("--base", type=Path, help="Folder of all-MiniLM-L6-v2, for a third peer.")
+    parser.add_argument("--warm", type=int, default=1000, help="Real prompts read beforehand.")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     price = Price.per_million(2.5, 10)
@@ -166,35 +261,13 @@ def main() -> None:
         found = batches(engine, specs, max(args.n, 2 * max(BATCHES)))
         print(json.dumps(found, indent=2)) if args.json else print_batches(found)
         return
-    minilm, bert = Transformer(6, 384), Transformer(12, 768)
-    utterances = np.random.default_rng(1).standard_normal((1000, 384), dtype=np.float32)
-    result = {}
-    for tokens in (20, 200, 2000):
-        texts = prompts(tokens, args.n)
-        calls: dict[str, Callable[[int], object]] = {
-            "turnout" if name == args.router else name: lambda i, t=texts, s=spec: engine.decide(
-                Query.of(t[i]), s
-            )
-            for name, spec in specs.items()
-        }
-        if not args.no_peers:
-            calls["minilm+index"] = lambda _, k=tokens: np.argsort(utterances @ minilm(k))[-5:]
-            calls["bert"] = lambda _, k=tokens: bert(k)
-        times = measure(calls, args.n)
-        ours = float(np.median(times["turnout"]))
-        result[tokens] = {
-            name: {
-                "p50_ms": round(float(np.median(t)), 3),
-                "p99_ms": round(float(np.quantile(t, 0.99)), 3),
-                "ratio_p50": round(float(np.median(t)) / ours, 1),
-            }
-            for name, t in times.items()
-        }
+    result = compared(engine, specs, args)
     if args.json:
         print(json.dumps({"router": args.router, "by_tokens": result}, indent=2))
         return
     print(
-        f"One decision of router {args.router}, CPU time on one thread ({args.n} distinct prompts)\n"
+        f"One decision of router {args.router}, CPU time on one thread ({args.n} distinct "
+        f"{'real' if args.data else 'made'} prompts)\n"
     )
     print(f"{'tokens':>6}  {'what':<13} {'p50 ms':>9} {'p99 ms':>9} {'times turnout':>14}")
     for tokens, rows in result.items():

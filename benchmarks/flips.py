@@ -23,8 +23,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import numpy as np
-from quality import SETS, complete, read
-from router_table import NOISE, Field, best_quality, operating_points_of
+from quality import field_of
+from router_table import NOISE, best_quality, operating_points_of
 
 from turnout import Candidate, Query
 from turnout.training import trainers
@@ -64,9 +64,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--routers", default="blend")
     args = parser.parse_args()
-    file = args.data / "outcomes" / f"{SETS['LLMRouter-9']}.parquet"
-    train = complete(read(file, "train"))
-    at = Field(train, complete(read(file, "dev").columns(train.models)))
+    at = field_of(args.data / "outcomes", "LLMRouter-9")
+    train = at.train
     candidates = [Candidate(name=model) for model in train.models]
     print(f"LLMRouter-9, {len(train.prompts):,} train, {len(at.dev.prompts):,} dev prompts\n")
     print(

@@ -8,13 +8,14 @@ on loopback, with the log-probabilities of its own softmax. It is asked by `PROM
 that continue a text; `--shipped` asks by the prompts that ship as well. The folder holds
 `outcomes/llmrouter_uiuc.parquet`. Of its nine models the best and the worst make the pair.
 `turnout train causal_llm` asks the judge about prompts of role train, `turnout evaluate` reports on
-prompts of role dev (whole groups of near-duplicates apart), with intervals. One thread, a second or two
-of CPU a prompt.
+prompts of role dev (whole groups of near-duplicates apart), with intervals; then the same for a `blend`
+of the same labels, which asks nobody. One thread, a second or two of CPU a prompt.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import tempfile
@@ -70,6 +71,8 @@ class LocalModel:
         self._tokenizer = AutoTokenizer.from_pretrained(**place)
         self._model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32).eval()
         self._turn = threading.Lock()
+        self._before: list[int] = []
+        self._shared: tuple[list[int], Any] = ([], None)
         self.calls, self.seconds, self.tokens = 0, 0.0, 0
 
     def complete(self, prompt: str, most: int, listed: int) -> dict[str, Any]:
@@ -81,7 +84,7 @@ class LocalModel:
             said: list[str] = []
             values: list[float] = []
             tops: list[dict[str, float]] = []
-            past, fed = None, ids
+            past, fed = self._after_shared(ids)
             for _ in range(most):
                 out = self._model(fed, past_key_values=past, use_cache=True, logits_to_keep=1)
                 logs = torch.log_softmax(out.logits[0, -1].double(), dim=-1)
@@ -102,6 +105,21 @@ class LocalModel:
             "choices": [{"index": 0, "text": "".join(said), "logprobs": logprobs}],
             "usage": {"prompt_tokens": ids.shape[1], "completion_tokens": len(said)},
         }
+
+    def _after_shared(self, ids: Any) -> tuple[Any, Any]:
+        """What was computed of the beginning that prompts share, and the tokens that are left.
+
+        Every prompt of one scheme begins alike, and half of the work would be to read that again.
+        """
+        now, (known, past) = ids[0].tolist(), self._shared
+        if not known or now[: len(known)] != known:
+            pairs = enumerate(zip(known or self._before, now, strict=False))
+            same = next((i for i, (a, b) in pairs if a != b), 0)
+            self._before, known, past = now, now[:same], None
+            if same:
+                past = self._model(ids[:, :same], use_cache=True, logits_to_keep=1).past_key_values
+            self._shared = (known, past)
+        return copy.deepcopy(past), ids[:, len(known) :]
 
 
 def app_of(model: LocalModel) -> Starlette:
@@ -127,6 +145,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="Keep files here, so that a run continues.")
     args = parser.parse_args()
     work = args.work or Path(tempfile.mkdtemp())
+    work.mkdir(parents=True, exist_ok=True)
     file = args.data / "outcomes" / "llmrouter_uiuc.parquet"
     train = complete(read(file, "train"))
     means = train.score.mean(axis=0)
@@ -135,10 +154,12 @@ def main() -> None:
     _write(work / "train.jsonl", train.columns(pair), args.labels)
     _write(work / "dev.jsonl", dev, args.reported)
     print(f"{pair[0]} over {pair[1]}, {args.gguf.name}", flush=True)
+    _one("blend", "blend", [], work, pair)
     model = LocalModel(args.gguf)
     with serving(app_of(model)) as url:
         for scheme in ("own", *(("two", "five") if args.shipped else ())):
-            _one(f"{url}/v1", args.gguf.stem, scheme, work, pair)
+            asked = _options(f"{url}/v1", args.gguf.stem, scheme, work)
+            _one("causal_llm", f"judge-{scheme}", asked, work, pair)
             print(
                 f"{scheme}: {model.calls} calls, {model.tokens} tokens, "
                 f"{model.seconds / max(model.calls, 1):.2f} s CPU a call",
@@ -146,16 +167,19 @@ def main() -> None:
             )
 
 
-def _one(url: str, name: str, scheme: str, work: Path, pair: list[str]) -> None:
+def _options(url: str, name: str, scheme: str, work: Path) -> list[str]:
     given = {"base_url": url, "model": name, "api": "completions", "timeout_s": "120"}
     given |= {"concurrency": "1", "max_characters": str(MOST_CHARACTERS)}
     (work / "prompt.yaml").write_text(PROMPT, encoding="utf-8")
     given |= {"file": str(work / "prompt.yaml")} if scheme == "own" else {"scheme": scheme}
-    options = [word for key, value in given.items() for word in ("--option", f"{key}={value}")]
-    artifact = str(work / f"judge-{scheme}")
-    train = ["train", "causal_llm", "--data", str(work / "train.jsonl"), "--out", artifact]
+    return [word for key, value in given.items() for word in ("--option", f"{key}={value}")]
+
+
+def _one(router: str, folder: str, options: list[str], work: Path, pair: list[str]) -> None:
+    artifact = str(work / folder)
+    train = ["train", router, "--data", str(work / "train.jsonl"), "--out", artifact]
     cli.main([*train, *options], standalone_mode=False)
-    measured = ["evaluate", "--data", str(work / "dev.jsonl"), "--routers", "causal_llm"]
+    measured = ["evaluate", "--data", str(work / "dev.jsonl"), "--routers", router]
     chosen = [word for name in pair for word in ("--model", name)]
     cli.main([*measured, "--artifact", artifact, *chosen, *options], standalone_mode=False)
 

@@ -5,8 +5,9 @@
 DIR holds `outcomes/*.parquet`, one row a (prompt, model). Of every source, each model with 500
 outcomes or more is held out in turn (with `family`: with every model of its name's stem, since
 near-twins flatter). Anchors and item parameters come from the others alone; its accuracy is that
-over all of its outcomes. Printed: the mean absolute error over models, and a 95% interval from a
-bootstrap of models within sources.
+over all of its outcomes, the anchors among them. Printed: the mean absolute error over models, a 95%
+interval from a bootstrap of models within sources, and the same error over the prompts that are no
+anchors (`rest`), which is what counts where a model's traffic is much more than the set.
 """
 
 from __future__ import annotations
@@ -158,7 +159,11 @@ def _distance(x: Array, centres: Array) -> Array:
     return squared
 
 
-def errors(task: tuple[Source, int, str, int, int]) -> tuple[str, str, dict[str, float]] | None:
+Row = tuple[str, float, dict[str, float]]
+"""Source, prompts over those that are no anchors, and the error of each (anchors, method)."""
+
+
+def errors(task: tuple[Source, int, str, int, int]) -> Row | None:
     """Mean absolute error of each (anchors, method) for one held-out model."""
     source, column, hold, count, draws = task
     parts = held_out(source, column, hold)
@@ -199,7 +204,9 @@ def errors(task: tuple[Source, int, str, int, int]) -> tuple[str, str, dict[str,
     p = np.stack([items.predict(ability) for ability in items.abilities], axis=1)
     information = (p * (1 - p)).mean(axis=1) * (items.slopes**2).sum(axis=1)
     add("most information", np.argsort(-information)[:count])
-    return source.name, source.models[column], {k: float(np.mean(v)) for k, v in found.items()}
+    # Accuracy over all = k/n seen + (n - k)/n the rest, for the estimate and the truth alike: so the
+    # error over the rest is n/(n - k) times the error over all.
+    return source.name, len(y) / (len(y) - count), {k: float(np.mean(v)) for k, v in found.items()}
 
 
 def interval(by_source: list[Array], rng: np.random.Generator) -> tuple[float, float]:
@@ -212,22 +219,23 @@ def interval(by_source: list[Array], rng: np.random.Generator) -> tuple[float, f
     return float(low), float(high)
 
 
-def report(hold: str, rows: list[tuple[str, str, dict[str, float]]]) -> None:
+def report(hold: str, rows: list[Row]) -> None:
     names = sorted({source for source, _, _ in rows})
     rng = np.random.default_rng(0)
     print(f"\nhold out a {hold}: {len(rows)} models of {len(names)} sources")
     print(
-        f"{'anchors / method':<46} {'MAE':>6} {'95% interval':>17}  "
+        f"{'anchors / method':<46} {'MAE':>6} {'95% interval':>17} {'rest':>7}  "
         + " ".join(n[:10].rjust(10) for n in names)
     )
     table = []
     for key in rows[0][2]:
         by_source = [np.array([e[key] for s, _, e in rows if s == name]) for name in names]
-        table.append((float(np.concatenate(by_source).mean()), key, by_source))
-    for mae, key, by_source in sorted(table, key=lambda row: row[0]):
+        rest = float(np.mean([e[key] * (1.0 if key[0] == "(" else scale) for _, scale, e in rows]))
+        table.append((float(np.concatenate(by_source).mean()), key, by_source, rest))
+    for mae, key, by_source, rest in sorted(table, key=lambda row: row[0]):
         low, high = interval(by_source, rng)
         cells = " ".join(f"{part.mean():10.4f}" for part in by_source)
-        print(f"{key:<46} {mae:6.4f} [{low:.4f}, {high:.4f}]  {cells}")
+        print(f"{key:<46} {mae:6.4f} [{low:.4f}, {high:.4f}] {rest:7.4f}  {cells}")
 
 
 def main() -> None:

@@ -52,10 +52,19 @@ TIMED = 200
 NAMES = tuple(n for n in ("blend", "mf", "knn", "clusters", "linear") if n in trainable())
 HEADER = """# Benchmarks
 
-Made by `make bench-quality DATA=folder` (this page's tables) and `make bench` (times and sizes, below).
-APGR: mean part of the quality gap between the strong and the weak model that is recovered, over all
-shares of strong calls; 0.5 is a random mix. [low high] is a 95% interval. "less length" is the paired
-difference to the rule "longer prompts to the strong model".
+Each section ends with the command that makes it; `make bench-quality DATA=folder` makes all tables of quality, `make bench`
+times and sizes. The folder holds `routellm/` (as in RouteLLM's repository) and `outcomes/` (Parquet files, a row a prompt and
+model, role `train` or `dev`); MINILM is a folder of all-MiniLM-L6-v2. Near-duplicate prompts are never on both sides of a split.
+
+- **[low high]**: 95% interval by a bootstrap over groups of near-duplicates, paired where differences are shown.
+- **APGR**: mean part of the quality gap between the strong and the weak model that is recovered, over all shares of strong
+  calls; 0.5 is a random mix. **APGR dollars**: over the share of the extra dollars. **CPT50**, **CPT80**: percent of strong
+  calls that recovers 50%, 80% of the gap; less is better. **less length**: APGR less that of "longer prompts to the strong model".
+- **AIQ**: mean quality under the hull of a router's points of cost and quality, from the cheapest to the dearest model.
+  **zero router**: the same hull of single models and mixes of them.
+- **Brier**: mean squared error of the predicted qualities; less is better.
+- **kind**: *transfer*, no label of the benchmark was used; *in-domain*, labels of other groups of it were; *baseline*, no
+  learning; *published*, as its authors printed it, without intervals.
 """
 
 
@@ -98,13 +107,10 @@ def main() -> None:
     parser.add_argument("--base", help="Of the section `bert`: folder of all-MiniLM-L6-v2.")
     args = parser.parse_args()
     kept = split_sections(args.out.read_text("utf-8")) if args.out.exists() else {}
-    # Sections that other benchmarks make stay, after those made here.
-    others = {name: text for name, text in kept.items() if name not in SECTIONS}
     for name in args.only or (s for s in SECTIONS if s != "bert" or args.base):
         print(f"{name} …", flush=True)
         kept[name] = f"<!-- {name} -->\n" + make_section(name, args)
-    made = [kept[name] for name in SECTIONS if name in kept]
-    args.out.write_text("\n".join([HEADER, *made, *others.values()]), "utf-8")
+    write_page(args.out, kept)
     print(f"wrote {args.out}")
 
 
@@ -112,6 +118,13 @@ def split_sections(page: str) -> dict[str, str]:
     """The sections of a page by name."""
     parts = re.split(r"^(?=<!-- \w+ -->$)", page, flags=re.M)[1:]
     return {part.split()[1]: part.rstrip("\n") + "\n" for part in parts}
+
+
+def write_page(page: Path, sections: dict[str, str]) -> None:
+    """Write sections by name: those of `SECTIONS` first, then what other benchmarks made."""
+    others = (name for name in sections if name not in SECTIONS)
+    order = [*(name for name in SECTIONS if name in sections), *others]
+    page.write_text("\n".join([HEADER, *(sections[name] for name in order)]), "utf-8")
 
 
 def make_section(name: str, args: argparse.Namespace) -> str:
@@ -141,7 +154,7 @@ def make_section(name: str, args: argparse.Namespace) -> str:
         return nine(data / "outcomes" / "llmrouter_uiuc.parquet")
     if name == "routerbench":
         return routerbench(data / "outcomes" / "routerbench.parquet")
-    return timing()
+    return timing(data, args.base)
 
 
 def transfer(benchmarks: dict[str, Benchmark]) -> str:
@@ -151,7 +164,7 @@ def transfer(benchmarks: dict[str, Benchmark]) -> str:
         "## Transfer: the shipped routers on RouteLLM's benchmarks",
         "",
         "No label of these benchmarks was used, nor anything tuned on them; their prompts and near-duplicates",
-        "were kept out of the fit. RouteLLM's routers are as its authors printed them.",
+        f"were kept out of the fit. RouteLLM's routers are as its authors printed them. {REPLICATES} replicates; the commands draw 1,000.",
         "",
     ]
     for name, benchmark in benchmarks.items():
@@ -201,7 +214,8 @@ def mmlu(benchmark: Benchmark) -> str:
         f"## In-domain: RouteLLM-MMLU with {LABELS:,} labels",
         "",
         f"{SEEDS} draws of the labelled prompts by whole groups (near-duplicates and templates on one side), the",
-        f"other groups reported ({min(sizes):,} to {max(sizes):,} prompts). RouteLLM's best with as many labels,",
+        f"other groups reported ({min(sizes):,} to {max(sizes):,} prompts). ± is 1.96 standard errors of the mean over the draws, which",
+        "share most of the reported prompts: it says how much the labels matter, not the prompts. RouteLLM's best with as many labels,",
         f"drawn so that templates are on both sides: {best_published(benchmark)}. One template, moral_scenarios, holds 6% of the",
         "prompts and a fifth of the gain; draws that meet it among the labels differ from those that do not.",
         "",
@@ -218,7 +232,8 @@ def mmlu(benchmark: Benchmark) -> str:
             f"{' '.join(f'{v:.3f}' for v in values[:, 0])} | {gap} | [{low:.3f} {high:.3f}] |"
         )
     command = f"turnout evaluate --benchmark routellm-mmlu --data DATA/routellm --labels {LABELS} --seed 0"
-    return "\n".join([*lines, "", f"    {command} --no-transfer --routers {','.join(NAMES)}", ""])
+    every = f"    {command} --no-transfer --routers {','.join(NAMES)}   # seeds 0 to {SEEDS - 1}"
+    return "\n".join([*lines, "", every, _made_by("mmlu"), ""])
 
 
 def best_published(benchmark: Benchmark) -> str:
@@ -267,8 +282,7 @@ def pair_table(report: EvaluationReport, names: Sequence[str]) -> list[str]:
 
 def nine(path: Path) -> str:
     """LLMRouter-9: nine models, fitted on train, reported on dev."""
-    train = complete(read(path, "train"))
-    dev = complete(read(path, "dev").columns(train.models))
+    train, dev = parts_of(path)
     score, n = dev.score.astype(np.float64), len(dev.prompts)
     best = int(np.argmax(train.score.mean(axis=0)))
     picks = {
@@ -288,7 +302,7 @@ def nine(path: Path) -> str:
     lines = [
         "## Nine models: LLMRouter-9",
         "",
-        f"Fitted on the {len(train.prompts):,} train prompts with all nine scores, reported on the {n} dev prompts;",
+        f"Fitted on the {len(train.prompts):,} train prompts with all nine scores and no near-duplicate in dev, reported on {n} dev prompts;",
         f"accuracy of what is decided for the best quality. Oracle {score.max(axis=1).mean():.3f}. The table knows each prompt's",
         "dataset; the routers are not told.",
         "",
@@ -307,13 +321,17 @@ def nine(path: Path) -> str:
             f"{briers[name]:.4f}" if name in briers else "",
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", _made_by("nine"), ""])
+
+
+def _made_by(section: str) -> str:
+    """The command that makes a section again."""
+    return f"    python benchmarks/quality.py --data DATA --only {section}"
 
 
 def routerbench(path: Path) -> str:
     """RouterBench: eleven models with real costs; the hull policy against the zero router."""
-    train = read(path, "train")
-    dev = complete(read(path, "dev").columns(train.models))
+    train, dev = parts_of(path)
     score, cost = dev.score.astype(np.float64), dev.cost_usd.astype(np.float64)
     mean = np.nanmean(train.cost_usd, axis=0).astype(np.float64)
     span = (float(cost.mean(axis=0).min()), float(cost.mean(axis=0).max()))
@@ -335,9 +353,8 @@ def routerbench(path: Path) -> str:
     lines = [
         "## Eleven models with real costs: RouterBench",
         "",
-        f"Fitted on {len(train.prompts):,} train prompts, reported on {n} dev prompts. AIQ: area under the hull of",
-        "quality over cost between the cheapest and the dearest model. The zero router mixes single models",
-        "(its hull is taken on dev, in its favour); the routers' operating points were chosen out of fold on train.",
+        f"Fitted on {len(train.prompts):,} train prompts without a near-duplicate in dev, reported on {n} dev prompts. The zero router",
+        "mixes single models (its hull is taken on dev, in its favour); the routers' operating points were chosen out of fold on train.",
         "",
         "| way to choose | AIQ | less zero router |",
         "|---|---|---|",
@@ -352,7 +369,7 @@ def routerbench(path: Path) -> str:
         gaps = np.asarray([area(choices, at) - area(singles, at) for at in draws])
         gap = percentile_interval(value - area(singles, every), gaps)
         lines.append(f"| {name} | {value:.4f} | {_show(gap, signed=True)} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", _made_by("routerbench"), ""])
 
 
 def every(
@@ -383,8 +400,9 @@ def every(
             "One encoder, one split, one set of bootstrap draws. Mean score and flips are of what is decided for the",
             "best quality (threshold 0): the share of prompts whose model changes under a polite prefix, 2% swapped",
             "letters, or lower case. Decision: median CPU time as a ratio to `blend` in the same run. The numbers are",
-            "in benchmarks.json. Rows without seconds of a fit are artifacts made elsewhere: `universal` as it ships",
-            "saw no prompt of three tasks of LLMRouter-9 (MMLU, GSM8K, MGSM).",
+            "in benchmarks.json. Train prompts with a near-duplicate in dev are left out. Rows without seconds of a fit are",
+            "artifacts made elsewhere: `universal` as it ships saw no prompt of three tasks of LLMRouter-9 (MMLU, GSM8K, MGSM), and of",
+            "the others all train prompts.",
             "",
             *sections,
             f"    python benchmarks/quality.py --data DATA --only every{routers}",
@@ -395,10 +413,21 @@ def every(
 
 def field_of(folder: Path, title: str) -> Field:
     """Train and dev part of one of `SETS`."""
-    stem = SETS[title]
-    train = read(folder / f"{stem}.parquet", "train")
-    train = complete(train) if stem == "llmrouter_uiuc" else train
-    return Field(train, complete(read(folder / f"{stem}.parquet", "dev").columns(train.models)))
+    return Field(*parts_of(folder / f"{SETS[title]}.parquet"))
+
+
+def parts_of(path: Path) -> tuple[OutcomeTable, OutcomeTable]:
+    """What is fitted on, and what is reported on: no prompt of one is a near-duplicate of one of the other.
+
+    The roles of a file keep its own groups together. These are narrower in places: twins of WinoGrande,
+    or two tasks that begin with the same twelve words, had one prompt in each role.
+    """
+    train = read(path, "train")
+    train = train if path.stem == SETS["RouterBench"] else complete(train)
+    dev = complete(read(path, "dev").columns(train.models))
+    groups = near_duplicate_groups([*train.prompts, *dev.prompts])
+    n = len(train.prompts)
+    return train.rows(~np.isin(groups[:n], groups[n:])), dev
 
 
 def bert_beside_blend(folder: Path, base: str | None) -> str:
@@ -468,11 +497,12 @@ def predict(router, table: OutcomeTable) -> np.ndarray:  # type: ignore[no-untyp
     return router.predict([Query.of(p) for p in table.prompts], candidates).quality
 
 
-def timing() -> str:
-    """What `make bench` prints, as of this run."""
+def timing(data: Path, base: str | None) -> str:
+    """What `make bench` prints, as of this run; decisions of real prompts."""
     here = Path(__file__).parent
+    small = ["--base", base] if base else []
     runs = [
-        [sys.executable, str(here / "decision.py")],
+        [sys.executable, str(here / "decision.py"), "--data", str(data), *small],
         [sys.executable, str(here / "replay.py")],
         [sys.executable, str(here / "footprint.py"), "--environment"],
     ]
@@ -481,9 +511,14 @@ def timing() -> str:
         [
             "## Times and sizes",
             "",
-            "Ratios in one run count, absolute times depend on the machine.",
+            "Ratios in one run count, absolute times depend on the machine and on what else it does. Prompts are real ones, cut or",
+            "joined to so many words and marks. `minilm+index` and `bert` are forward passes in numpy without tokenisation,",
+            "which an optimised runtime makes two to three times faster; `minilm int8` is such a runtime: all-MiniLM-L6-v2 in 8 bits",
+            "under ONNX Runtime with its tokenisation, which reads 256 tokens at most.",
             "",
             *(f"```\n{text.rstrip()}\n```\n" for text in texts),
+            _made_by("timing") + (" --base MINILM" if base else ""),
+            "",
         ]
     )
 

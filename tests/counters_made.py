@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from turnout.access.counters import Counters
 from turnout.access.memory import MemoryCounters
 from turnout.access.redis_counters import RedisCounters
 from turnout.access.redis_link import RedisLink
+from turnout.settings.access import CounterSettings
 
 KINDS = ("memory", "redis")
 
@@ -131,3 +133,40 @@ class Wire:
             await asyncio.sleep(self.delay_s)
             writer.write(data)
         writer.close()
+
+
+@dataclass(frozen=True)
+class ThreadedWire:
+    """A `Wire` on a loop of its own, for gateways on another."""
+
+    wire: Wire
+    loop: asyncio.AbstractEventLoop
+
+    def mend(self) -> None:
+        self._do(self.wire.mend())
+
+    def cut(self) -> None:
+        self._do(self.wire.cut())
+
+    def settings(self) -> CounterSettings:
+        """Counters behind it, of names that nobody else has."""
+        return CounterSettings(redis_url=self.wire.here, prefix=f"test-{secrets.token_hex(6)}")
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
+
+
+@contextmanager
+def threaded_wire() -> Iterator[ThreadedWire]:
+    """A way to the Redis of tests, mended."""
+    made = ThreadedWire(Wire(redis_url()), asyncio.new_event_loop())
+    thread = threading.Thread(target=made.loop.run_forever, daemon=True)
+    thread.start()
+    made.mend()
+    try:
+        yield made
+    finally:
+        made.cut()
+        made.loop.call_soon_threadsafe(made.loop.stop)
+        thread.join(timeout=20)
+        made.loop.close()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import re
+from math import log1p
 
 import pytest
 from hypothesis import example, given
@@ -30,6 +32,35 @@ def test_any_text_has_one_finite_number_for_each_feature(text: str) -> None:
 @given(any_text)
 def test_the_same_text_has_the_same_features(text: str) -> None:
     assert feature_vector(text) == feature_vector(text)
+
+
+_PIECES = st.sampled_from(
+    ["a", "Bc", " ", "  ", "'", "don't", "rock'n'roll", "I", "Mr", " The", "\n", "\n\n", "1", "2.5", "3,000.",
+     ".", "? ", "!)", '"', "(x", "[", "None", "none", "def", "é", "İ",
+     "ß", "\u017f", "\uff0c", "Ünder", "\x0b", "\x1c"]
+)  # fmt: skip
+
+
+@given(st.lists(_PIECES, max_size=30).map("".join))
+@example("A Mr Smith met a Mrs Jones, We left")
+def test_quick_ways_count_what_plain_ones_do(text: str) -> None:
+    found = features(text)
+    words = re.findall(
+        r"[A-Za-z\u00c0-\u024f\u0370-\u1fff\u3040-\uffef]+(?:['\u2019][A-Za-z]+)?", text
+    )
+    numbers = re.findall(r"\d+(?:[.,]\d+)*", text)
+    stops = re.findall(r"[.!?\u3002\uff01\uff1f](?=\s|\Z|[\"')\]])|\n\n", text.rstrip(" \n\t.!?"))
+    proper = re.findall(r"[a-z0-9,;'\")] (?!I\b)[A-Z][a-z]", text)
+    assert found["log_words"] == log1p(len(words))
+    assert found["log_numbers"] == log1p(len(numbers))
+    assert found["decimals"] == log1p(sum("." in x for x in numbers))
+    assert found["log_sentences"] == log1p(1 + len(stops))
+    assert found["proper_nouns"] == len(proper) * (1 / (len(words) + 1))
+    assert found["digit_share"] == sum(map(text.count, "0123456789")) * (1 / (len(text) + 1))
+    assert found["negation"] == log1p(sum(w.lower() in ("none", "don't") for w in words))
+    coded = sum(w in ("None", "def") for w in words)
+    coded += len(re.findall(r"[(\[](?<=\w.)(?=\S)", text))
+    assert found["code"] == log1p(coded)
 
 
 def test_features_have_distinct_names() -> None:

@@ -8,6 +8,8 @@ and the lines of a multiple-choice question are told apart from its stem.
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from math import log1p
 
 HEAD = 6000
@@ -68,7 +70,9 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _OPTION = re.compile(r"^[ \t]*\(?([A-Ja-j]|10|[1-9])[.):][ \t]+(\S[^\n]*)$", re.M)
 _OPTION_NUMERIC = re.compile(r"[-+$(\\ ]*\d|\$|\\")
 _CUE = re.compile(r"\s*(?:the )?(?:correct )?answer\s*(?:is)?\s*[:=]?\s*\Z", re.I)
-_MATH_ASCII = "-+*/=^<>|~"
+_MATH_ASCII = b"-+*/=^<>|~"
+_CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_QUOTES = '"\u201c\u201d\u00ab\u00bb'
 _MATH_OTHER = re.compile(r"[\u00b0-\u00b3\u00d7\u00f7\u03b1-\u03c9\u2190-\u21ff\u2200-\u22ff]")
 _LATEX = re.compile(r"\\[A-Za-z]+")
 _CODE_CALL = re.compile(r"[(\[](?<=\w.)(?=\S)")
@@ -77,56 +81,79 @@ _CODE_WORDS = frozenset(
     "def return class import print lambda None True False void int const var function elif assert SELECT"
     " public static struct null".split()
 )
-_SENTENCE = re.compile(r"[.!?\u3002\uff01\uff1f](?=\s|\Z|[\"')\]])|\n\n")
-_PROPER = re.compile(r"[a-z0-9,;'\")] (?!I\b)[A-Z][a-z]")
-# Written with a literal first, which the engine can look for quickly.
+_STOP = re.compile(r"[.!?\u3002\uff01\uff1f](?=\s|\Z|[\"')\]])")
+# Written with what is rarest first, which the engine can look for quickly.
+_PROPER = re.compile(r"[A-Z](?<=[a-z0-9,;'\")] [A-Z])[a-z]")
 _ALL_NONE = re.compile(r" of the(?:(?<=[Aa]ll of the)|(?<=[Nn]one of the))")
 _ROMAN = re.compile(r"II(?<!\wII)I?(?!\w)")
 _LONE_GAP = re.compile(r"_(?<!\w_)(?!\w)")
 
-_FUNCTION = frozenset(
+_FUNCTION_WORDS = frozenset(
     "a an the of to in on at by for with from as is are was were be been being am do does did has have had"
     " will would shall should can could may might must and or but nor so yet if then than that this these"
     " those it its he she they them his her their we you your i my our us me him who whom which what when"
     " where why how not no into onto over under between through during before after above below up down out"
     " off about there here also just very each any some such".split()
 )
-_PRONOUN = frozenset(
+_PRONOUN_WORDS = frozenset(
     "i me my he she him her his hers they them their we us our you your it its".split()
 )
-_COMPUTE = frozenset(
+_COMPUTE_WORDS = frozenset(
     "calculate compute determine find evaluate solve prove derive estimate simplify express show"
     " calculates verify factor integrate differentiate".split()
 )
-_COMPOSE = frozenset(
+_COMPOSE_WORDS = frozenset(
     "write explain describe discuss list create generate design summarize summarise translate compare"
     " draft rewrite outline suggest propose analyze analyse implement provide complete edit".split()
 )
 _IMPERATIVE = (
-    _COMPUTE
-    | _COMPOSE
+    _COMPUTE_WORDS
+    | _COMPOSE_WORDS
     | frozenset(
         "give make tell let consider suppose assume identify name state choose select answer given imagine"
         " act convert classify extract read fill return call get play use help build fix refactor"
         " debug".split()
     )
 )
-_NEGATION = frozenset(
+_NEGATION_WORDS = frozenset(
     "not no never except least false incorrect without neither nor none cannot can't don't doesn't isn't"
     " aren't won't unlikely".split()
 )
-_CONDITION = frozenset(
+_CONDITION_WORDS = frozenset(
     "if then suppose assume given let each every only unless whenever otherwise such all any"
     " exactly".split()
 )
-_COMPARISON = frozenset(
+_COMPARISON_WORDS = frozenset(
     "more less than most fewer greater smaller larger same equal both twice half difference increase"
     " decrease higher lower best better".split()
 )
-_MULTIPLICATIVE = frozenset(
+_MULTIPLICATIVE_WORDS = frozenset(
     "times twice double triple half third quarter percent percentage per ratio rate average fraction"
     " remaining total altogether rest".split()
 )
+_KINDS = (
+    _FUNCTION_WORDS,
+    _PRONOUN_WORDS,
+    _COMPUTE_WORDS,
+    _COMPOSE_WORDS,
+    _NEGATION_WORDS,
+    _CONDITION_WORDS,
+    _COMPARISON_WORDS,
+    _MULTIPLICATIVE_WORDS,
+    frozenset(map(str.lower, _CODE_WORDS)),
+)
+(
+    _FUNCTION, _PRONOUN, _COMPUTE, _COMPOSE, _NEGATION, _CONDITION, _COMPARISON, _MULTIPLICATIVE, _CODE,
+) = range(len(_KINDS))  # fmt: skip
+_KINDS_OF = {
+    word: tuple(i for i, kind in enumerate(_KINDS) if word in kind)
+    for word in frozenset().union(*_KINDS)
+}
+_LOWER_LETTERS = {
+    i: chr(i).lower() if chr(i).isalpha() or chr(i) == "'" else " " for i in range(128)
+}
+"""Every other mark of ASCII parts words."""
+_NUMBERS_ALONE = {i: chr(i) if chr(i) in "0123456789.," else " " for i in range(128)}
 
 
 def _has_statements(text: str) -> bool:
@@ -146,15 +173,108 @@ def feature_vector(text: str) -> tuple[float, ...]:
     total = len(text)
     if total > HEAD + TAIL:
         text = text[:HEAD] + "\n" + text[-TAIL:]
-    cue = _CUE.search(text, max(0, len(text) - 40))
+    cue = _find_cue(text)
     if cue is not None:
         total -= cue.end() - cue.start()
         text = text[: cue.start()]
-    n = len(text)
+    n, plain = len(text), text.isascii()
+    raw = text.encode(
+        "utf-8", "surrogatepass"
+    )  # an ASCII mark is one byte of it and of nothing else
+    stem, options = _parted(text)
 
-    # Options: a run of labels in sequence from A or 1, each on its own line.
-    stem = text
+    lower = _lower_words(text)
+    stem_lower = _lower_words(stem) if options else lower
+    # A small letter may be longer than its capital outside of ASCII.
+    words = lower if plain else _WORD.findall(text)
+    kinds = _kinds_of(lower)
+    stem_kinds = _kinds_of(stem_lower) if options else kinds
+    stem_set = set(stem_lower)
+    n_words = len(words)
+    n_stem = len(stem_lower)
+    lengths = list(map(len, words))
+    letters = sum(lengths)
+    digits = _count(raw, b"0123456789")
+    numbers = _numbers(stem) if digits or not plain else []
+    n_numbers = len(numbers)
+    body = stem.rstrip(" \n\t.!?")
+    n_sentences = 1 + len(_STOP.findall(body)) + body.count("\n\n")
+    head = lower[:120]
+    code = sum(map(text.count, _CODE_PARTS))
+    if kinds[_CODE]:  # of these the capitals count
+        code += sum(map(_CODE_WORDS.__contains__, _WORD.findall(text)))
+    if b"(" in raw or b"[" in raw:
+        code += len(_CODE_CALL.findall(text))
+    math = _count(raw, _MATH_ASCII)
+    if not plain:
+        math += len(_MATH_OTHER.findall(text))
+    per_char = 1.0 / (n + 1)
+    per_word = 1.0 / (n_words + 1)
+    last = text.rstrip()[-1:]
+    return (
+        log1p(total),
+        log1p(n_words),
+        log1p(n_stem),
+        log1p(sum(o.count(" ") + 1 for o in options) / len(options)) if options else 0.0,
+        len(options) / 4,
+        sum(1 for o in options if _OPTION_NUMERIC.match(o)) / len(options) if options else 0.0,
+        digits * per_char,
+        log1p(n_numbers),
+        n_numbers / (n_stem + 1),
+        log1p(max(map(len, numbers))) if numbers else 0.0,
+        log1p(sum(1 for x in numbers if "." in x)) if numbers else 0.0,
+        math * per_char,
+        log1p(text.count("$") + (len(_LATEX.findall(text)) if "\\" in text else 0)),
+        log1p(code),
+        _count(raw, b"()[]{}") * per_char,
+        letters / n_words if n_words else 0.0,
+        sum(map((8).__lt__, lengths)) * per_word,
+        _count(raw, _CAPITALS) / (letters + 1),
+        _proper_nouns(text) * per_word,
+        log1p(n_sentences),
+        log1p(n_stem / n_sentences),
+        log1p(stem.count("\n")),
+        text.count(",") * per_word,
+        log1p(sum(map(text.count, '"' if plain else _QUOTES))),
+        0.0 if plain else (n - len(text.encode("ascii", "ignore"))) * per_char,
+        len(set(head)) / len(head) if head else 0.0,
+        kinds[_FUNCTION] * per_word,
+        kinds[_PRONOUN] * per_word,
+        float("what" in stem_set),
+        float("which" in stem_set),
+        float(not stem_set.isdisjoint(("who", "whom", "whose", "when", "where"))),
+        float("why" in stem_set),
+        float("how" in stem_set),
+        float("how" in stem_set and not stem_set.isdisjoint(("many", "much"))),
+        float(stem.rstrip()[-1:] in ("?", "\uff1f")),
+        float(bool(stem_lower) and stem_lower[0] in _IMPERATIVE),
+        log1p(stem_kinds[_COMPUTE]),
+        log1p(stem_kinds[_COMPOSE]),
+        log1p(stem_kinds[_NEGATION]),
+        log1p(stem_kinds[_CONDITION]),
+        log1p(stem_kinds[_COMPARISON]),
+        float(_has_statements(text)),
+        float(_has_gap(stem)),
+        float(text.lstrip()[:1].islower()),
+        float(last in (".", "!", ":")),
+        float(last.isalpha()),
+        log1p(stem_kinds[_MULTIPLICATIVE] + text.count("%")),
+    )
+
+
+def _find_cue(text: str) -> re.Match[str] | None:
+    """A closing "Answer:"."""
+    tail = text[-40:]
+    if tail.isascii() and "answer" not in tail.lower():
+        return None
+    return _CUE.search(text, max(0, len(text) - 40))
+
+
+def _parted(text: str) -> tuple[str, list[str]]:
+    """The stem, and the options: a run of labels in sequence from A or 1, each on its own line."""
     options: list[str] = []
+    if "\n" not in text:  # one line is one option at most
+        return text, options
     first = 0
     want = 0
     numeric = False
@@ -169,79 +289,47 @@ def feature_vector(text: str) -> tuple[float, ...]:
         elif options and position == want and label.isdigit() == numeric:
             options.append(m.group(2))
             want += 1
-    if len(options) < 2:
-        options = []
-    else:
-        stem = text[:first]
+    return (text[:first], options) if len(options) > 1 else (text, [])
 
-    words = _WORD.findall(text)
-    lower = [w.lower() for w in words]
-    stem_lower = [w.lower() for w in _WORD.findall(stem)] if options else lower
-    stem_set = set(stem_lower)
-    n_words = len(words)
-    n_stem = len(stem_lower)
-    numbers = _NUMBER.findall(stem)
-    n_numbers = len(numbers)
-    letters = sum(map(len, words))
-    n_sentences = 1 + len(_SENTENCE.findall(stem.rstrip(" \n\t.!?")))
-    digits = sum(map(text.count, "0123456789"))
-    head = lower[:120]
-    code = sum(map(text.count, _CODE_PARTS)) + sum(map(_CODE_WORDS.__contains__, words))
-    code += len(_CODE_CALL.findall(text))
-    math = sum(map(text.count, _MATH_ASCII))
+
+def _lower_words(text: str) -> list[str]:
+    """The words of a text in small letters. Of ASCII by `translate` and `split`: a fifth of the time."""
     if not text.isascii():
-        math += len(_MATH_OTHER.findall(text))
-    per_char = 1.0 / (n + 1)
-    per_word = 1.0 / (n_words + 1)
-    return (
-        log1p(total),
-        log1p(n_words),
-        log1p(n_stem),
-        log1p(sum(o.count(" ") + 1 for o in options) / len(options)) if options else 0.0,
-        len(options) / 4,
-        sum(1 for o in options if _OPTION_NUMERIC.match(o)) / len(options) if options else 0.0,
-        digits * per_char,
-        log1p(n_numbers),
-        n_numbers / (n_stem + 1),
-        log1p(max(map(len, numbers))) if numbers else 0.0,
-        log1p(sum(1 for x in numbers if "." in x)),
-        math * per_char,
-        log1p(text.count("$") + (len(_LATEX.findall(text)) if "\\" in text else 0)),
-        log1p(code),
-        sum(map(text.count, "()[]{}")) * per_char,
-        letters / n_words if n_words else 0.0,
-        sum(map((8).__lt__, map(len, words))) * per_word,
-        sum(map(text.count, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")) / (letters + 1),
-        len(_PROPER.findall(text)) * per_word,
-        log1p(n_sentences),
-        log1p(n_stem / n_sentences),
-        log1p(stem.count("\n")),
-        text.count(",") * per_word,
-        log1p(sum(map(text.count, '"\u201c\u201d\u00ab\u00bb'))),
-        (n - len(text.encode("ascii", "ignore"))) * per_char,
-        len(set(head)) / len(head) if head else 0.0,
-        sum(map(_FUNCTION.__contains__, lower)) * per_word,
-        sum(map(_PRONOUN.__contains__, lower)) * per_word,
-        float("what" in stem_set),
-        float("which" in stem_set),
-        float(not stem_set.isdisjoint(("who", "whom", "whose", "when", "where"))),
-        float("why" in stem_set),
-        float("how" in stem_set),
-        float("how" in stem_set and not stem_set.isdisjoint(("many", "much"))),
-        float(stem.rstrip()[-1:] in ("?", "\uff1f")),
-        float(bool(stem_lower) and stem_lower[0] in _IMPERATIVE),
-        log1p(sum(map(_COMPUTE.__contains__, stem_lower))),
-        log1p(sum(map(_COMPOSE.__contains__, stem_lower))),
-        log1p(sum(map(_NEGATION.__contains__, stem_lower))),
-        log1p(sum(map(_CONDITION.__contains__, stem_lower))),
-        log1p(sum(map(_COMPARISON.__contains__, stem_lower))),
-        float(_has_statements(text)),
-        float(_has_gap(stem)),
-        float(text.lstrip()[:1].islower()),
-        float(text.rstrip()[-1:] in (".", "!", ":")),
-        float(text.rstrip()[-1:].isalpha()),
-        log1p(sum(map(_MULTIPLICATIVE.__contains__, stem_lower)) + text.count("%")),
-    )
+        return [w.lower() for w in _WORD.findall(text)]
+    found = text.translate(_LOWER_LETTERS).split()
+    if "'" not in text:
+        return found
+    return [w for part in found for w in (_WORD.findall(part) if "'" in part else (part,))]
+
+
+def _numbers(text: str) -> list[str]:
+    if text.isascii():  # what stands between numbers need not be looked through
+        text = " ".join(text.translate(_NUMBERS_ALONE).split())
+    return _NUMBER.findall(text)
+
+
+def _kinds_of(words: Sequence[str]) -> list[int]:
+    """How many of some words are in each of `_KINDS`: every word is looked up once."""
+    found = [0] * len(_KINDS)
+    for kinds, times in Counter(map(_KINDS_OF.get, words)).items():
+        for kind in kinds or ():
+            found[kind] += times
+    return found
+
+
+def _count(raw: bytes, marks: bytes) -> int:
+    """How many of some ASCII marks there are."""
+    return len(raw) - len(raw.translate(None, marks))
+
+
+def _proper_nouns(text: str) -> int:
+    """Capitalised words inside a sentence; one that follows another closely, as in "Mr X", is one."""
+    found = after = 0
+    for m in _PROPER.finditer(text):
+        start = m.start() - 2  # of the mark and the space before it
+        if start >= after:
+            found, after = found + 1, m.end()
+    return found
 
 
 def features(text: str) -> dict[str, float]:

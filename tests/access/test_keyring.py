@@ -37,7 +37,7 @@ class Failing(KeyStore):
 
     def version(self) -> int:
         if self.down:
-            raise StoreError("keys", "gone", "wait")
+            raise StoreError("keys", "gone", "wait", away=True)
         return super().version()
 
 
@@ -48,9 +48,9 @@ class Clock:
         return self.now
 
 
-def within(ring: Keyring, work: Callable[[], Any]) -> Any:
+def within(ring: Keyring, work: Callable[[], Any], *, late: bool = False) -> Any:
     async def run() -> Any:
-        async with ring.running():
+        async with ring.running(late=late):
             result = work()
             return await result if asyncio.iscoroutine(result) else result
 
@@ -178,6 +178,59 @@ def test_an_open_gateway_closes_when_it_cannot_tell_whether_keys_exist(tmp_path:
             ring.identify({})
 
     within(ring, work)
+    store.close()
+
+
+def test_it_begins_without_its_database_for_keys_that_need_none(tmp_path: Path) -> None:
+    store, told = Failing(open_database(tmp_path / "k.db")), []
+    _, token = store.create(key("db"))
+    store.down = True
+    paying = key("paying", "tk_paying", budgets_usd={"day": 1})
+
+    async def tell(keys: Any, *_: Any) -> None:
+        told.extend(k.name for k in keys)
+
+    ring = Keyring(deployment(), [key("fixed"), paying], store, every_s=3600, before=tell)
+
+    async def work() -> None:
+        assert (ring.unread, ring.problem, told) == (True, None, [])
+        assert ring.identify(BEARER) is not None
+        with pytest.raises(AuthenticationError):
+            ring.identify({})
+        for unknown in ("tk_paying", token, "tk_nobody's"):
+            with pytest.raises(AccessDownError):
+                ring.identify({"x-api-key": unknown})
+        store.down = False
+        await ring.refresh()
+        assert not ring.unread
+        assert set(told) == {"db", "fixed", "paying"}
+        assert ring.identify({"x-api-key": "tk_paying"}) is not None
+        assert ring.identify({"x-api-key": token}) is not None
+
+    within(ring, work, late=True)
+    store.down = True
+    with pytest.raises(
+        StoreError
+    ):  # another set of settings does not take the place of one that has read
+        within(Keyring(deployment(), [key("fixed")], store), work)
+    store.close()
+
+
+def test_nobody_is_let_in_unasked_before_the_database_was_read(tmp_path: Path) -> None:
+    store = Failing(open_database(tmp_path / "k.db"))
+    store.down = True
+    ring = Keyring(deployment(), [], store, every_s=3600)
+
+    async def work() -> None:
+        assert ring.problem is not None
+        with pytest.raises(AccessDownError):
+            ring.identify({})
+        store.down = False
+        await ring.refresh()
+        assert ring.problem is None
+        assert ring.identify({}) is None, "there is no key"
+
+    within(ring, work, late=True)
     store.close()
 
 

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx2
 import pytest
 from click.testing import CliRunner
 
+from served import served
 from turnout.cli.serve import _warn, _with_artifacts, bound, serve
 from turnout.errors import ArtifactError, SettingsError
 from turnout.settings import MINIMAL, parse_settings
@@ -35,30 +33,15 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_a_signal(config: Path, end: signal.Signals) -> None:
-    start = "from turnout.cli import main; main()"
-    command = [sys.executable, "-c", start, "serve", "--config", str(config), "--port", "0"]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        url = line.split()[2].removesuffix("/v1")
-        assert line == (
+    with served(config) as running:
+        url = running.url
+        assert running.line == (
             f"turnout serves {url}/v1 with models: auto, router-random-0.25, router-random-0.5, "
             "router-random-0.75, strong, cheap\n"
         )
         assert httpx2.get(f"{url}/readyz", timeout=10).status_code == 200
-        process.send_signal(end)
-        _, errors = process.communicate(timeout=10)
-    finally:
-        process.kill()
-        process.communicate()
-    assert process.returncode in (0, -end)
+        assert running.end(end) in (0, -end)
+        errors = running.said
     assert "Traceback" not in errors
     assert "GET /readyz" not in errors, "no access log by default"
 

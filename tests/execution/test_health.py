@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,12 +110,57 @@ def test_load_counts_what_is_in_flight_and_the_slowest_lately() -> None:
     assert slow.load(100.0) < 0.1  # long ago counts for little
 
 
-@given(st.integers(1, 2000), st.floats(0.0, 1.0))
-def test_further_calls_never_exceed_the_share_and_the_reserve(n: int, share: float) -> None:
+@given(
+    st.lists(st.integers(0, 4), max_size=400),
+    st.floats(0.01, 1.0),
+    st.integers(0, 20),
+    st.integers(0, 400),
+)
+def test_further_calls_never_exceed_the_share_once_the_loan_is_paid(
+    asked: list[int], share: float, reserve: int, reload_at: int
+) -> None:
+    """However often each request asks for more, and wherever another budget goes on with this one."""
+    budget = RetryBudget(share=share, reserve=reserve)
+    taken = 0
+    for n, times in enumerate(asked, start=1):
+        if n == reload_at:
+            old, budget = budget, RetryBudget(share=share, reserve=reserve)
+            budget.take_over(old)
+        budget.first_call()
+        taken += sum(budget.take() for _ in range(times))
+        assert taken <= max(reserve, share * n) + 1e-9
+        if n * share >= reserve:
+            assert n + taken <= (1 + share) * n + 1e-9
+
+
+@given(st.integers(0, 1000), st.integers(1, 1000), st.floats(0.01, 1.0))
+def test_what_was_saved_up_is_bounded(quiet: int, stormy: int, share: float) -> None:
     budget = RetryBudget(share=share)
+    for _ in range(quiet):
+        budget.first_call()
+    taken = 0
+    for _ in range(stormy):
+        budget.first_call()
+        while budget.take():
+            taken += 1
+    assert taken <= budget.most + share * stormy + 1e-9
+
+
+@pytest.mark.parametrize("n", [50, 200, 12_000])
+def test_a_storm_gets_all_of_its_share_and_no_more(n: int) -> None:
+    """At 1.2 calls a request from the fiftieth on, which pays the last of the loan."""
+    budget = RetryBudget()
     taken = 0
     for _ in range(n):
         budget.first_call()
         while budget.take():
             taken += 1
-    assert taken <= share * n + budget.reserve + 1e-6
+    assert n // 5 - 1 <= taken <= n // 5
+
+
+def test_no_share_is_no_further_call() -> None:
+    budget, generous = RetryBudget(share=0), RetryBudget(share=1)
+    budget.first_call()
+    assert not budget.take()
+    budget.take_over(generous)
+    assert not budget.take()

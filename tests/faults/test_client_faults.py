@@ -247,3 +247,16 @@ def test_connections_beyond_the_limit_are_refused_with_a_503() -> None:
             client.close()
         until(lambda: not here.server.server_state.connections)
         assert here.ask().status_code == 200
+
+
+def test_an_idle_connection_is_closed_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turnout.gateway.server.KEEP_ALIVE_S", 2)
+    with site(limits=QUICK) as here, closing(connect(here)) as client:
+        for _ in range(2):  # an answer begins the time anew
+            client.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY)
+            answered = time.monotonic()
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+            time.sleep(1)
+        assert client.recv(10) == b""
+        assert 1.5 <= time.monotonic() - answered <= 4
+        assert not here.guard.counts["slow_head"]  # it is no client's fault

@@ -120,7 +120,7 @@ def test_row_26_a_client_that_leaves_ends_and_books_both(tmp_path: Path) -> None
 
 
 def test_row_26_seconds_are_within_the_retry_budget(tmp_path: Path) -> None:
-    """Everything is slow: it is not made slower by more than a fifth, and a reserve of ten."""
+    """Everything is slow: it is not made slower by more than a fifth."""
     hurry = ", replicas: [{provider: two}], hedge: {after: 1, share: 1}"
 
     class Slow(Upstream):
@@ -132,7 +132,7 @@ def test_row_26_seconds_are_within_the_retry_budget(tmp_path: Path) -> None:
             asked = [pool.submit(here.ask) for _ in range(150)]
             assert {a.result(20).status_code for a in asked} == {200}
         calls = len(here.one.requests) + len(here.two.requests)
-        assert 150 < calls <= 1.2 * 150 + 10
+        assert 150 < calls <= 1.2 * 150
     hedges = [r for r in found if r.kind == "hedge"]
     assert len(found) - len(hedges) == 150
     # One that is cut off at once is booked though it did not arrive.

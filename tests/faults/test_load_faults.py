@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +17,7 @@ import pytest
 from fault_site import ASK, GOOD, Upstream, in_thread, kept, site, until
 
 from scripted import PAUSE, WAIT
+from served import served
 from turnout.errors import OverloadedError
 from turnout.gateway.http.admission import Admission, patience_s
 from turnout.observe.trail import Trail
@@ -228,26 +226,8 @@ def process(
     """`turnout serve` in a process of its own, and where it listens."""
     config = folder / "turnout.yaml"
     config.write_text(CONFIG.format(url=url, rest=rest, store=store or STORE))
-    start = "from turnout.cli import main; main()"
-    if files:
-        limit = f"resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))"
-        start = f"import resource; {limit}; {start}"
-    with (folder / "log").open("w") as log:
-        running = subprocess.Popen(
-            [sys.executable, "-c", start, "serve", "--config", str(config)],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-    try:
-        assert running.stdout is not None
-        line = running.stdout.readline()
-        assert line, (folder / "log").read_text()
-        yield running, line.split()[2].removesuffix("/v1"), config
-    finally:
-        running.kill()
-        running.communicate()
+    with served(config, "--port", "0", files=files) as running:
+        yield running.process, running.url, config
 
 
 def test_row_37_a_signal_lets_two_hundred_streams_end(tmp_path: Path) -> None:
@@ -324,7 +304,7 @@ def test_row_42_a_signal_takes_the_file_again(tmp_path: Path) -> None:
         until(lambda: "reload_problem" in state())
         line = good.count("\n") + 1
         assert state()["reload_problem"] == f"turnout.yaml:{line}"
-        log = (tmp_path / "log").read_text()
+        log = (tmp_path / "turnout.log").read_text()
         assert f"{config}:{line}: resilence" in log
         assert "Did you mean 'resilience'?" in log
         config.write_text(good + "allow_passthrough: false\n")
@@ -369,4 +349,4 @@ def test_row_50_without_files_it_refuses_and_recovers(tmp_path: Path) -> None:
         assert gateway.poll() is None
         gateway.send_signal(signal.SIGTERM)
         assert gateway.wait(20) == 0
-    assert "Too many open files" not in (tmp_path / "log").read_text()
+    assert "Too many open files" not in (tmp_path / "turnout.log").read_text()

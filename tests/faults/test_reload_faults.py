@@ -95,6 +95,25 @@ def test_row_47_answers_are_given_again_after_a_reload() -> None:
         assert (len(here.one.requests), len(here.two.requests)) == (1, 0)
 
 
+def test_what_becomes_of_keys_is_reloaded_and_their_answers_stay() -> None:
+    def ask(here: Site) -> httpx2.Response:
+        return here.ask(headers={"idempotency-key": "k"})
+
+    with site() as here:
+        both = here.one.url, here.two.url
+        ask(here)
+        reload(here, settings_of(*both, rest="idempotency: {enabled: false}\n"))
+        assert "idempotent-replayed" not in ask(here).headers
+        reload(here, settings_of(*both, rest="idempotency: {longest_bytes: 1}\n"))
+        assert ask(here).headers["idempotent-replayed"] == "true", "it had been kept"
+        again = {"idempotency-key": "another"}
+        replies = [here.ask(headers=again) for _ in range(2)]
+        assert all("idempotent-replayed" not in r.headers for r in replies), "it is too long now"
+        reload(here, settings_of(*both, rest="idempotency: {ttl_s: 0.001}\n"))
+        time.sleep(0.01)
+        assert "idempotent-replayed" not in ask(here).headers
+
+
 def test_row_43_fifty_reloads_under_load_fail_no_request() -> None:
     stop = threading.Event()
 

@@ -16,7 +16,13 @@ from gateway_fakes import Deployment, deployment
 from turnout.gateway.kept.caching import ExactCache
 from turnout.gateway.kept.keeping import Kept
 from turnout.providers.fake import Fault
-from turnout.settings import MINIMAL, CacheSettings, StoreSettings, parse_settings
+from turnout.settings import (
+    MINIMAL,
+    CacheSettings,
+    SemanticCacheSettings,
+    StoreSettings,
+    parse_settings,
+)
 from turnout.store.database import open_database
 from turnout.store.records import RecordTable
 
@@ -204,6 +210,8 @@ def test_its_size_and_age_are_bounded() -> None:
 
 def test_the_guides_example_is_a_setting() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "guides" / "caching.md").read_text()
-    (example,) = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    example, by_meaning = re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
     settings = parse_settings(MINIMAL + example, {"OPENAI_API_KEY": "x"})
     assert settings.cache == CacheSettings(ttl_s=3600)
+    settings = parse_settings(MINIMAL + by_meaning, {"OPENAI_API_KEY": "x"})
+    assert settings.cache == CacheSettings(ttl_s=3600, semantic=SemanticCacheSettings())

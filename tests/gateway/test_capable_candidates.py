@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -90,6 +90,9 @@ class Failed:
 
     async def chunk(self) -> bytes | None:
         return None
+
+    async def hand(self, take: Callable[[bytes], bool]) -> bool:
+        return True
 
     def rest(self) -> bytes | None:
         return b""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,14 +16,14 @@ from gateway_fakes import Deployment, deployment, make_engine, make_settings, se
 from prometheus_client.parser import text_string_to_metric_families
 
 from certificates_made import certificate
-from counters_made import Wire, redis_url
+from counters_made import threaded_wire
 from turnout.calibration.certificate import pool_fingerprint, seconds
 from turnout.calibration.watch import Watch
 from turnout.engine import Engine
 from turnout.gateway.app import create_app
 from turnout.gateway.setup.building import build_pool
 from turnout.providers.fake import Fault, create_fake_app
-from turnout.settings.access import CounterSettings, KeySettings
+from turnout.settings.access import KeySettings
 from turnout.settings.server import ServerSettings
 
 PATH = "/v1/chat/completions"
@@ -204,35 +201,20 @@ def test_clients_that_leave_are_told_apart() -> None:
 
 
 def test_a_redis_that_goes_away_is_seen() -> None:
-    wire, loop = Wire(redis_url()), asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def on_wire(what: Any) -> None:
-        asyncio.run_coroutine_threadsafe(what, loop).result(20)
-
-    on_wire(wire.mend())
-    counters = CounterSettings(redis_url=wire.here, prefix=f"test-{secrets.token_hex(6)}")
     keys = (key("boss", role="admin"), key("often", requests_per_minute=100))
     headers = {"authorization": "Bearer often"}
-    try:
-        with deployment(keys=keys, counters=counters) as made:
-            assert httpx2.post(f"{made.url}{PATH}", json=ASK, headers=headers).status_code == 200
-            before = values(made.url, "boss")
-            assert before["turnout_redis_failures_total", "counters"] == 0
-            assert before["turnout_redis_down", "counters"] == 0
-            assert ("turnout_redis_lost_total", "counters") in before
-            on_wire(wire.cut())
-            assert httpx2.post(f"{made.url}{PATH}", json=ASK, headers=headers).status_code == 503
-            after = values(made.url, "boss")
-            assert after["turnout_redis_failures_total", "counters"] >= 1
-            assert after["turnout_redis_down", "counters"] == 1
-            assert refused(made.url, "boss") == {("503", "access_unavailable"): 1}
-    finally:
-        on_wire(wire.cut())
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=20)
-        loop.close()
+    with threaded_wire() as wire, deployment(keys=keys, counters=wire.settings()) as made:
+        assert httpx2.post(f"{made.url}{PATH}", json=ASK, headers=headers).status_code == 200
+        before = values(made.url, "boss")
+        assert before["turnout_redis_failures_total", "counters"] == 0
+        assert before["turnout_redis_down", "counters"] == 0
+        assert ("turnout_redis_lost_total", "counters") in before
+        wire.cut()
+        assert httpx2.post(f"{made.url}{PATH}", json=ASK, headers=headers).status_code == 503
+        after = values(made.url, "boss")
+        assert after["turnout_redis_failures_total", "counters"] >= 1
+        assert after["turnout_redis_down", "counters"] == 1
+        assert refused(made.url, "boss") == {("503", "access_unavailable"): 1}
 
 
 def test_a_certificate_that_is_revoked_is_seen() -> None:

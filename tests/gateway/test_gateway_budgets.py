@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import secrets
@@ -19,7 +18,7 @@ import pytest
 from gateway_fakes import Deployment, deployment
 from test_gateway_keys import ASK, BODIES, HTTP, TOKEN, key, keyed, post, until
 
-from counters_made import Wire, redis_url
+from counters_made import redis_url, threaded_wire
 from turnout.access.limits import Limit
 from turnout.providers.fake import Fault
 from turnout.settings import EmbeddingSettings, StoreSettings
@@ -304,31 +303,17 @@ def test_gateways_that_share_a_redis_share_budgets(tmp_path: Path) -> None:
 
 
 def test_a_gateway_without_its_redis_refuses_what_is_limited_alone() -> None:
-    wire, loop = Wire(redis_url()), asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def on_wire(what: Any) -> None:
-        asyncio.run_coroutine_threadsafe(what, loop).result(20)
-
-    on_wire(wire.mend())
-    counters = CounterSettings(redis_url=wire.here, prefix=f"test-{secrets.token_hex(6)}")
-    try:
-        with keyed(key(budgets_usd={"day": 1}), key("free", FREE), counters=counters) as gateway:
-            assert post(gateway.url).status_code == 200
-            on_wire(wire.cut())
-            refused = post(gateway.url)
-            assert refused.status_code == 503
-            assert refused.json()["error"]["code"] == "access_unavailable"
-            assert "retry-after" in refused.headers
-            assert post(gateway.url, token=FREE).status_code == 200, "it has no limits"
-            on_wire(wire.mend())
-            until(lambda: post(gateway.url).status_code == 200)
-    finally:
-        on_wire(wire.cut())
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=20)
-        loop.close()
+    keys = (key(budgets_usd={"day": 1}), key("free", FREE))
+    with threaded_wire() as wire, keyed(*keys, counters=wire.settings()) as gateway:
+        assert post(gateway.url).status_code == 200
+        wire.cut()
+        refused = post(gateway.url)
+        assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "access_unavailable"
+        assert "retry-after" in refused.headers
+        assert post(gateway.url, token=FREE).status_code == 200, "it has no limits"
+        wire.mend()
+        until(lambda: post(gateway.url).status_code == 200)
 
 
 def embed(url: str, model: str = "vectors") -> httpx2.Response:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from gateway_fakes import Deployment, deployment
 
+from served import served
 from turnout.cli import cli
 from turnout.gateway.setup.accessing import DOORS
 from turnout.providers.fake import Fault
@@ -231,29 +230,24 @@ def test_a_key_is_in_no_log_and_goes_to_no_upstream(
         assert path.is_dir() or TOKEN.encode() not in path.read_bytes()
 
 
-def test_a_closed_gateway_warns_of_nothing(tmp_path: Path) -> None:
-    config = """
-providers: {up: {base_url: "http://127.0.0.1:9/v1"}}
-candidates: [{name: a, price: {input_usd: 1, output_usd: 1}, context_tokens: 9}]
-routers: {random: {}}
-auth: {required: true}
-listen: {host: 0.0.0.0, port: 0}
+@pytest.mark.parametrize("required", [True, False])
+def test_a_gateway_for_everyone_warns_unless_it_asks_for_keys(
+    tmp_path: Path, required: bool
+) -> None:
+    config = f"""
+providers: {{up: {{base_url: "http://127.0.0.1:9/v1"}}}}
+candidates: [{{name: a, price: {{input_usd: 1, output_usd: 1}}, context_tokens: 9}}]
+routers: {{random: {{}}}}
+auth: {{required: {str(required).lower()}}}
+store: {{path: '{tmp_path}/t.db'}}
+listen: {{host: 0.0.0.0, port: 0}}
 """
     (tmp_path / "t.yaml").write_text(config)
-    start = "from turnout.cli import main; main()"
-    command = [sys.executable, "-uc", start, "serve", "--config", str(tmp_path / "t.yaml")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        url = (
-            process.stdout.readline().split()[2].removesuffix("/v1").replace("0.0.0.0", "127.0.0.1")
-        )
-        assert HTTP.get(f"{url}/v1/models").status_code == 401
-        assert HTTP.get(f"{url}/healthz").status_code == 200
-    finally:
-        process.terminate()
-        errors = process.communicate(timeout=20)[1]
-    assert "warning" not in errors
+    with served(tmp_path / "t.yaml") as gateway:
+        status = HTTP.get(f"{gateway.url}/v1/models").status_code
+        assert (status == 401) is required
+        assert HTTP.get(f"{gateway.url}/healthz").status_code == 200
+        assert ("warning: 0.0.0.0" in gateway.said) is not required
 
 
 def test_teams_share_what_they_may() -> None:

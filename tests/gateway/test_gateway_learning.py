@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -16,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from planted import CANDIDATES, planted_prompts
+from served import served
 from turnout.artifacts.folder import read_artifact
 from turnout.errors import SettingsError
 from turnout.gateway.app import create_app
@@ -37,28 +33,6 @@ def config(folder: Path, artifact: Path, learn: str) -> Path:
         f"routers:\n  knn_live: {{artifact: '{artifact}'}}\n  rules: {{}}\n{learn}\n"
     )
     return file
-
-
-@contextmanager
-def gateway(file: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`turnout serve` as a process, and its URL."""
-    start = "from turnout.cli import main; main()"
-    command = [sys.executable, "-c", start, "serve", "--config", str(file), "--port", "0"]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("turnout serves"), process.communicate()[1]
-        yield process, line.split()[2]
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def report(url: str, count: int, model: str = NAMES[1]) -> httpx2.Response:
@@ -84,20 +58,19 @@ def test_what_was_learned_outlives_a_kill_and_an_orderly_end(
 ) -> None:
     kept = tmp_path / "kept" / "knn_live"
     file = config(tmp_path, artifacts / "knn", "learn: {keep: kept, every_s: 0.1}")
-    with gateway(file) as (process, url):
+    with served(file) as gateway:
+        url = f"{gateway.url}/v1"
         assert "learned" not in basis(url)
         assert report(url, 20).json() == {"learned": {"knn_live": 20}}
         wait_for(20, kept)
-        process.kill()  # no chance to write
-    with gateway(config(tmp_path, artifacts / "knn", "learn: {keep: kept, every_s: 9999}")) as (
-        process,
-        url,
-    ):
+        gateway.process.kill()  # no chance to write
+    file = config(tmp_path, artifacts / "knn", "learn: {keep: kept, every_s: 9999}")
+    with served(file) as gateway:
+        url = f"{gateway.url}/v1"
         assert basis(url).endswith(", 20 learned while serving")
         report(url, 15)
-        process.send_signal(signal.SIGTERM)  # long before the next interval
-        assert process.wait(20) in (0, -signal.SIGTERM)
-        assert PROMPT not in process.communicate()[1]
+        assert gateway.end() in (0, -signal.SIGTERM)  # long before the next interval
+        assert PROMPT not in gateway.said
     wait_for(35, kept)
     assert [f.name for f in kept.parent.iterdir()] == ["knn_live"]  # nothing half-written beside
 
@@ -109,16 +82,16 @@ def test_kills_in_the_middle_of_writing_leave_a_whole_artifact(
     file = config(tmp_path, artifacts / "knn", "learn: {keep: kept, every_s: 0.05}")
     least = 0
     for wait in (0.06, 0.11):
-        with gateway(file) as (process, url):
-            report(url, 10)
+        with served(file) as gateway:
+            report(f"{gateway.url}/v1", 10)
             time.sleep(wait)
-            process.kill()
+            gateway.process.kill()
         if kept.exists():
             held = read_artifact(kept)[0]["live"]["outcomes"]
             assert held >= least
             least = held
-    with gateway(file) as (_, url):
-        assert httpx2.get(url.replace("/v1", "/readyz"), timeout=10).status_code == 200
+    with served(file) as gateway:
+        assert httpx2.get(f"{gateway.url}/readyz", timeout=10).status_code == 200
 
 
 def test_what_was_learned_over_another_artifact_is_refused(tmp_path: Path, artifacts: Path) -> None:

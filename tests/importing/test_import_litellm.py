@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from scripted_thread import upstream
+from served import served
 from turnout.checking.run import check_file
 from turnout.cli import cli
 from turnout.errors import DataError, InputError, SettingsError
@@ -450,26 +448,12 @@ general_settings: {{master_key: sk-1234}}
         environ = {"LITELLM_MASTER_KEY": CANARY, "BIG": "big-key-0123456789"}
         assert check_file(out, environ).count("error") == 0
         assert load_settings(out, environ).keys[0].role == "admin"
-        start = "from turnout.cli import main; main()"
-        command = [sys.executable, "-c", start, "serve", "--config", str(out), "--port", "0"]
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, **environ, "PYTHONUNBUFFERED": "1"},
-        )
-        assert process.stdout is not None
-        try:
-            url = process.stdout.readline().split()[2]
+        with served(out, environ=environ) as gateway:
+            url = f"{gateway.url}/v1/chat/completions"
             asked = {"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": "2 + 2?"}]}
-            refused = httpx2.post(f"{url}/chat/completions", json=asked, timeout=20)
-            assert refused.status_code == 401
+            assert httpx2.post(url, json=asked, timeout=20).status_code == 401
             key = {"authorization": f"Bearer {CANARY}"}
-            reply = httpx2.post(f"{url}/chat/completions", json=asked, headers=key, timeout=20)
-        finally:
-            process.terminate()
-            process.communicate(timeout=10)
+            reply = httpx2.post(url, json=asked, headers=key, timeout=20)
     assert reply.json()["choices"][0]["message"]["content"] == "4"
     assert reply.headers["x-turnout-model"] == "llama"
     [sent] = site.requests

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from served import served
 from turnout.cli.local import serving
 from turnout.gateway.app import create_app
 from turnout.providers.fake import FakeUpstream
@@ -20,7 +18,7 @@ KEY = "an-admin's-key-of-this-test"
 _INNER = """
 providers: {{up: {{base_url: "{up}/v1"}}}}
 candidates: [{{name: simulated}}]
-routers: {{random: {{}}}}
+routers: {{random: {{seed: 1}}}}
 resilience: {{spares: 0, retries: 0, breaker_failures: 1000000, breaker_share: 1}}
 """
 _OUTER = """
@@ -41,7 +39,7 @@ candidates:
     known_as: mixtral-8x7b-instruct-v0.1
     price: {{input_usd: 1, output_usd: 3}}
 embeddings: [{{name: vectors, model: simulated, provider: chat, price: {{input_usd: 0.02}}}}]
-routers: {{random: {{}}, knn_live: {{}}}}
+routers: {{random: {{seed: 1}}, knn_live: {{}}}}
 auto: router-random-0.5
 routes: {{cheap: {{threshold: 0.9}}}}
 learn: {{}}
@@ -63,17 +61,4 @@ def gateway(home: Path) -> Iterator[tuple[str, FakeUpstream]]:
         config = home / "turnout.yaml"
         key = hashlib.sha256(KEY.encode()).hexdigest()
         config.write_text(_OUTER.format(up=up, inner=inner, key=key))
-        with (home / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "turnout", "serve", "--config", str(config), "--port", "0"],
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-            try:
-                assert process.stdout is not None
-                line = process.stdout.readline().decode()
-                yield line.split()[2].removesuffix("/v1"), upstream
-            finally:
-                process.terminate()
-                process.communicate(timeout=20)
+        yield stack.enter_context(served(config)).url, upstream

@@ -479,6 +479,37 @@ def test_while_its_process_is_away_another_candidate_serves() -> None:
 
 
 @pytest.mark.usefixtures("environ")
+def test_a_reload_keeps_its_process_unless_it_is_set_up_anew() -> None:
+    with gateway("stub/echo") as (url, app, _), httpx2.Client(base_url=url, timeout=20) as http:
+        body = {"model": "strong", "messages": ASK}
+
+        def served() -> int:
+            assert http.post("/v1/chat/completions", json=body).status_code == 200
+            found: Any = app.opened().providers["lite"]
+            return int(found.keeper.process.pid)
+
+        async def reload(**changes: Any) -> None:
+            settings = app.settings.model_copy(update=changes)
+            async with asyncio.timeout(30):
+                await app.reload(settings, engine=app.opened().engine)
+
+        def reloaded(**changes: Any) -> int:
+            asyncio.run_coroutine_threadsafe(reload(**changes), loops[0]).result(40)
+            return served()
+
+        loops = [task.get_loop() for task in [app.opened().providers["lite"].keeper._task]]  # type: ignore[attr-defined]
+        first = served()
+        assert reloaded(max_body_bytes=5000) == first
+        assert reloaded(max_body_bytes=6000) == first
+        lite = app.settings.providers["lite"].model_copy(update={"timeout_s": 29.0})
+        second = reloaded(providers={**app.settings.providers, "lite": lite})
+        assert second != first
+        run(lambda: until(lambda: not Path(f"/proc/{first}").exists()))
+        assert reloaded(max_body_bytes=5000) == second
+    assert not Path(f"/proc/{second}").exists()
+
+
+@pytest.mark.usefixtures("environ")
 def test_a_process_killed_in_mid_stream_is_told_in_the_stream() -> None:
     with gateway("stub/die") as (url, _, _), httpx2.Client(base_url=url, timeout=20) as http:
         body = {"model": "strong", "messages": ASK, "stream": True}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 from raw_sites import RawSite, raw_site, send_raw
+
+from served import served as running_gateway
 
 BODY = b'{"model": "cheap", "messages": [{"role": "user", "content": "hi"}]}'
 CANARY = "canary55aa"
@@ -110,19 +110,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, RawS
             "candidates: [{name: cheap, price: {input_usd: 1, output_usd: 1}}]\n"
             "routers: {rules: {}}\n"
         )
-        server = subprocess.Popen(
-            [sys.executable, "-m", "turnout", "serve", "--config", str(config), "--port", "0"],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        assert server.stdout is not None
-        url = server.stdout.readline().split()[2].removesuffix("/v1")
-        try:
-            assert _answers(url)
-            yield url, upstream
-        finally:
-            server.terminate()
-            server.wait(20)
-            server.stdout.close()
+        with running_gateway(config) as gateway:
+            assert _answers(gateway.url)
+            yield gateway.url, upstream
 
 
 def _answers(url: str) -> bool:

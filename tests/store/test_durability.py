@@ -135,7 +135,7 @@ def test_an_outage_under_load_holds_what_fits_in_bounded_memory(
     where: Path | str, tmp_path: Path
 ) -> None:
     resource = pytest.importorskip("resource", reason="needs resource limits of Unix")
-    away, most = Away(where), 6 << 20
+    away, most = Away(where), 1 << 20
     with Ledger(tmp_path / "journal", away, every_s=0.01, most_bytes=most) as kept_in:
         kept_in.end(record("warm up"))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -95,3 +95,27 @@ def test_fields_are_replaced_and_added_and_the_rest_stays() -> None:
     )
     assert read_body(b"{}").with_fields({"a": 1}) == b'{"a": 1}'
     assert read_body(raw).with_fields({"model": "x"}) == raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        (rb'{"a": "\ud83d"}', "a"),
+        (rb'{"a": [0, {"b": "x\uDE00"}]}', "a[1].b"),
+        (rb'{"a": "\ude00\ud83d"}', "a"),
+        (rb'{"a": {"\uD83D": 1}}', "a.(a field)"),
+        (rb'{"\ud83d": 1}', "(a field)"),
+        (rb'{"messages": [{"content": "\ud83d\ude00 \ud83d!"}]}', "messages[0].content"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_refused_by_its_place(raw: bytes, field: str) -> None:
+    with pytest.raises(RequestError, match="a lone surrogate") as caught:
+        read_body(raw)
+    assert caught.value.field == field
+
+
+def test_pairs_and_what_only_looks_like_a_surrogate_pass_untouched() -> None:
+    raw = rb'{"model": "x", "a": "\ud83d\uDE00", "b": "\\ud83d", "c": "\ud7ff \ue000"}'
+    body = read_body(raw)
+    assert body.fields["a"] == "\U0001f600"
+    assert body.with_field("model", "y") == raw.replace(b'"x"', b'"y"')

@@ -183,6 +183,10 @@ def test_all_dialects_read_one_request_alike() -> None:
         ({"input": [SECRET]}, "input[0]"),
         ({"input": [user({"x": SECRET})]}, "input[0].content"),
         ({"input": [user([3])]}, "input[0].content[0]"),
+        ({"input": [user("Hi"), {"content": SECRET}]}, "input[1].role"),
+        ({"input": [{"role": [SECRET], "content": "Hi"}]}, "input[0].role"),
+        ({"input": [{"type": "message", "id": SECRET, "content": "Hi"}]}, "input[0].role"),
+        ({"input": [{"role": "user", "type": [SECRET]}]}, "input[0].type"),
     ],
 )
 def test_what_is_no_response_request(body: dict[str, Any], field: str) -> None:

@@ -371,6 +371,7 @@ IMAGE_RESULT = {
             "tools[0].type",
         ),
         ("responses", {"input": [{"type": "item_reference", "id": "x"}]}, "chat", "input[0].type"),
+        ("responses", {"input": [{"id": "msg_1"}]}, "messages", "input[0].id"),
         (
             "responses",
             {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Protocol, TypeAlias
 
 from turnout.access.identity import Deployment, Identity
 from turnout.access.keys import Key, digest, given_token
-from turnout.access.keystore import KeyStore
 from turnout.access.limits import Limit
+from turnout.alongside import alongside
 from turnout.errors import AccessDownError, AuthenticationError, ForbiddenError, StoreError
 
 log = logging.getLogger("turnout.access")
@@ -24,6 +25,18 @@ _HOW = "send it as `Authorization: Bearer KEY` or `x-api-key: KEY`"
 
 Known: TypeAlias = tuple[str, int | None, Identity]
 """A key's whole hash, until when it is good (Unix milliseconds), and whom it stands for."""
+
+
+class Keys(Protocol):
+    """Where keys are kept: see `KeyStore`. Both raise `StoreError`."""
+
+    def version(self) -> int:
+        """Grows with every change of any key."""
+        ...
+
+    def load(self) -> Sequence[Key]:
+        """Every key."""
+        ...
 
 
 class Seed(Protocol):
@@ -52,7 +65,7 @@ class Keyring:
         self,
         deployment: Deployment,
         fixed: Sequence[Key],
-        store: KeyStore | None,
+        store: Keys | None,
         *,
         required: bool = False,
         cache_s: float = 60.0,
@@ -95,11 +108,23 @@ class Keyring:
         identity = known[2]
         if known[1] is not None and known[1] <= self._now_s() * 1e3:
             raise AuthenticationError(f"key {identity.name} has expired; ask for another")
-        if identity.id not in self._fixed_ids:
+        if identity.id not in self._fixed_ids or (self.unread and _has_budget(identity)):
             self._check_fresh()
         if identity.unfit:
             raise ForbiddenError(identity.unfit)
         return identity
+
+    @property
+    def unread(self) -> bool:
+        """Whether the database has not been read yet, since it was away when this began."""
+        return self._store is not None and self._version < 0
+
+    @property
+    def problem(self) -> str | None:
+        """Why nobody can be let in, or None."""
+        if self.unread and not self._fixed_ids:
+            return "the database of keys has not been read yet"
+        return None
 
     async def refresh(self) -> bool:
         """Look for changed keys, once.
@@ -129,25 +154,31 @@ class Keyring:
             await self._before(keys, identities, self._deployment.common())
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self, *, late: bool = False) -> AsyncIterator[None]:
         """Keep up to date while the block runs; the first look is made before it begins.
+
+        Args:
+            late: begin although the database is away. Until it was read, keys of the settings that
+                have no budget are let in, and nobody else.
 
         Raises:
             StoreError: the database failed at the first look.
         """
         if self._store is None:
             await self._tell(self._fixed, self._known)
-        await self.refresh()
+        try:
+            await self.refresh()
+        except StoreError as error:
+            if not (late and error.away):
+                raise
+            self.failures += 1
+            self._read_at = -math.inf
+            log.error("starting without the keys of the database: %s", error)
         if self._store is None:
             yield
             return
-        task = asyncio.create_task(self._follow())
-        try:
+        async with alongside(self._follow()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _follow(self) -> None:
         while True:
@@ -162,6 +193,11 @@ class Keyring:
         """Raise where keys may have changed for too long without being seen."""
         if self._store is not None and self._clock() - self._read_at > self._cache_s:
             raise AccessDownError("the database of keys cannot be read")
+
+
+def _has_budget(identity: Identity) -> bool:
+    """Whether what it has spent must be known before it may spend more."""
+    return any(limit.kind == "usd" for limit in identity.limits)
 
 
 def _known(deployment: Deployment, keys: Sequence[Key]) -> dict[str, Known]:

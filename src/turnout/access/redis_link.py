@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from turnout.alongside import alongside
 from turnout.errors import AccessDownError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -76,16 +77,15 @@ class RedisLink:
             MissingExtraError: the client is not installed.
         """
         self._redis = _client(self.url, self.timeout_s, self.what)
-        task = asyncio.create_task(self._send())
         try:
-            yield
+            async with alongside(self._send()):
+                try:
+                    yield
+                finally:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(4 * self.timeout_s):
+                            await self.flush()
         finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(4 * self.timeout_s):
-                    await self.flush()
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             await self._redis.aclose()
 
     @property

@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from turnout.access.counters import Counters
 from turnout.access.identity import Identity
 from turnout.access.keys import Key
-from turnout.access.keystore import KeyStore
 from turnout.access.limits import Limit
 from turnout.access.windows import bounds
+
+
+class Spent(Protocol):
+    """What the ledger says was spent: see `KeyStore`."""
+
+    def spent(self, since_ms: int) -> dict[str, int]:
+        """Key → picodollars. Raises `StoreError`."""
+        ...
 
 
 class Seeding:
@@ -25,7 +33,7 @@ class Seeding:
     def __init__(
         self,
         counters: Counters,
-        store: KeyStore,
+        store: Spent,
         *,
         now_s: Callable[[], float] = time.time,
     ) -> None:

@@ -99,12 +99,14 @@ def unused(seen: Seen) -> Iterator[Finding]:
                 "take it out, or name it at a candidate",
             )
     asked = {router.options.get("encoder") for router in settings.routers.values()}
+    if settings.cache is not None and settings.cache.semantic is not None:
+        asked.add(settings.cache.semantic.encoder)
     for name in settings.encoders:
         if name not in asked:
             yield warn(
                 "unused-encoder",
                 f"encoders.{name}",
-                "no router asks for this encoder",
+                "nothing asks for this encoder",
                 "take it out, or name it by a router's `encoder`",
             )
 

@@ -38,11 +38,9 @@ def check_store(given: StoreSettings, found: Findings, *, online: bool) -> Store
         return _check_file(given.path, found)
     if not online:
         return StoreFacts("PostgreSQL", "not opened")
-    field = next(
-        f"store.{k}" for k in ("url", "url_env", "url_file") if k in given.model_fields_set
-    )
+    key = next((k for k in ("url_env", "url_file") if getattr(given, k) is not None), "url")
     url = "" if given.url is None else given.url.get_secret_value()
-    return _look(url, "PostgreSQL", field, found)
+    return _look(url, "PostgreSQL", f"store.{key}", found)
 
 
 def _check_file(path: Path, found: Findings) -> StoreFacts:

@@ -73,7 +73,6 @@ def serve(
     from turnout.cli.supervising import READY, STOPPING, tell
     from turnout.gateway.app import create_app
     from turnout.gateway.server import GatewayServer, calm_collector, raise_file_limit
-    from turnout.gateway.setup.accessing import asks_for_keys
     from turnout.gateway.setup.building import build_engine
     from turnout.gateway.setup.cataloging import build_catalog
 
@@ -81,25 +80,34 @@ def serve(
     catalog = build_catalog(settings, engine)
     app = create_app(settings, engine=engine)
 
+    def serves() -> None:
+        tell(READY)
+        keyring = app.opened().access.keyring
+        if not keyring.closed and not keyring.unread:
+            _warn(settings.listen.host)
+
     def drain() -> None:
         app.drain()
         tell(STOPPING)
 
     with bound(settings.listen.host, settings.listen.port) as listener:
         click.echo(_banner(settings, listener, catalog.names()))
-        if not asks_for_keys(settings):
-            _warn(settings.listen.host)
         raise_file_limit()
         server = GatewayServer(
             app,
             settings.server,
             drain=drain,
-            serves=lambda: tell(READY),
+            serves=serves,
             reloads=Reloader(app, read_and_keep_secret, path),
             watch=watch,
         )
         calm_collector()
-        server.run(sockets=[listener])
+        try:
+            server.run(sockets=[listener])
+        except SystemExit:
+            if app.failure is None:
+                raise
+            raise app.failure from None
 
 
 def _chosen(config: Path | None) -> Path:

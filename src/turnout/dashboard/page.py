@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import resources
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 
 from turnout.dashboard.figures import Figures
+from turnout.templates import read, template
 
 HEADERS: Mapping[str, str] = {
     "content-security-policy": (
@@ -26,6 +23,7 @@ HEADERS: Mapping[str, str] = {
 """With every answer. No script may run, not even one of ours: there is none."""
 SPANS = {1: "1 hour", 24: "24 hours", 168: "7 days", 720: "30 days"}
 """Hours that can be looked at."""
+_HERE = "turnout.dashboard"
 _BARS_WIDTH, _BARS_HEIGHT = 720.0, 120.0
 
 
@@ -38,14 +36,14 @@ def page(figures: Figures, *, hours: int, targets: Sequence[tuple[str, str, int]
         targets: name, state of its breaker and calls under way of each upstream.
         css: the address of the style.
     """
-    return _template().render(
+    return template(_HERE, "page.html", _FILTERS).render(
         f=figures, hours=hours, spans=SPANS, targets=targets, css=css, bars=_bars(figures)
     )
 
 
 def style() -> bytes:
     """The style sheet."""
-    return _read("page.css").encode()
+    return read(_HERE, "page.css").encode()
 
 
 def _bars(figures: Figures) -> list[tuple[float, float, float, str]]:
@@ -75,18 +73,4 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-@cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True,
-        loader=FunctionLoader(_read),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"usd": _usd, "when": _when, "share": _share, "count": "{:,}".format}
-    return environment.get_template("page.html")
-
-
-def _read(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+_FILTERS = {"usd": _usd, "when": _when, "share": _share, "count": "{:,}".format}

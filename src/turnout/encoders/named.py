@@ -10,7 +10,7 @@ from turnout.encoders.base import Encoder
 from turnout.encoders.cached import CachedEncoder
 from turnout.encoders.onnx import PREFIX as ONNX
 from turnout.encoders.onnx import open_onnx
-from turnout.encoders.opening import is_own_name
+from turnout.encoders.opening import is_own_name, open_encoder
 from turnout.encoders.remote import open_remote
 from turnout.errors import SettingsError, suggest
 from turnout.settings import EncoderSettings
@@ -41,11 +41,30 @@ class NamedEncoders:
         wanted = options.get("encoder")
         if not isinstance(wanted, str) or (wanted not in self._settings and is_own_name(wanted)):
             return dict(options)
+        self._check(f"routers.{router}.encoder", wanted)
+        return {**options, "encoder": self[wanted]}
+
+    def open(self, wanted: str, field: str) -> Encoder:
+        """The encoder that a setting names: one of these, or one by its own name.
+
+        Args:
+            wanted: the name.
+            field: the setting, for errors.
+
+        Raises:
+            SettingsError: no encoder of that name.
+            TurnoutError: it cannot be opened.
+        """
+        if wanted not in self._settings and is_own_name(wanted):
+            return open_encoder(wanted)
+        self._check(field, wanted)
+        return self[wanted]
+
+    def _check(self, field: str, wanted: str) -> None:
         if wanted not in self._settings:
             known = ", ".join(self._settings) or "none are"
             remedy = f"name one of `encoders` ({known}).{suggest(wanted, self._settings)}"
-            raise SettingsError(f"routers.{router}.encoder", wanted, remedy)
-        return {**options, "encoder": self[wanted]}
+            raise SettingsError(field, wanted, remedy)
 
     def __getitem__(self, name: str) -> Encoder:
         """The encoder of that name, opened. Nothing is called."""

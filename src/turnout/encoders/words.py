@@ -1,15 +1,15 @@
 """Token ids of plain ASCII text by whole words that were seen before, as BERT's tokenizer gives them.
 
 `tokenizers` keeps offsets and alignments that nothing here reads. Text of printable ASCII needs none of
-what makes BERT's normalization hard: it is put in small letters, split at space, and each punctuation
-mark is a word of its own (`BertNormalizer`, `BertPreTokenizer`). A word's pieces are asked of the
-tokenizer once.
+what makes BERT's normalization hard: it is put in small letters and split at space (`BertNormalizer`,
+`BertPreTokenizer`). The pieces of what stands between spaces are asked of the tokenizer once.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ _LONGEST_KEPT = 32
 """Longer words hardly come again."""
 _PLAIN = re.compile(r"[\t\n\r -~]*")
 """No control character: those are taken out, and do not split words."""
-_WORD = re.compile(r"[0-9a-z]+|[^\t\n\r 0-9a-z]")
 _NORMALIZER = {
     "type": "BertNormalizer",
     "clean_text": True,
@@ -40,7 +39,7 @@ class WordIds:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._known: dict[str, list[int]] = {}
+        self._known = _Known(tokenizer)
         given = json.loads(tokenizer.to_str())
         self.by_words = (
             given["normalizer"] == _NORMALIZER
@@ -55,23 +54,28 @@ class WordIds:
         if not self._is_plain(text):
             found: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
             return found
-        known = self._known
-        ids: list[int] = []
-        for word in _WORD.findall(text.lower()):
-            pieces = known.get(word)
-            ids += self._learn(word) if pieces is None else pieces
-        return ids
+        return list(chain.from_iterable(map(self._known.__getitem__, text.lower().split())))
 
     def _is_plain(self, text: str) -> bool:
-        if not self.by_words or not text.isascii() or not _PLAIN.fullmatch(text):
+        if not self.by_words or not text.isascii():
+            return False
+        if not text.isprintable() and not _PLAIN.fullmatch(text):
             return False
         # Written out in a text, an added token counts as that token.
         return "[" not in text or not any(token in text for token in self._added)
 
-    def _learn(self, word: str) -> list[int]:
+
+class _Known(dict[str, list[int]]):
+    """The ids of what stands between spaces: a word, most often, and the marks around it."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer
+
+    def __missing__(self, word: str) -> list[int]:
         found: list[int] = self._tokenizer.encode(word, add_special_tokens=False).ids
         if len(word) <= _LONGEST_KEPT:
-            if len(self._known) >= MOST_WORDS:
-                self._known = {}
-            self._known[word] = found
+            if len(self) >= MOST_WORDS:
+                self.clear()
+            self[word] = found
         return found

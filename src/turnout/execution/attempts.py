@@ -194,9 +194,7 @@ def attempts(decision: Decision, plan: Plan | None = None) -> Generator[Step, ob
         TranslationError: no candidate's API can be told the request.
         UnavailableError: no target is fit to be called.
     """
-    if not decision.attempts:
-        raise TurnoutError(f"decision {decision.id} holds no attempt")
-    return (yield from _Loop(decision, plan or Plain()).run())
+    return (yield from _loop(decision, plan).run())
 
 
 class _Loop:
@@ -213,6 +211,31 @@ class _Loop:
         """Targets that have failed in this walk, or were called beside one that did."""
         self._outgrown: str | None = None
         """The candidate whose context window was too small."""
+        self._made: tuple[Try, object] | None = None
+        """The first call and what came of it, where it was made before the walk."""
+
+    def first(self) -> Try | None:
+        """The first call, taken before the walk: most requests need no other. None: walk."""
+        attempt = self._attempts[0]
+        target = self._plan.pick(attempt.candidate, frozenset())
+        if target is None:
+            return None
+        self._calls = 1
+        self._plan.began(target)
+        return Try(attempt, target)
+
+    def answered(self, first: Try) -> None:
+        """The first call was answered: there is no walk."""
+        self._plan.ended(first.target, None)
+
+    def drop(self, first: Try) -> None:
+        """The first call was given up."""
+        self._plan.dropped(first.target)
+
+    def go_on(self, first: Try, result: object) -> Generator[Step, object, object]:
+        """The walk from a first call on that gave no answer."""
+        self._made, self._calls = (first, result), 0
+        return self.run()
 
     def run(self) -> Generator[Step, object, object]:
         result = yield from self._walk()
@@ -236,7 +259,7 @@ class _Loop:
             if self._outgrown and not self._plan.larger(attempt.candidate, self._outgrown):
                 continue
             tried: frozenset[str] = frozenset()
-            while (target := self._plan.pick(attempt.candidate, tried)) is not None:
+            while (target := self._pick(attempt.candidate, tried)) is not None:
                 result = yield from self._call(attempt, target)
                 if not isinstance(result, _Nothing) or result.final:
                     return result
@@ -251,16 +274,24 @@ class _Loop:
                 return (yield from self._call(attempt, probe))
         return _Nothing(final=self._calls == called)
 
+    def _pick(self, candidate: str, tried: frozenset[str]) -> Target | None:
+        if self._made is not None:
+            return self._made[0].target
+        return self._plan.pick(candidate, tried)
+
     def _call(self, attempt: Attempt, target: Target) -> Generator[Step, object, object]:
         if self._calls and not self._plan.may_call_again():
             return _Nothing(final=True)
         self._calls += 1
-        self._plan.began(target)
-        try:
-            result = yield Try(attempt, target)
-        except GeneratorExit:
-            self._plan.dropped(target)
-            raise
+        if self._made is not None:
+            (_, result), self._made = self._made, None
+        else:
+            self._plan.began(target)
+            try:
+                result = yield Try(attempt, target)
+            except GeneratorExit:
+                self._plan.dropped(target)
+                raise
         if isinstance(result, Late):
             attempt, target, result = yield from self._race(attempt, target, result)
         if isinstance(result, TranslationError):
@@ -346,6 +377,12 @@ class _Nothing:
     final: bool
 
 
+def _loop(decision: Decision, plan: Plan | None) -> _Loop:
+    if not decision.attempts:
+        raise TurnoutError(f"decision {decision.id} holds no attempt")
+    return _Loop(decision, plan or Plain())
+
+
 def run(decision: Decision, call: Callable[[Try], T], plan: Plan | None = None) -> T:
     """Drive the attempts with a blocking call, which raises `UpstreamError` where it fails."""
     flow = attempts(decision, plan)
@@ -373,7 +410,25 @@ async def arun(
     decision: Decision, call: Callable[[Try], Awaitable[T]], plan: Plan | None = None
 ) -> T:
     """`run` for an asynchronous call."""
-    flow = attempts(decision, plan)
+    loop = _loop(decision, plan)
+    first = loop.first()
+    if first is None:
+        return await _walk_on(loop.run(), call)
+    result: T | UpstreamError | TranslationError
+    try:
+        result = await call(first)
+    except (UpstreamError, TranslationError) as error:
+        result = error
+    except BaseException:  # the caller has left, or a bug: no one goes on
+        loop.drop(first)
+        raise
+    if not isinstance(result, UpstreamError | TranslationError):
+        loop.answered(first)
+        return result
+    return await _walk_on(loop.go_on(first, result), call)
+
+
+async def _walk_on(flow: Generator[Step, object, object], call: Callable[[Try], Awaitable[T]]) -> T:
     step = partial(next, flow)
     while True:
         try:

@@ -150,19 +150,30 @@ _LEAST_LATENCY_S = 1e-3
 
 @dataclass(slots=True)
 class RetryBudget:
-    """Further calls as a share of first ones, with a small reserve, so that a storm cannot feed itself.
+    """Further calls as a share of first ones, so that a storm cannot feed itself.
 
-    A fully failing upstream sees at most `1 + share` calls for each of the clients', plus the reserve.
+    The first few may be made before they are earned: that reserve is a loan, given once and paid back
+    out of the share before more is held. After n first calls at most `max(reserve, share * n)` further
+    ones were made, so `1 + share` calls for each first one once n is `reserve / share` or more; and
+    between any two moments at most `most + share * n`. A share of 0 gives no loan.
     """
 
     share: float = 0.2
     reserve: float = 10.0
     most: float = 100.0
-    held: float = 10.0
+    held: float = field(init=False)
+    """Further calls that may be made now."""
+    owed: float = field(init=False)
+    """What is left of the loan."""
+
+    def __post_init__(self) -> None:
+        self.held = self.owed = self.reserve if self.share > 0 else 0.0
 
     def first_call(self) -> None:
         """A client's request: it earns a share of a further call."""
-        self.held = min(self.held + self.share, self.most)
+        paid = min(self.share, self.owed)
+        self.owed -= paid
+        self.held = min(self.held + (self.share - paid), self.most)
 
     def take(self) -> bool:
         """Take one further call, if there is one."""
@@ -170,3 +181,8 @@ class RetryBudget:
             return False
         self.held -= 1.0
         return True
+
+    def take_over(self, old: RetryBudget) -> None:
+        """Go on with what another one held and owed: there is no second loan."""
+        if self.share > 0:
+            self.held, self.owed = min(old.held, self.most), old.owed

@@ -31,7 +31,7 @@ LEAST_TIMES = 20
 """Answers that must have been seen before one is called slow."""
 _MOST_TIMES = 200
 _RESERVE = 1.0
-"""Second calls that may be made before any request has earned one."""
+"""Second calls that may be made before any request has earned one; paid back first."""
 _MOST_HELD = 10.0
 
 
@@ -82,7 +82,7 @@ class Hedges:
         self.rules, self.clock = rules, clock
         self._times: dict[tuple[str, bool], Latencies] = {}
         self._shares = {
-            name: RetryBudget(share=r.share, most=_MOST_HELD, held=_RESERVE)
+            name: RetryBudget(share=r.share, most=_MOST_HELD, reserve=_RESERVE)
             for name, r in rules.items()
         }
 
@@ -102,8 +102,11 @@ class Hedges:
         return self._shares[candidate].take()
 
     def take_over(self, old: Hedges) -> None:
-        """Go on with the times that another one has seen."""
+        """Go on with the times that another one has seen, and with what is left of its shares."""
         self._times = {key: seen for key, seen in old._times.items() if key[0] in self.rules}
+        for name, share in self._shares.items():
+            if name in old._shares:
+                share.take_over(old._shares[name])
 
     def saw(self, candidate: str, seconds: float, *, stream: bool) -> None:
         """A call has been answered after so long, or was given up after it."""

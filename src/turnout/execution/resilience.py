@@ -67,7 +67,7 @@ class Resilience:
                     self.health[target.key] = old.health[target.key]
                     self.health[target.key].rules = self.breaker
         self.further_calls += old.further_calls
-        self._budget.held = old._budget.held
+        self._budget.take_over(old._budget)
 
     def plan(self, prefer: str = "") -> RequestPlan:
         """The plan of one request.

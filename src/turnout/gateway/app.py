@@ -67,6 +67,8 @@ class Gateway:
         self.settings, self._engine, self._providers = settings, engine, providers
         self.live: Deployment | None = None
         self.problem: str | None = "starting"
+        self.failure: TurnoutError | None = None
+        """Why it could not start."""
         self.reload_problem: str | None = None
         """Why the last settings that were given were not taken."""
         self.reloads = 0
@@ -197,7 +199,10 @@ class Gateway:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         except Exception as error:
-            log.exception("the gateway could not start or stop")
+            if isinstance(error, TurnoutError) and self.live is None:
+                self.failure = error  # its words say what to do; where it was raised does not
+            else:
+                log.exception("the gateway could not start or stop")
             failed = "shutdown" if self.live is not None else "startup"
             await send({"type": f"lifespan.{failed}.failed", "message": str(error)})
             raise
@@ -297,7 +302,8 @@ class Gateway:
         await call.answer_json({"status": "ok"})
 
     async def _readyz(self, call: Call) -> None:
-        problem = self.problem or (self.live and self.live.problem)
+        keyring = None if self.live is None else self.live.serving.access.keyring
+        problem = self.problem or (self.live and self.live.problem) or (keyring and keyring.problem)
         if self.live is None or problem:
             await call.answer_json({"status": "not ready", "problem": problem}, 503)
             return
@@ -309,6 +315,8 @@ class Gateway:
             "certificates": engine.certificates(),
             "reloads": self.reloads,
         }
+        if keyring is not None and keyring.unread:
+            ready["keys"] = "the database of keys has not been read yet"
         if self.reload_problem is not None:
             ready["reload_problem"] = self.reload_problem
         if self.live.serving.mirror is not None:
@@ -317,6 +325,8 @@ class Gateway:
             ready["alarm"] = self.live.serving.alarm.state()
         if self.live.serving.cache is not None:
             ready["cache"] = self.live.serving.cache.state()
+        if self.live.serving.semantic is not None:
+            ready["semantic_cache"] = self.live.serving.semantic.state()
         spent = {name: getattr(r, "spend", None) for name, r in engine.routers.items()}
         judges = {name: asdict(spend) for name, spend in spent.items() if isinstance(spend, Spend)}
         await call.answer_json(ready | ({"judges": judges} if judges else {}))

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 
 from turnout.access.gate import Access
+from turnout.encoders.named import NamedEncoders
 from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.hedging import Hedges
@@ -21,7 +22,6 @@ from turnout.gateway.calls.hedging import Hedging, hedge_rules
 from turnout.gateway.calls.mirroring import Mirror
 from turnout.gateway.calls.recording import Observer, Recorder
 from turnout.gateway.http.hops import Hops
-from turnout.gateway.kept.caching import ExactCache
 from turnout.gateway.kept.idempotency.once import Once
 from turnout.gateway.routing.beside import Beside
 from turnout.gateway.routing.deciding import Deciding
@@ -37,8 +37,10 @@ from turnout.gateway.setup.building import (
     build_rules,
     priced_pool,
 )
+from turnout.gateway.setup.cache_building import open_caches
 from turnout.gateway.setup.cataloging import build_catalog, check_auto
 from turnout.providers.base import Provider
+from turnout.providers.litellm.provider import LitellmProvider
 from turnout.routers.base import Router
 from turnout.routers.learning import LearningRouter
 from turnout.settings import Settings
@@ -48,8 +50,8 @@ log = logging.getLogger("turnout.gateway")
 
 RELOADED = frozenset({
     "alarm", "allow_passthrough", "auth", "auto", "cache", "candidates", "default", "embeddings", "encoders",
-    "experiments", "explore", "keys", "limits", "max_body_bytes", "mirror", "providers", "reserve",
-    "resilience", "response_model", "routers", "routes", "server", "shadow",
+    "experiments", "explore", "idempotency", "keys", "limits", "max_body_bytes", "mirror", "providers",
+    "reserve", "resilience", "response_model", "routers", "routes", "server", "shadow",
     "teams",
 })  # fmt: skip
 """Settings that may change while the gateway runs; all others are read once, at its start."""
@@ -120,21 +122,23 @@ async def deploy(
         ledger: open; None keeps no records.
         observers: told of every record.
         hops: of this process; default: a new one.
-        once: serves requests with idempotency keys; None leaves keys alone.
+        once: serves requests with idempotency keys, where the settings say so.
         before: what serves until now: what was learned of upstreams and traffic is taken over.
 
     Raises:
         TurnoutError: something cannot be opened; all that was is closed again.
     """
     check_auto(settings)
+    encoders = NamedEncoders(settings.encoders)
     if engine is None:
-        engine = await asyncio.to_thread(build_engine, settings, _learned(before))
+        engine = await asyncio.to_thread(build_engine, settings, _learned(before), encoders)
     if before is not None:
         _take_over(engine, before.serving.engine)
     stack = AsyncExitStack()
     try:
         hops = hops or Hops()
-        given = providers or build_providers(settings, hop=hops.name)
+        kept = {} if before is None else _going_on(before, settings)
+        given = providers or build_providers(settings, hop=hops.name, kept=kept)
         opened = {n: await stack.enter_async_context(p) for n, p in given.items()}
         beside = Beside(settings.server.decision_timeout_s)
         stack.callback(beside.close)
@@ -152,13 +156,16 @@ async def deploy(
             sharing=shared.sharing,
             before=None if before is None else before.serving.conversing.table,
         )
-        access = await stack.enter_async_context(running_access(settings, engine.pool, shared))
+        access = await stack.enter_async_context(
+            running_access(settings, engine.pool, shared, starting=before is None)
+        )
         recorder = Recorder(
             ledger=ledger,
             books=Books(priced_pool(engine, embeddings)),
             observers=(access, conversing, *observers),
         )
         catalog = build_catalog(settings, engine, embeddings)
+        cache, semantic = await open_caches(settings, encoders, beside, stack)
         serving = Serving(
             engine=engine,
             providers=opened,
@@ -172,9 +179,10 @@ async def deploy(
             rules=build_rules(settings),
             max_body_bytes=settings.max_body_bytes,
             hops=hops,
-            once=once,
+            once=once if settings.idempotency.enabled else None,
             hedging=_hedging(settings, access, recorder, before),
-            cache=None if settings.cache is None else ExactCache(settings.cache),
+            cache=cache,
+            semantic=semantic,
             mirror=_mirror(settings, engine, opened, ledger, before),
             alarm=build_alarm(
                 settings.alarm, engine, catalog, None if before is None else before.serving.alarm
@@ -188,6 +196,8 @@ async def deploy(
     except BaseException:
         await stack.aclose()
         raise
+    if once is not None:
+        once.take_limits(settings.idempotency)
     return Deployment(settings, serving, _problem(engine), stack)
 
 
@@ -267,9 +277,23 @@ def _take_over(new: Engine, old: Engine) -> None:
 
 def _take_over_health(new: Resilience, before: Deployment, settings: Settings) -> None:
     """What is known of targets whose provider is set up as before; of others nothing is."""
+    new.take_over(before.serving.resilience, _same(before, settings))
+
+
+def _same(before: Deployment, settings: Settings) -> set[str]:
+    """The providers that are set up as before."""
     known = before.settings.providers
-    same = {name for name, given in settings.providers.items() if known.get(name) == given}
-    new.take_over(before.serving.resilience, same)
+    return {name for name, given in settings.providers.items() if known.get(name) == given}
+
+
+def _going_on(before: Deployment, settings: Settings) -> dict[str, Provider]:
+    """Those of them that are processes, which are not started again for nothing."""
+    open_now = before.serving.providers
+    return {
+        name: open_now[name]
+        for name in _same(before, settings)
+        if isinstance(open_now[name], LitellmProvider)
+    }
 
 
 def _problem(engine: Engine) -> str | None:

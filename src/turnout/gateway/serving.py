@@ -38,6 +38,7 @@ from turnout.gateway.http.hops import Hops
 from turnout.gateway.kept.caching import CacheKey, ExactCache, answer_kept, cache_key
 from turnout.gateway.kept.idempotency.once import HEADER as KEY
 from turnout.gateway.kept.idempotency.once import Once
+from turnout.gateway.kept.semantic.cache import SemanticCache
 from turnout.gateway.routing.alarming import StrongShareAlarm
 from turnout.gateway.routing.asking import Wanted, explain, in_shadow, wanted
 from turnout.gateway.routing.deciding import Deciding
@@ -77,6 +78,7 @@ class Serving:
     hops: Hops
     mirror: Mirror | None = None
     cache: ExactCache | None = None
+    semantic: SemanticCache | None = None
     alarm: StrongShareAlarm | None = None
     embeddings: Embeddings = field(default_factory=dict)
     once: Once | None = None
@@ -126,11 +128,15 @@ class Serving:
         call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
         explained = {**admitted.headers, **decision_headers(decision)}
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
-        key = None if talk is None else cache_key(self.cache, request, decision.model)
-        kept = None if key is None else key.find()
+        key = None
+        if talk is not None:
+            key = cache_key(self.cache, request, decision.model, self.semantic)
+        found = None if key is None else await key.find()
+        if found is not None:
+            decision = found.noted(decision)
         entry = self.recorder.begin(request, decision, admitted.reserved_picousd)
-        if kept is not None:
-            await answer_kept(call, kept, entry, explained, request.claim)
+        if found is not None:
+            await answer_kept(call, found, entry, explained, request.claim)
             return
         if self.alarm is not None:
             self.alarm.see(request.key, decision)

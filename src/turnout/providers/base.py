@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -30,6 +30,21 @@ class Reply(Protocol):
         """
         ...
 
+    async def hand(self, take: Callable[[bytes], bool]) -> bool:
+        """Give the rest of the body to `take` as it arrives.
+
+        Args:
+            take: takes a piece, and says whether it wants another one now. It is called wherever
+                the bytes arrive, so it must be quick.
+
+        Returns:
+            True at the body's end; False where `take` wants no more for now: call this again.
+
+        Raises:
+            UpstreamError: the connection broke or fell silent.
+        """
+        ...
+
     def rest(self) -> bytes | None:
         """The rest of the body, where all of it is here already; None: read it by `chunk`."""
         ...
@@ -37,6 +52,14 @@ class Reply(Protocol):
     def close(self) -> None:
         """Give the connection back, or cut it where the body was not read to its end."""
         ...
+
+
+async def hand_chunks(reply: Reply, take: Callable[[bytes], bool]) -> bool:
+    """`Reply.hand` over `Reply.chunk`, for bodies whose pieces need work before they are taken."""
+    while (piece := await reply.chunk()) is not None:
+        if not take(piece):
+            return False
+    return True
 
 
 class Provider(Protocol):

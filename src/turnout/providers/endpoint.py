@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from turnout.errors import OverloadedError, UpstreamError, UpstreamTimeoutError
+from turnout.providers.base import hand_chunks
 from turnout.providers.http.connection import Waits
 from turnout.providers.http.decoding import Decoder, decodes
 from turnout.providers.http.errors import (
@@ -163,6 +164,15 @@ class HttpReply:
                 piece = await self._exchange.chunk()
             self._decoder.end()
             return None
+        except HttpError as error:
+            raise _upstream_error(error, self._provider, self._candidate) from error
+
+    async def hand(self, take: Callable[[bytes], bool]) -> bool:
+        """See `Reply.hand`."""
+        if self._decoder is not None:
+            return await hand_chunks(self, take)
+        try:
+            return await self._exchange.hand(take)
         except HttpError as error:
             raise _upstream_error(error, self._provider, self._candidate) from error
 

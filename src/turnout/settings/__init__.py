@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from turnout.settings.alarm import AlarmSettings
-from turnout.settings.cache import CacheSettings, IdempotencySettings
+from turnout.settings.cache import CacheSettings, IdempotencySettings, SemanticCacheSettings
 from turnout.settings.embeddings import EmbeddingSettings
 from turnout.settings.prices import OtherRates, PriceSettings
 from turnout.settings.reading import load_settings, parse_settings, read_encoders
@@ -39,6 +39,7 @@ __all__ = [
     "ProviderSettings",
     "RouteSettings",
     "RouterSettings",
+    "SemanticCacheSettings",
     "Settings",
     "StoreSettings",
     "load_settings",

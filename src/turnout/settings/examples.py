@@ -51,7 +51,12 @@ routes:
 experiments:
   cheaper: {arms: {now: gpt-4.1, routed: router-blend-0.5}, share: 0.1}
 """,
-    "cache": "cache: {ttl_s: 600, max_bytes: 268435456}\n",
+    "cache": """\
+cache:
+  ttl_s: 600
+  max_bytes: 268435456
+  semantic: {max_error_rate: 0.02, verify_share: 0.1}
+""",
     "idempotency": "idempotency: {ttl_s: 86400}\n",
     "mirror": "mirror: {to: gpt-4.1, share: 0.01, budget_usd_per_day: 5}\n",
     "alarm": "alarm: {action: clamp, strong_share: {auto: 0.5}}\n",

@@ -96,7 +96,7 @@ class ResilienceSettings(Tree):
     retries: int = Field(default=2, ge=0, le=10)
     """Times that a request is tried again from the start when every target of it has failed."""
     retry_budget: float = Field(default=0.2, ge=0, le=1)
-    """Further calls, fallbacks among them, as a share of the clients' requests."""
+    """Further calls, fallbacks among them, as a share of the clients' requests; 0: none."""
     breaker_failures: int = Field(default=5, ge=1)
     """Failures in a row that take a target out."""
     breaker_share: float = Field(default=0.5, gt=0, le=1)

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from turnout.errors import StoreError
-from turnout.store.journal import MOST_BYTES, Journal, read_segment, unknown
-from turnout.store.record import Record
+from turnout.store.journal import MOST_BYTES, Journal, read_segment
+from turnout.store.record import ID, Record, Row
 
 log = logging.getLogger("turnout.store")
 
@@ -27,7 +27,7 @@ LONGEST_WAIT_S = 30.0
 class Records(Protocol):
     """Where records end up."""
 
-    def put(self, records: Iterable[Record]) -> None:
+    def put_rows(self, rows: Iterable[Row]) -> None:
         """Fold records in, all or none. Raises `StoreError`."""
         ...
 
@@ -178,13 +178,13 @@ class Ledger:
         What has only begun goes in as unknown, which its end, in a later file, replaces: should its
         process die before, that is all that is known.
         """
-        rows: dict[str, Record] = {}
+        rows: dict[str, Row] = {}
         bad: list[int] = []
-        for is_over, record in read_segment(path, bad.append):
-            rows[record.id] = record if is_over else unknown(record)
+        for _, row in read_segment(path, bad.append):
+            rows[row[ID]] = row
         assert self._records is not None  # opened by whoever calls this
         if rows:
-            self._records.put(rows.values())
+            self._records.put_rows(rows.values())
         self.unreadable += len(bad)
         folded(path)
 

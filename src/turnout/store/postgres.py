@@ -23,6 +23,13 @@ _WAITS = {
     "options": "-c statement_timeout=30s -c lock_timeout=10s "
     "-c idle_in_transaction_session_timeout=60s",
 }
+_REFUSALS = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "pg_hba.conf",
+    "permission denied",
+)
 _REMEDY = "see that the server that the URL names is up, and that this user may make tables in it"
 
 
@@ -119,6 +126,8 @@ def _away(error: psycopg.Error) -> bool:
     """Whether no server was reached, or one that is starting, stopping, or full."""
     state = error.sqlstate
     refused = state is not None and state[:2] not in ("08", "53", "57")
+    if state is None:  # while connecting: libpq gives the server's words alone
+        refused = any(said in str(error) for said in _REFUSALS)
     return error.__class__.__name__.endswith("OperationalError") and not refused
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
 from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 import orjson
 
 from turnout.errors import DataError
+from turnout.store.database import clean_text
 
 Status: TypeAlias = Literal["ok", "partial", "failed", "refused", "left", "unknown"]
 """`ok`; `partial`: a stream that broke off after its answer began; `failed`: no attempt gave an answer;
@@ -19,6 +21,7 @@ FLAGS = {
     "usage_refused": "the upstream's token counts were not believed; tokens and cost are estimates",
     "usage_doubted": "some of the upstream's counts were not believed and left out",
     "other_model": "the upstream named another model than it was asked for",
+    "by_meaning": "answered from the cache with the answer to another question of the same meaning",
     "service_unpriced": "no price of this service tier is known; the usual one was taken",
 }
 """What may stand in a record's `flags`."""
@@ -85,20 +88,21 @@ class Record:
     """Of an answer from the cache: what it had cost when it was made."""
 
     def to_json(self) -> bytes:
-        """One line, in UTF-8, the id first."""
-        try:
-            return orjson.dumps(self)
-        except TypeError:
-            return json_line(dict(zip(COLUMNS, self.values(), strict=True)))
-
-    def values(self) -> tuple[Any, ...]:
-        """The row, in the order of `COLUMNS`."""
-        return _VALUES(self)
+        """The row as a list on one line, in UTF-8, the id first."""
+        return json_line(_VALUES(self))
 
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Record))
-_KNOWN = frozenset(COLUMNS)
+"""Later versions add to the end alone: lines of the journal name no columns."""
+ID, STATUS, DECISION = COLUMNS.index("id"), COLUMNS.index("status"), COLUMNS.index("decision")
+_STREAM = COLUMNS.index("stream")
 _VALUES = attrgetter(*COLUMNS)
+_DEFAULTS = [None if f.default is MISSING else f.default for f in fields(Record)]
+_FIRST = 30
+"""Columns of the first version that wrote lists."""
+
+Row: TypeAlias = list[Any]
+"""A record's values in the order of `COLUMNS`, as a database takes them."""
 
 
 def json_line(value: Any) -> bytes:
@@ -119,15 +123,36 @@ def _read_line(line: bytes) -> Any:
             return None
 
 
-def read_record(line: bytes) -> Record:
-    """A record from its line. Fields that a later version added are passed over.
+def read_row(line: bytes) -> Row:
+    """A row from its line. Columns that a later version added are passed over.
+
+    Args:
+        line: of `to_json`; earlier versions wrote an object with the columns' names.
 
     Raises:
         DataError: not a record.
     """
     given = _read_line(line)
-    if not isinstance(given, dict) or not {"id", "at_ms", "status"} <= given.keys():
+    if isinstance(given, dict) and {"id", "at_ms", "status"} <= given.keys():
+        given = [given.get(name, usual) for name, usual in zip(COLUMNS, _DEFAULTS, strict=True)]
+    if not isinstance(given, list) or len(given) < _FIRST or not isinstance(given[ID], str):
         raise DataError("record", f"{len(line)} bytes", "this line is no record")
-    if not given.keys() <= _KNOWN:
-        given = {name: given[name] for name in COLUMNS if name in given}
-    return Record(**given)
+    row: Row = given[: len(COLUMNS)] + _DEFAULTS[len(given) :]
+    row[_STREAM] = int(row[_STREAM])
+    if b"\\u" in line or not line.isascii():  # what upstreams sent may hold what no database takes
+        return [clean_text(value) if isinstance(value, str) else value for value in row]
+    return row
+
+
+def row_of(record: Record) -> Row:
+    """The row of a record, as `read_row` gives it."""
+    return [
+        clean_text(value) if isinstance(value, str) else int(value) if value is not None else None
+        for value in _VALUES(record)
+    ]
+
+
+def record_of(row: Sequence[Any]) -> Record:
+    """The record of a row, wherever it was read."""
+    given = dict(zip(COLUMNS, row, strict=True))
+    return Record(**{**given, "stream": bool(given["stream"])})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from turnout.store.database import Database, Schema, Value, clean_text, migrate
-from turnout.store.record import COLUMNS, Record
+from turnout.store.database import Database, Schema, Value, migrate
+from turnout.store.record import COLUMNS, Record, Row, record_of, row_of
 
 SCHEMA = Schema(
     "records",
@@ -68,8 +68,12 @@ class RecordTable:
         Raises:
             StoreError: the database is locked, full, gone or damaged; nothing was folded in.
         """
+        self.put_rows(map(row_of, records))
+
+    def put_rows(self, rows: Iterable[Row]) -> None:
+        """`put` of rows, whose text databases take already (`read_row`)."""
         with self._db.transaction():
-            self._db.run_many(_PUT, map(_values, records))
+            self._db.run_many(_PUT, rows)
 
     def get(self, record_id: str) -> Record | None:
         """One record, or None."""
@@ -114,17 +118,4 @@ class RecordTable:
 
     def _select(self, clause: str, values: Sequence[Value]) -> list[Record]:
         rows = self._db.run(f"SELECT {_LIST} FROM records {clause}", values)  # noqa: S608
-        found = []
-        for row in rows:
-            given = dict(zip(COLUMNS, row, strict=True))
-            found.append(Record(**{**given, "stream": bool(given["stream"])}))
-        return found
-
-
-def _values(record: Record) -> list[Value]:
-    """A row: text that upstreams sent may hold what no database takes."""
-    return [
-        value if value is None or type(value) is int
-        else clean_text(value) if isinstance(value, str) else int(value)
-        for value in record.values()
-    ]  # fmt: skip
+        return [record_of(row) for row in rows]

@@ -17,6 +17,10 @@ _NAME = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
 _MARKS = frozenset(",}")
 _encode = json.JSONEncoder().encode
 _SPACES = frozenset(" \t\r\n")
+_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+"""An escaped surrogate, one of a pair or alone; bytes that are UTF-8 hold no other."""
+_LONE = re.compile("[\ud800-\udfff]")
+_PLAIN = re.compile(r"[A-Za-z0-9_.:@/-]{1,60}\Z")
 _OBJECT = 'give a JSON object, such as {"model": "auto", "messages": [...]}'
 
 
@@ -79,8 +83,8 @@ def read_body(raw: bytes) -> Body:
     """Read a JSON object strictly (RFC 8259, each name once).
 
     Raises:
-        RequestError: not UTF-8, not JSON, not an object, NaN or Infinity, a name given twice, or
-            nested or numbered beyond what can be read.
+        RequestError: not UTF-8, not JSON, not an object, NaN or Infinity, a name given twice, half
+            of a surrogate pair, or nested or numbered beyond what can be read.
     """
     if not raw or raw.isspace():
         raise RequestError("body", Kind("an empty body"), _OBJECT)
@@ -100,7 +104,30 @@ def read_body(raw: bytes) -> Body:
         raise
     except ValueError:  # int() refuses more than 4300 digits
         raise RequestError("body", Kind("a number"), "write numbers with fewer digits") from None
+    if "\\u" in text and _ESCAPED.search(text):
+        _refuse_lone(fields)
     return Body(text, fields, spans)
+
+
+def _refuse_lone(fields: Mapping[str, Any]) -> None:
+    """Half of a surrogate pair is no text: most providers refuse it, and UTF-8 cannot hold it.
+
+    Raises:
+        RequestError: a name or a text has one; names the place.
+    """
+    left: list[tuple[str, Any]] = [("", fields)]
+    while left:
+        at, value = left.pop()
+        if isinstance(value, str) and _LONE.search(value):
+            remedy = "UTF-8 cannot hold it; replace or remove it"
+            raise RequestError(at, Kind("a lone surrogate"), remedy)
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                plain = name if _PLAIN.match(name) else "(a field)"
+                place = f"{at}.{plain}" if at else plain
+                left += ((place, inner), (place, name))
+        elif isinstance(value, list):
+            left += ((f"{at}[{i}]", item) for i, item in enumerate(value))
 
 
 def _read_object(text: str) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from turnout.errors import RequestError
@@ -34,6 +34,9 @@ _MEDIA: Mapping[str, tuple[Capability, int]] = {
     "file": ("files", FILE_TOKENS),
     "input_file": ("files", FILE_TOKENS),
 }
+_ASKING = frozenset({"tools", "functions", "response_format"})
+"""Fields of a request by which it may need more than messages do."""
+_NO_NEEDS: frozenset[Capability] = frozenset()
 _PART = '{"type": "text", "text": "Hello"}'
 _EXAMPLE = 'give a list of messages, such as [{"role": "user", "content": "Hello"}]'
 
@@ -66,12 +69,11 @@ def read_query(body: Mapping[str, Any]) -> Query:
         notes.append("no user text in the request: routed as empty text")
     if stands.ends == "go_on":
         notes.append(GO_ON_NOTE)
-    roles = [m["role"] for m in messages]
+    roles, tokens, needs = _look(messages)
     system = ""
     if "system" in roles or "developer" in roles:
         system = "\n".join(_text(m) for m in messages if m["role"] in ("system", "developer"))
         system = cut(system, "the system text", notes)
-    tokens = sum(map(_message_tokens, messages))
     if "tools" in body or "functions" in body:
         tokens += json_tokens([body.get("tools"), body.get("functions")])
     return Query(
@@ -80,7 +82,7 @@ def read_query(body: Mapping[str, Any]) -> Query:
         turns=roles.count("user"),
         input_tokens=tokens,
         max_output_tokens=output_limit(body, "max_completion_tokens", "max_tokens"),
-        needs=frozenset(_needs(body, messages)),
+        needs=_NO_NEEDS if not needs and body.keys().isdisjoint(_ASKING) else _needs(body, needs),
         forced_tool="tool_choice" in body and forces_tool(body["tool_choice"]),
         effort=effort_of(body["reasoning_effort"]) if "reasoning_effort" in body else None,
         conversation=stands.conversation(
@@ -172,29 +174,34 @@ def _media(part: Mapping[str, Any]) -> tuple[Capability, int] | None:
     return _MEDIA.get(form) if isinstance(form, str) else None
 
 
-def _message_tokens(message: Mapping[str, Any]) -> int:
-    tokens = MESSAGE_TOKENS + estimate_tokens(_text(message))
-    content = message.get("content")
-    if type(content) is not str:
-        tokens += sum(found[1] for part in parts_of(content) if (found := _media(part)))
-    calls = message.get("tool_calls")
-    return tokens if calls is None else tokens + json_tokens(calls)
+def _look(messages: Sequence[Mapping[str, Any]]) -> tuple[list[str], int, set[Capability]]:
+    """The messages' roles, their input tokens, and what they need of a model."""
+    roles: list[str] = []
+    tokens = 0
+    needs: set[Capability] = set()
+    for message in messages:
+        role, content, calls = message["role"], message.get("content"), message.get("tool_calls")
+        roles.append(role)
+        tokens += MESSAGE_TOKENS + estimate_tokens(_text(message))
+        if type(content) is not str:
+            for part in parts_of(content):
+                if found := _media(part):
+                    needs.add(found[0])
+                    tokens += found[1]
+        if calls is not None:
+            tokens += json_tokens(calls)
+        if calls or role in ("tool", "function"):
+            needs.add("tools")  # a model without tools cannot read what they said either
+    return roles, tokens, needs
 
 
-def _needs(body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> Iterator[Capability]:
+def _needs(body: Mapping[str, Any], found: set[Capability]) -> frozenset[Capability]:
+    """What a request needs of a model, with what its messages do."""
     if body.get("tools") and body.get("tool_choice") != "none":
-        yield "tools"
+        found.add("tools")
     if body.get("functions") and body.get("function_call") != "none":
-        yield "tools"
+        found.add("tools")
     form = body.get("response_format")
     if isinstance(form, OBJECT) and form.get("type") == "json_schema":
-        yield "json_schema"
-    for message in messages:
-        if message.get("tool_calls") or message["role"] in ("tool", "function"):
-            yield "tools"  # a model without tools cannot read what they said either
-        content = message.get("content")
-        if type(content) is str:
-            continue
-        for part in parts_of(content):
-            if found := _media(part):
-                yield found[0]
+        found.add("json_schema")
+    return frozenset(found)

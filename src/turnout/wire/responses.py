@@ -100,8 +100,21 @@ def _items(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     for i, item in enumerate(items):
         if not isinstance(item, OBJECT):
             raise RequestError(f"input[{i}]", kind(item), "give an item with a type or a role")
+        if not isinstance(item.get("role"), str) or not isinstance(item.get("type", ""), str):
+            _check_form(f"input[{i}]", item)
         content_parts(f"input[{i}].content", item.get("content"), _PART)
     return items
+
+
+def _check_form(field: str, item: Mapping[str, Any]) -> None:
+    """An item without a role is of another type, or stands for one that the provider keeps."""
+    form, role = item.get("type"), item.get("role")
+    if form is not None and not isinstance(form, str):
+        raise RequestError(f"{field}.type", kind(form), "give a type, such as message")
+    kept = form is None and isinstance(item.get("id"), str)
+    if form in (None, "message") and not kept and not isinstance(role, str):
+        given = kind(role) if "role" in item else Kind("a missing field")
+        raise RequestError(f"{field}.role", given, "give one of system, developer, user, assistant")
 
 
 def _role(item: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -86,6 +87,73 @@ def test_chunks_come_as_they_are_sent() -> None:
         return [piece async for piece in reply.chunks()]
 
     assert against(Scripted(chunked(b"a", b"bc", b"d")), work) == [b"a", b"bc", b"d"]
+
+
+def handed(script: list[bytes], take: Callable[[bytes], bool], times: int = 1) -> list[bool]:
+    """What handing a body on gave, so many times; the last one closes it."""
+
+    async def work(up: Scripted) -> list[bool]:
+        origin = Origin(up.url)
+        reply = await origin.post("/", {}, b"", HASTY if PAUSE in script else PATIENT)
+        found = [await reply.hand(take) for _ in range(times)]
+        assert not origin._busy or not found[-1]
+        return found
+
+    return against(Scripted(script), work)
+
+
+def test_a_body_is_handed_on_as_it_comes() -> None:
+    got: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        got.append(piece)
+        return True
+
+    assert handed(chunked(b"a", b"bc", b"d"), take, times=2) == [True, True]
+    assert b"".join(got) == b"abcd"
+
+
+def test_who_is_handed_a_body_may_have_enough_for_now() -> None:
+    got: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        got.append(piece)
+        return len(got) > 2
+
+    found = handed(chunked(b"a", b"bc", b"d"), take, times=4)
+    assert found[-1] is True
+    assert found.count(False) >= 1
+    assert b"".join(got) == b"abcd"
+
+
+def test_what_a_taker_raises_ends_the_exchange() -> None:
+    def take(piece: bytes) -> bool:
+        raise ValueError(f"not {len(piece)} bytes")
+
+    with pytest.raises(ValueError, match="not 1 bytes"):
+        handed(chunked(b"a", b"bc"), take)
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ([*chunked(b"a")[:2], PAUSE], SilentError),
+        ([*chunked(b"a")[:2], CLOSE], BrokenError),
+        ([*chunked(b"a")[:2], b"no chunk\r\n"], ProtocolError),
+    ],
+)
+def test_a_body_that_breaks_off_while_it_is_handed_on(
+    script: list[bytes], error: type[HttpError]
+) -> None:
+    got: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        got.append(piece)
+        return True
+
+    with pytest.raises(error):
+        handed(script, take)
+    assert got == [b"a"]
 
 
 def test_a_connection_is_used_again() -> None:

@@ -90,6 +90,12 @@ class Answer:
     events: int = 0
     """About its output tokens, where it does not count them: events of a stream that have passed."""
 
+    def passed(self, data: bytes) -> None:
+        """Some of its stream goes to the client."""
+        self.events += data.count(b"\n\n")
+        if self.copy is not None:
+            self.copy.add(data)
+
     @property
     def named(self) -> str:
         """The model that the upstream names so far; empty where it does not."""
@@ -149,16 +155,17 @@ class Caller:
         self, candidate: Candidate, target: Target, sent: _Sent, headers: Mapping[str, str]
     ) -> Answer:
         provider = self.providers[target.provider]
-        start = time.monotonic()
-        reply = await self._timed(
-            provider.post(
+        start, since = time.monotonic(), time.perf_counter()
+        try:
+            reply = await provider.post(
                 PATHS[provider.dialect],
                 sent.body,
                 candidate=candidate.name,
                 headers=headers,
                 stream=self.body.fields.get("stream") is True,
             )
-        )
+        finally:
+            self.trail.upstream_s += time.perf_counter() - since
         if reply.status >= 400:
             content = await self._timed(whole_body(reply, candidate.name))
             raise answered_badly(reply, candidate.name, provider.dialect, content)

@@ -82,9 +82,7 @@ async def relay_stream(
 
 async def _pass(call: Call, answer: Answer, data: bytes) -> None:
     if data:
-        answer.events += data.count(b"\n\n")
-        if answer.copy is not None:
-            answer.copy.add(data)
+        answer.passed(data)
         await call.piece(data)
 
 
@@ -93,9 +91,23 @@ async def _pass_on(call: Call, answer: Answer) -> Status:
     reply, passing = answer.reply, answer.passing
     if reply is None or passing is None:  # it was over before it began to be passed on
         return "ok" if passing is None or passing.ended else "partial"
+    left = b""
+
+    def take(chunk: bytes) -> bool:
+        """Pass a piece on where it arrives, without a turn of this task for each."""
+        nonlocal left
+        data = passing.feed(chunk)
+        if not data:
+            return True
+        answer.passed(data)
+        if call.piece_now(data):
+            return True
+        left = data
+        return False
+
     try:
-        while (chunk := await reply.chunk()) is not None:
-            await _pass(call, answer, passing.feed(chunk))
+        while not await reply.hand(take):
+            await call.piece(left)  # its client does not read so fast
     except UpstreamError as error:
         log.warning("stream broke off: %s", error)
         await call.piece(passing.fail(error))  # no event of the answer's: it is not counted

@@ -27,7 +27,11 @@ write does."""
 
 
 class Writer(Protocol):
-    """Writes answers without messages. What it does not write now goes through ASGI."""
+    """Reads and writes without messages. What it does not do now goes through ASGI."""
+
+    def body(self) -> bytes | None:
+        """The request's body, where all of it is here; None: it is to be received."""
+        ...
 
     def whole(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
         """A whole answer; False: it was not written."""
@@ -37,10 +41,14 @@ class Writer(Protocol):
         """A piece of an answer that has begun and goes on; False: it was not written."""
         ...
 
+    def watch(self, gone: Callable[[], None] | None) -> None:
+        """Call this when the client leaves, and at once where it has left; None: no more."""
+        ...
+
 
 WATCH_AFTER_S = 0.05
-"""A client that leaves is noticed at once when an answer takes longer than this. Quicker answers
-need no watching, and watching costs a task."""
+"""Where there is no `Writer`: a client that leaves is noticed when an answer takes longer than this.
+Quicker answers need no watching, and over ASGI watching costs a task."""
 
 
 class ClientLeftError(Exception):
@@ -92,6 +100,11 @@ class Call:
         declared = self.headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
             raise _too_large(limit)
+        here = None if self._writer is None else self._writer.body()
+        if here is not None:
+            if len(here) > limit:
+                raise _too_large(limit)
+            return here
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -141,37 +154,53 @@ class Call:
             return
         await self._send({"type": "http.response.body", "body": content, "more_body": more})
 
+    def piece_now(self, content: bytes) -> bool:
+        """A piece of the body, if it can be written without a wait; False: it was not."""
+        return self._writer is not None and self._writer.piece(content)
+
     def unless_gone(self, within_s: float | None = None) -> Departure:
         """A block of work that is cancelled when the client leaves, or after a time. See `Departure`."""
-        return Departure(self._receive, within_s, stays=self.stays)
+        return Departure(self._receive, within_s, stays=self.stays, writer=self._writer)
 
 
 class Departure:
     """Cancels the work inside its block when the client leaves, and raises `ClientLeftError`.
 
-    Once the body has been read, ASGI's `receive` returns only when the client has gone. Work that is
-    to be done within a time is cancelled after it, and `DeadlineError` is raised. Work that stays is
-    not cancelled because its client leaves.
+    A `Writer` tells of it at once. Over ASGI alone, `receive` returns only when the client has gone,
+    once the body has been read. Work that is to be done within a time is cancelled after it, and
+    `DeadlineError` is raised. Work that stays is not cancelled because its client leaves.
     """
 
     __slots__ = (
         "_late", "_left", "_limit", "_receive", "_stays", "_task", "_timer", "_watcher", "_within_s",
+        "_writer",
     )  # fmt: skip
 
     def __init__(
-        self, receive: Receive, within_s: float | None = None, *, stays: bool = False
+        self,
+        receive: Receive,
+        within_s: float | None = None,
+        *,
+        stays: bool = False,
+        writer: Writer | None = None,
     ) -> None:
         self._receive, self._within_s, self._stays = receive, within_s, stays
+        self._writer = writer
         self._left = self._late = False
+        self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._limit: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.current_task()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(WATCH_AFTER_S, self._watch)
+        if not self._stays:
+            if self._writer is not None:
+                self._writer.watch(self._be_gone)
+            else:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(WATCH_AFTER_S, self._watch)
         if self._within_s is not None:
-            self._limit = loop.call_later(self._within_s, self._be_late)
+            self._limit = asyncio.get_running_loop().call_later(self._within_s, self._be_late)
         return self
 
     async def __aexit__(
@@ -180,7 +209,10 @@ class Departure:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
+        if self._writer is not None:
+            self._writer.watch(None)
+        if self._timer is not None:
+            self._timer.cancel()
         if self._limit is not None:
             self._limit.cancel()
         if self._watcher is not None:
@@ -198,17 +230,18 @@ class Departure:
             self._late = True
             self._task.cancel()
 
+    def _be_gone(self) -> None:
+        if self._task is not None and not (self._late or self._left):
+            self._left = True
+            self._task.cancel()
+
     def _watch(self) -> None:
-        if self._stays:
-            return
         self._watcher = asyncio.ensure_future(self._until_gone())
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if self._task is not None and not self._late:
-            self._left = True
-            self._task.cancel()
+        self._be_gone()
 
 
 def raw_headers(headers: Iterable[tuple[str, str]]) -> RawHeaders:

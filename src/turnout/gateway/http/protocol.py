@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from uvicorn.config import Config
@@ -33,9 +33,10 @@ LINGER_S = 2.0
 MOST_LINGERING = 32
 """Connections over the limit that may do so."""
 
-Waiting: TypeAlias = Literal["head", "body", "rest", "linger", "nothing"]
+Waiting: TypeAlias = Literal["head", "body", "rest", "linger", "nothing", "next"]
 """What a connection is to bring: a head, a body, the rest of a body that is of no interest any more;
-bytes that are not even parsed (`linger`); or nothing, as the application has everything."""
+bytes that are not even parsed (`linger`); nothing, as the application has everything; or, between two
+requests, the next one."""
 
 
 class Guard:
@@ -75,6 +76,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.unread_s = 0.0
         """How long it has not taken what waits for it."""
         self.url = b""
+        self.direct: Direct | None = None
+        """Of the request that is being served."""
         self._head_bytes = self._header_count = self._header_bytes = 0
         self._turned_away = False
         self._over: tuple[int, str, str] | None = None
@@ -99,7 +102,7 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._turned_away:
                 self._turn_away()
             return
-        if self.waits_for == "nothing":
+        if self.waits_for in ("nothing", "next"):
             self._expect("head")
             self._head_bytes = 0
         if self.waits_for == "head":
@@ -108,6 +111,12 @@ class GuardedProtocol(HttpToolsProtocol):
         # Of a header that has no end `on_header` is not told.
         if self.waits_for == "head" and self._head_bytes > self.guard.limits.max_header_bytes:
             self._refuse(*self._too_large())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        super().connection_lost(exc)
+        if self.direct is not None:
+            self.direct.be_gone()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -137,7 +146,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """The application gets a request, with a way to answer directly."""
         scope: Any = cycle.scope  # its type knows no keys but ASGI's
-        scope[WRITER] = Direct(cycle)
+        scope[WRITER] = self.direct = Direct(cycle)
         super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
@@ -147,9 +156,16 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The answer is written."""
-        super().on_response_complete()
-        if self.waits_for == "body" and self.cycle.response_complete:
+        """The answer is written. As uvicorn does, but for a timer with each: the sweep ends idle ones."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self.waits_for == "nothing":
+            self._expect("next")
+        elif self.waits_for == "body" and self.cycle.response_complete:
             self._expect("rest")  # it was answered before it was read
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
@@ -176,9 +192,14 @@ class GuardedProtocol(HttpToolsProtocol):
             "body": limits.body_timeout_s,
             "rest": LINGER_S,
             "linger": LINGER_S,
+            "next": self.timeout_keep_alive,
         }[self.waits_for]
-        if self.waited_s + seconds > most:  # not later than it says
-            self._cut(f"slow_{self.waits_for}")
+        if self.waited_s + seconds <= most:
+            return
+        if self.waits_for == "next":
+            self.transport.close()
+        else:
+            self._cut(f"slow_{self.waits_for}")  # not later than it says
 
     def _expect(self, what: Waiting) -> None:
         self.waits_for, self.waited_s = what, 0.0
@@ -228,10 +249,32 @@ class GuardedProtocol(HttpToolsProtocol):
 class Direct:
     """Writes an answer as uvicorn would, without ASGI's messages. See `asgi.Writer`."""
 
-    __slots__ = ("_cycle",)
+    __slots__ = ("_cycle", "_gone")
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
+        self._gone: Callable[[], None] | None = None
+
+    def body(self) -> bytes | None:
+        """The request's body, where all of it has come with its head."""
+        cycle = self._cycle
+        if cycle.more_body or cycle.disconnected:
+            return None
+        found, cycle.body = bytes(cycle.body), bytearray()
+        return found
+
+    def watch(self, gone: Callable[[], None] | None) -> None:
+        """Call this when the client leaves, and at once where it has left; None: no more."""
+        self._gone = gone
+        if gone is not None and self._cycle.disconnected:
+            gone()
+
+    def be_gone(self) -> None:
+        """The client has left."""
+        if not self._cycle.response_complete:
+            self._cycle.disconnected = True  # uvicorn tells the last one, which may wait behind it
+            if self._gone is not None:
+                self._gone()
 
     def whole(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
         """A whole answer in one write; False where the client does not read, or asked for a head.

@@ -67,6 +67,11 @@ class KeptAnswers:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def take_limits(self, *, ttl_s: float, max_bytes: int, longest_bytes: int) -> None:
+        """Keep by other limits from now on; what is kept already is measured by them too."""
+        self._ttl_s, self._max_bytes, self.longest_bytes = ttl_s, max_bytes, longest_bytes
+        self._make_room()
+
     def find(self, digest: bytes) -> Kept | None:
         """What is kept under a digest, with its age; None where nothing is, or not any more."""
         kept, now = self._kept.get(digest), self._clock()
@@ -85,6 +90,9 @@ class KeptAnswers:
         self._drop(digest)
         self._kept[digest] = replace(kept, at=self._clock())
         self.bytes += len(kept.content) + _ENTRY_BYTES
+        self._make_room()
+
+    def _make_room(self) -> None:
         while self.bytes > self._max_bytes:
             self._drop(next(iter(self._kept)))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
+import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from turnout.errors import RequestError, UnknownDecisionError
+from turnout.errors import RequestError, StoreError, UnknownDecisionError
 from turnout.gateway.http.asgi import Call
 from turnout.gateway.setup.building import open_store
 from turnout.settings import StoreSettings
@@ -18,6 +19,8 @@ from turnout.store.ledger import may_hold
 from turnout.store.records import RecordTable
 from turnout.wire.body import read_body
 from turnout.wire.reading import kind
+
+log = logging.getLogger("turnout.gateway")
 
 MOST_BYTES = 16_384
 _ID = re.compile(r"dec_[0-9a-f]{16}\Z", re.ASCII)
@@ -31,16 +34,31 @@ _KNOWN = ("decision_id", "score", "source", "comment")
 
 
 class FeedbackDesk:
-    """Takes feedback in.
+    """Takes feedback in, over a connection of its own.
 
     Args:
-        table: where it is kept.
-        records: of the decisions that it may be about.
-        journal: the folder in which records wait for the database.
+        store: where it is kept, with the records of the decisions that it may be about.
     """
 
-    def __init__(self, table: FeedbackTable, records: RecordTable, journal: Path) -> None:
-        self._table, self._records, self._journal = table, records, journal
+    def __init__(self, store: StoreSettings) -> None:
+        self._store, self._turn = store, threading.Lock()
+        self._tables: tuple[FeedbackTable, RecordTable] | None = None
+
+    def open(self) -> tuple[FeedbackTable, RecordTable]:
+        """Its tables, opened where they are not.
+
+        Raises:
+            StoreError: the database cannot be opened.
+        """
+        with self._turn:
+            if self._tables is None:
+                database = open_store(self._store)
+                try:
+                    self._tables = FeedbackTable(database), RecordTable(database)
+                except BaseException:
+                    database.close()
+                    raise
+            return self._tables
 
     async def take(self, call: Call, *, key: str = "") -> None:
         """Keep one score and say so.
@@ -57,31 +75,36 @@ class FeedbackDesk:
         await call.answer_json(said)
 
     def _keep(self, feedback: Feedback) -> bool:
-        if not self._known(feedback.decision):
-            raise UnknownDecisionError("decision_id", feedback.decision, _UNKNOWN)
-        return self._table.put(feedback)
-
-    def _known(self, decision: str) -> bool:
-        """Whether it is in the database, or waits for it on this machine."""
-        return (
-            self._records.has(decision)
-            or may_hold(self._journal, decision)
-            or self._records.has(decision)  # it may have gone from one to the other meanwhile
+        table, records = self.open()
+        known = (
+            records.has(feedback.decision)
+            or may_hold(self._store.journal_folder, feedback.decision)
+            or records.has(feedback.decision)  # it may have gone from one to the other meanwhile
         )
+        if not known:
+            raise UnknownDecisionError("decision_id", feedback.decision, _UNKNOWN)
+        return table.put(feedback)
 
     def close(self) -> None:
-        """Close its table."""
-        self._table.close()
+        """Close its connection."""
+        if self._tables is not None:
+            self._tables[0].close()
 
 
 def open_desk(store: StoreSettings) -> FeedbackDesk:
-    """A desk over a connection of its own.
+    """A desk, with its tables open unless the database is away: then they are opened when it is back.
 
     Raises:
-        StoreError: the database cannot be opened.
+        StoreError: the database cannot be used.
     """
-    database = open_store(store)
-    return FeedbackDesk(FeedbackTable(database), RecordTable(database), store.journal_folder)
+    desk = FeedbackDesk(store)
+    try:
+        desk.open()
+    except StoreError as error:
+        if not error.away:
+            raise
+        log.error("no feedback is taken until the database is there: %s", error)
+    return desk
 
 
 def read_feedback(fields: Mapping[str, Any], *, key: str, now_ms: int) -> Feedback:

@@ -169,8 +169,8 @@ class Deciding:
         out = tuple(barred.items()) if barred else ()
         key = (spec, names, max_cost_picousd, explore, out)
         asked = _Asked(query, loop.create_future())
-        if not self._waiting:
-            loop.call_soon(self._slice, loop)
+        if not self._waiting:  # one more round of the loop: what has come meanwhile comes along
+            loop.call_soon(loop.call_soon, self._slice, loop)
         self._waiting.setdefault(key, deque()).append(asked)
         return await asked.decided
 

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
 from turnout import registry
+from turnout.alongside import alongside
 from turnout.artifacts.folder import CARD, read_artifact, write_artifact
 from turnout.artifacts.opening import DEFAULT_BASE, shipped
 from turnout.engine import Engine
@@ -130,13 +131,10 @@ class Keeper:
         if self._folder is None:
             yield
             return
-        task = asyncio.create_task(self._write_at_intervals())
         try:
-            yield
+            async with alongside(self._write_at_intervals()):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             await run_in_threadpool(self.write)
 
     async def _write_at_intervals(self) -> None:

@@ -185,6 +185,8 @@ class Conversing:
 
     def answered(self, request: Request, talk: Talk, answer: Answer) -> None:
         """An answer has begun: its model has the conversation from here on."""
+        if talk.held is None and not request.route and self._leaves_nothing(request, answer):
+            return
         held = self.table.answered(
             talk.key.id,
             talk.held,
@@ -206,6 +208,14 @@ class Conversing:
                     self.sharing.made(response, talk.key.id)
         if self.sharing is not None:
             self.sharing.write(talk.key.id, held)
+
+    def _leaves_nothing(self, request: Request, answer: Answer) -> bool:
+        """Whether a model that was asked for by its name has nothing of it that a later request needs.
+
+        No router chose, so there is no choice to keep to; there is no other endpoint without its
+        cache; and in chat neither does a provider keep a conversation, nor sign what it thought.
+        """
+        return request.dialect == "chat" and len(self.resilience.targets[answer.candidate]) == 1
 
     def began(self, record: Record) -> None:
         """See `gateway.recording.Observer`."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -15,6 +14,7 @@ from turnout.access.identity import Deployment
 from turnout.access.keyring import EVERY_S, Keyring
 from turnout.access.keys import Key
 from turnout.access.keystore import KeyStore
+from turnout.access.late import LateKeys
 from turnout.access.memory import MemoryCounters
 from turnout.access.redis_counters import RedisCounters
 from turnout.access.redis_link import RedisLink
@@ -26,7 +26,7 @@ from turnout.gateway.http.asgi import Call
 from turnout.gateway.http.browsers import check_named_host, check_no_foreign_page
 from turnout.gateway.sessions.sharing import Sharing, sharing_of
 from turnout.gateway.setup.building import open_store
-from turnout.settings import Settings
+from turnout.settings import Settings, StoreSettings
 from turnout.settings.access import CounterSettings, GrantSettings
 from turnout.types import Pool
 
@@ -74,7 +74,7 @@ class Shared:
     """What stays while settings change: counts, and the connections to keys and other gateways."""
 
     counters: Counters
-    store: KeyStore | None
+    store: LateKeys | None
     seeding: Seeding | None
     sharing: Sharing | None
     """Of conversations, with other gateways."""
@@ -82,17 +82,16 @@ class Shared:
 
 @asynccontextmanager
 async def shared_access(settings: Settings) -> AsyncIterator[Shared]:
-    """The counters, the database of keys and the shared conversations, open while the block runs.
+    """The counters, the database of keys and the shared conversations, while the block runs.
 
     Raises:
-        StoreError: the database cannot be opened.
         MissingExtraError: counters in Redis need its client.
     """
     async with AsyncExitStack() as stack:
         store = None
         if settings.store is not None:
             given = settings.store
-            store = await asyncio.to_thread(lambda: KeyStore(open_store(given)))
+            store = LateKeys(lambda: _open_keys(given))
             stack.callback(store.close)
         counters: Counters
         if settings.counters is None:
@@ -109,6 +108,15 @@ async def shared_access(settings: Settings) -> AsyncIterator[Shared]:
         yield Shared(counters, store, seeding, sharing)
 
 
+def _open_keys(given: StoreSettings) -> KeyStore:
+    database = open_store(given)
+    try:
+        return KeyStore(database)
+    except BaseException:
+        database.close()
+        raise
+
+
 def _redis_counters(given: CounterSettings) -> RedisCounters:
     url = "" if given.redis_url is None else given.redis_url.get_secret_value()
     return RedisCounters(
@@ -120,8 +128,16 @@ def _redis_counters(given: CounterSettings) -> RedisCounters:
 
 
 @asynccontextmanager
-async def running_access(settings: Settings, pool: Pool, shared: Shared) -> AsyncIterator[Access]:
+async def running_access(
+    settings: Settings, pool: Pool, shared: Shared, *, starting: bool = True
+) -> AsyncIterator[Access]:
     """Who may ask under these settings, kept up to date while the block runs.
+
+    Args:
+        settings: checked.
+        pool: of the candidates.
+        shared: what stays while settings change.
+        starting: whether nothing serves yet, so that nothing is lost where the database is away.
 
     Raises:
         StoreError: the database cannot be read.
@@ -145,7 +161,7 @@ async def running_access(settings: Settings, pool: Pool, shared: Shared) -> Asyn
         every_s=min(EVERY_S, settings.auth.cache_s / 4),
         before=shared.seeding,
     )
-    async with keyring.running():
+    async with keyring.running(late=starting):
         yield Access(
             keyring=keyring,
             counters=shared.counters,
@@ -154,20 +170,6 @@ async def running_access(settings: Settings, pool: Pool, shared: Shared) -> Asyn
             common=deployment.common(),
             send_limit=settings.reserve.output_tokens if settings.reserve.send_limit else None,
         )
-
-
-def asks_for_keys(settings: Settings) -> bool:
-    """Whether a gateway of these settings asks for a key from its start.
-
-    Raises:
-        StoreError: the database cannot be opened.
-    """
-    if settings.auth.required or settings.keys:
-        return True
-    if settings.store is None:
-        return False
-    with closing(KeyStore(open_store(settings.store))) as store:
-        return store.version() > 0
 
 
 def fixed_keys(settings: Settings) -> list[Key]:

@@ -44,18 +44,23 @@ def build_pool(settings: Settings) -> Pool:
     return Pool(candidates=candidates, default=settings.default)
 
 
-def build_engine(settings: Settings, opened: Mapping[str, Router] | None = None) -> Engine:
+def build_engine(
+    settings: Settings,
+    opened: Mapping[str, Router] | None = None,
+    encoders: NamedEncoders | None = None,
+) -> Engine:
     """Open every router and check it against the candidates. No key is used and nothing is called.
 
     Args:
         settings: checked.
         opened: routers that are taken as they are, by name.
+        encoders: those of the settings, where others share them.
 
     Raises:
         TurnoutError: a router that does not exist, does not open, or does not know a candidate.
         SettingsError: `auto` does not name a route.
     """
-    encoders = NamedEncoders(settings.encoders)
+    encoders = encoders or NamedEncoders(settings.encoders)
     opened = opened or {}
     routers = {
         name: opened.get(name) or open_configured(settings, encoders, name)
@@ -108,14 +113,21 @@ def _explore(settings: Settings) -> Explore | None:
     return None if given is None else Explore(**given.model_dump())
 
 
-def build_providers(settings: Settings, *, hop: str = "") -> dict[str, Provider]:
+def build_providers(
+    settings: Settings, *, hop: str = "", kept: Mapping[str, Provider] | None = None
+) -> dict[str, Provider]:
     """A client for each provider, by name; open them with `async with`.
 
     Args:
         settings: checked.
         hop: names this process to upstreams, so that a request that comes round is known.
+        kept: clients that are taken as they are, by name.
     """
-    return {name: _provider(name, given, hop) for name, given in settings.providers.items()}
+    kept = kept or {}
+    return {
+        name: kept.get(name) or _provider(name, given, hop)
+        for name, given in settings.providers.items()
+    }
 
 
 def build_resilience(

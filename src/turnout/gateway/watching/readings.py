@@ -8,6 +8,7 @@ from turnout.engine import Engine
 from turnout.execution.health import Health
 from turnout.gateway.serving import Serving
 from turnout.gateway.sessions.sharing import Sharing
+from turnout.gateway.watching.cache_readings import readings_of_caches
 from turnout.gateway.watching.door_readings import readings_of_alarms, readings_of_redis
 from turnout.observe.logs import lines_dropped
 from turnout.observe.metrics import Reading, Series
@@ -31,6 +32,7 @@ def readings_of(serving: Callable[[], Serving | None]) -> list[Reading]:
         *_of_records(serving),
         _of_keyed(serving),
         *_of_hedges(serving),
+        *readings_of_caches(serving),
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -64,6 +65,10 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes], bool] | None = None
+        """Gets what comes at once, where it is handed on."""
+        self._enough = False
+        """It wants no more for now."""
         self._phase: Phase = "first_byte"
         self._wait_s = 0.0
         self._moved = 0.0
@@ -114,19 +119,45 @@ class Connection(asyncio.Protocol):
             except BaseException:
                 self.abort()
                 raise
-        found = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self._size = 0
+        found = self._taken()
         self._moved = self._loop.time()  # a slow reader is not a silent upstream
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
         return found
+
+    async def hand(self, take: Callable[[bytes], bool]) -> bool:
+        """Give the body to `take` as it arrives: no task has to have its turn for a piece.
+
+        Args:
+            take: takes a piece, and says whether it wants another one now.
+
+        Returns:
+            True at the body's end; False where `take` wants no more for now.
+
+        Raises:
+            SilentError, BrokenError, ProtocolError: as of `chunk`; and what `take` raises.
+        """
+        if self._chunks and not take(self._taken()):
+            return False
+        self._take, self._enough = take, False
+        try:
+            while not self.complete:
+                await self._wait()
+                if self._enough:
+                    return False
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._take = None
+        return True
 
     def rest(self) -> bytes | None:
         """All that is left of the body, where it has come already; None where some is awaited."""
         if not self.complete:
             return None
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        """All of the body that has come and was not read."""
         chunks = self._chunks
         found = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
@@ -171,6 +202,9 @@ class Connection(asyncio.Protocol):
         # A head that is longer than one read is bounded here; one that fits is bounded by the read.
         if not self._head and self._head_bytes > MOST_HEAD_BYTES:
             self._broken(ProtocolError(f"a head of more than {MOST_HEAD_BYTES} bytes"))
+            return
+        if self._take is not None and self._chunks:
+            self._hand_over(self._take)
             return
         if self._size > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
@@ -248,6 +282,18 @@ class Connection(asyncio.Protocol):
     def _raise_if_lost(self) -> None:
         if self.lost is not None:
             raise self.lost
+
+    def _hand_over(self, take: Callable[[bytes], bool]) -> None:
+        try:
+            more = take(self._taken())
+        except Exception as error:  # noqa: BLE001 - it is raised where the body is waited for
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_exception(error)
+            return
+        if not more:
+            self._take, self._enough = None, True
+        if self.complete or not more:
+            self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from urllib.parse import urlsplit
 
 from turnout.errors import InputError
@@ -187,6 +187,15 @@ class Exchange:
             return None
         found = await self._connection.chunk()
         if found is None:
+            self.close()
+        return found
+
+    async def hand(self, take: Callable[[bytes], bool]) -> bool:
+        """Give the body to `take` as it arrives. See `Connection.hand`."""
+        if self._connection is None:
+            return True
+        found = await self._connection.hand(take)
+        if found:
             self.close()
         return found
 

@@ -53,6 +53,7 @@ class LitellmProvider:
         self.name = name
         self._waits, self._timeout_s = waits or Waits(), timeout_s
         self._http: HttpProvider | None = None
+        self._users = 0
         secrets: Sequence[str] = [*environ.values(), *([api_key] if api_key else [])]
         told = {
             "options": dict(options or {}),
@@ -71,10 +72,15 @@ class LitellmProvider:
         return max(0, self.keeper.starts - 1)
 
     async def __aenter__(self) -> Self:
+        """Start the process. A second user, while there is one, shares it; the last one ends it."""
+        if self._users:
+            self._users += 1
+            return self
         # Looked for, not imported.
         if importlib.util.find_spec("litellm") is None:
             raise MissingExtraError(f"provider {self.name} is of kind litellm, which", "litellm")
         await self.keeper.start()
+        self._users = 1
         return self
 
     async def __aexit__(
@@ -83,7 +89,9 @@ class LitellmProvider:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.keeper.stop()
+        self._users -= 1
+        if not self._users:
+            await self.keeper.stop()
 
     async def post(
         self,

@@ -40,7 +40,7 @@ class Writer(Protocol):
         ...
 
 
-_READERS: Mapping[Dialect, Callable[[], Reader]] = {
+READERS: Mapping[Dialect, Callable[[], Reader]] = {
     "chat": ChatReader,
     "responses": ResponsesReader,
     "messages": MessagesReader,
@@ -67,7 +67,7 @@ class StreamTranslator:
 
     def __init__(self, source: Dialect, client: Client, *, strict: bool = False) -> None:
         self._events = EventReader(cap=_CAPS[source])
-        self._reader = _READERS[source]()
+        self._reader = READERS[source]()
         self._writer = _WRITERS[client.dialect](client)
         self._strict = strict
         self._size = 0

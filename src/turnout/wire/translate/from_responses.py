@@ -164,13 +164,22 @@ def _input(f: Fields, notes: Notes) -> Iterator[Turn]:
 
 def _item(item: Any, at: str, notes: Notes) -> Turn:
     f = Fields(item, at, notes)
-    if isinstance(item, OBJECT) and item.get("type") == "item_reference":
-        f.refuse("type", "item_reference", _STORED)
+    if isinstance(item, OBJECT):
+        _refuse_reference(f, item)
     form = f.form(_READERS, "message")
     f.any("status")  # of what was said before, it changes nothing
     turn = _READERS[form](f, at, notes)
     f.end()
     return turn
+
+
+def _refuse_reference(f: Fields, item: Mapping[str, Any]) -> None:
+    """Refuse an item that the provider keeps; its type may be left out."""
+    form = item.get("type")
+    if form == "item_reference":
+        f.refuse("type", form, _STORED)
+    if form is None and item.get("role") is None and item.get("id") is not None:
+        f.refuse("id", item["id"], _STORED)
 
 
 def _message(f: Fields, at: str, notes: Notes) -> Turn:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from turnout.gateway.calls.calling import Answer
 from turnout.gateway.kept.keeping import Kept, KeptAnswers, keeping
+from turnout.settings import IdempotencySettings
 from turnout.store.record import Status
 from turnout.wire.dialects import Dialect
 
@@ -26,6 +27,10 @@ _OWN_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 
 class Claims(Protocol):
     """Where holds are kept. A hold is taken in one step, by one of those who ask at once."""
+
+    def take_limits(self, given: IdempotencySettings) -> None:
+        """Keep answers by these settings from now on."""
+        ...
 
     async def take(self, name: str, fingerprint: str, taker: str) -> Taken | Kept:
         """Take a key, or be told what stands in the way.
@@ -109,6 +114,12 @@ class MemoryClaims:
         self._answers = answers
         self._running: dict[str, tuple[str, str, asyncio.Event]] = {}
         """Name → fingerprint, taker, and what is set when it is over."""
+
+    def take_limits(self, given: IdempotencySettings) -> None:
+        """See `Claims`."""
+        self._answers.take_limits(
+            ttl_s=given.ttl_s, max_bytes=given.max_bytes, longest_bytes=given.longest_bytes
+        )
 
     async def take(self, name: str, fingerprint: str, taker: str) -> Taken | Kept:
         """See `Claims`."""

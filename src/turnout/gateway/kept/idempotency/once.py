@@ -58,6 +58,13 @@ class Once:
         self.counts: Counter[str] = Counter()
         """Requests by what became of them: `first`, `replayed`, `reused`, `in_use`."""
 
+    def take_limits(self, given: IdempotencySettings) -> None:
+        """Go on under other settings; those who wait have begun with the old ones."""
+        self._given = given
+        for claims in (self._claims, self._local):
+            if claims is not None:
+                claims.take_limits(given)
+
     @property
     def link(self) -> RedisLink | None:
         """To Redis, where the answers are there."""
@@ -166,8 +173,8 @@ async def _replay(call: Call, kept: Kept) -> None:
 
 
 @asynccontextmanager
-async def running_once(settings: Settings) -> AsyncIterator[Once | None]:
-    """What serves requests with keys, while the block runs; None where the settings turn it off.
+async def running_once(settings: Settings) -> AsyncIterator[Once]:
+    """What serves requests with keys, while the block runs.
 
     It is in Redis where the counters are.
 
@@ -175,9 +182,6 @@ async def running_once(settings: Settings) -> AsyncIterator[Once | None]:
         MissingExtraError: Redis needs its client.
     """
     given, counters = settings.idempotency, settings.counters
-    if not given.enabled:
-        yield None
-        return
     memory = MemoryClaims(
         KeptAnswers(ttl_s=given.ttl_s, max_bytes=given.max_bytes, longest_bytes=given.longest_bytes)
     )

@@ -14,6 +14,7 @@ from turnout.access.redis_link import RedisLink
 from turnout.errors import AccessDownError
 from turnout.gateway.kept.idempotency.claims import Taken
 from turnout.gateway.kept.keeping import Kept
+from turnout.settings import IdempotencySettings
 
 log = logging.getLogger("turnout.gateway")
 
@@ -65,6 +66,10 @@ class RedisClaims:
     failures: int = 0
     """Answers that could not be kept, because Redis was down."""
     _renewing: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+
+    def take_limits(self, given: IdempotencySettings) -> None:
+        """See `Claims`."""
+        self.ttl_s = given.ttl_s
 
     async def take(self, name: str, fingerprint: str, taker: str) -> Taken | Kept:
         """See `Claims`."""

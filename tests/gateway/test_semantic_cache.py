@@ -1,0 +1,374 @@
+"""The semantic cache, over real sockets: it proves itself, serves, stops, and mixes up nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from semantic_site import TOPICS, WAYS, SemanticSite, semantic_site
+
+from turnout.encoders.named import NamedEncoders
+from turnout.encoders.opening import open_encoder
+from turnout.errors import RouterError, SettingsError
+from turnout.gateway.kept.semantic.comparing import same_answer
+from turnout.gateway.kept.semantic.encoding import Encoding
+from turnout.gateway.routing.beside import Beside
+from turnout.gateway.setup.cache_building import open_caches
+from turnout.settings import MINIMAL, CacheSettings, parse_settings
+from turnout.store.database import open_database
+from turnout.store.records import RecordTable
+from turnout.types import Floats
+
+ASKED = "hello, how can i pay my bill?"
+"""Not among the ways that are taught."""
+
+
+@pytest.fixture(scope="module")
+def taught() -> Iterator[SemanticSite]:
+    """One that serves; tests only read from it, or ask for what is another client's."""
+    with semantic_site() as site:
+        site.teach()
+        yield site
+
+
+def how(reply: Any) -> str:
+    return str(reply.headers.get("x-turnout-cache", ""))
+
+
+def said(reply: Any) -> str:
+    return str(reply.json()["choices"][0]["message"]["content"])
+
+
+def test_nothing_is_served_before_it_is_proven() -> None:
+    with semantic_site() as site:
+        before = 0
+        for way in WAYS:
+            for topic in TOPICS:
+                reply = site.ask(way.format(topic))
+                state = site.cache.state()
+                if how(reply) == "semantic":
+                    assert before >= 20  # 0.2 is shown by 20 and more without an error
+                    return
+                before = state["verified"]
+                assert state["hits"] == 0
+    pytest.fail("it never served")
+
+
+def test_a_question_of_the_same_meaning_gets_the_answer(taught: SemanticSite) -> None:
+    calls = len(taught.up.seen)
+    replies = [
+        taught.ask(f"{ASKED}{'!' * i}") for i in range(6)
+    ]  # a share is compared all the same
+    hits = [r for r in replies if how(r) == "semantic"]
+    assert len(hits) >= 3
+    assert len(taught.up.seen) == calls + len(replies) - len(hits)
+    hit = hits[0]
+    assert said(hit) == "pay my bill"
+    assert 0.5 < float(hit.headers["x-turnout-cache-similarity"]) < 1
+    assert hit.headers["x-turnout-cache-of"].startswith("dec_")
+    assert hit.headers["x-turnout-cache-of"] != hit.headers["x-turnout-decision-id"]
+    assert hit.headers["x-turnout-cost-usd"] == "0"
+    assert int(hit.headers["age"]) >= 0
+
+
+def test_the_very_same_request_is_an_exact_hit(taught: SemanticSite) -> None:
+    question = "where did the old mill on the river burn"
+    assert how(taught.ask(question)) == ""
+    assert how(taught.ask(question)) == "hit"
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["how can i not pay my bill", "how can i pay my bill 2", "how can Bob pay my bill",
+     "when can i pay my bill", "how can i pay my bill with `x`"],
+)  # fmt: skip
+def test_another_detail_is_another_question(taught: SemanticSite, other: str) -> None:
+    assert how(taught.ask(other)) == ""
+
+
+OTHER_REQUESTS: list[tuple[dict[str, Any], dict[str, str]]] = [
+    ({}, {"authorization": "Bearer other"}),
+    ({}, {"x-api-key": "other"}),
+    ({}, {"x-turnout-user": "other"}),
+    ({}, {"x-turnout-cache": "off"}),
+    ({}, {"x-turnout-cache": "exact"}),
+    ({}, {"cache-control": "no-store"}),
+    ({}, {"cache-control": "no-cache"}),
+    ({"user": "other"}, {}),
+    ({"seed": 1}, {}),
+    ({"max_tokens": 5}, {}),
+    ({"stream": True}, {}),
+    ({"temperature": 0.5}, {}),
+    ({"temperature": 0.9}, {"x-turnout-cache": "on"}),
+    ({"turnout": {"pin": "strong"}}, {}),
+    ({"response_format": {"type": "json_object"}}, {}),
+    ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}, {}),
+]
+
+
+@pytest.mark.parametrize(("body", "headers"), OTHER_REQUESTS)
+def test_what_is_not_the_same_but_for_the_question(
+    taught: SemanticSite, body: dict[str, Any], headers: dict[str, str]
+) -> None:
+    for i in range(3):  # a question that is drawn to be compared would not be a hit either
+        assert (
+            how(taught.ask(f"hi there, how can i pay my bill{'.' * i}", headers, **body))
+            != "semantic"
+        )
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [{"role": "system", "content": "Be brief"}, {"role": "user", "content": ASKED}],
+        [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"},
+         {"role": "user", "content": ASKED}],
+        [{"role": "user", "content": [{"type": "text", "text": ASKED},
+                                      {"type": "image_url", "image_url": {"url": "data:,"}}]}],
+        [{"role": "user", "content": ASKED}, {"role": "assistant", "content": "Well,"}],
+        [{"role": "user", "content": f"{ASKED} {'please ' * 100}"}],
+    ],
+)  # fmt: skip
+def test_what_stands_before_the_question_has_to_be_the_same(
+    taught: SemanticSite, turns: list[dict[str, Any]]
+) -> None:
+    for i in range(3):
+        last = {**turns[-1], "name": f"n{i}"}
+        assert how(taught.ask("", messages=[*turns[:-1], last])) != "semantic"
+
+
+def test_parts_and_plain_text_are_the_same_question(taught: SemanticSite) -> None:
+    asked = [
+        taught.ask(
+            "", messages=[{"role": "user", "content": [{"type": "text", "text": ASKED + "." * i}]}]
+        )
+        for i in range(5)
+    ]
+    assert "semantic" in map(how, asked)
+
+
+@pytest.mark.parametrize(
+    ("api", "stream"), [("chat", True), ("responses", False), ("messages", False)]
+)
+def test_every_dialect_and_streams(api: str, stream: bool) -> None:
+    with semantic_site(api=api) as site:
+        more = {"stream": True} if stream else {}
+        site.teach(**more)
+        hits = [r for i in range(6) if how(r := site.ask(ASKED + "!" * i, **more)) == "semantic"]
+        assert hits
+        assert (
+            hits[0]
+            .headers["content-type"]
+            .startswith("text/event-stream" if stream else "application/json")
+        )
+        if stream:
+            assert hits[0].content.endswith(b"data: [DONE]\n\n")
+        else:
+            assert b"pay my bill" in hits[0].content
+
+
+def test_what_one_client_teaches_serves_no_other(taught: SemanticSite) -> None:
+    for i in range(3):
+        for way in WAYS[:2]:
+            asked = way.format(TOPICS[i])
+            reply = taught.ask(asked, {"authorization": "Bearer newcomer"})
+            assert how(reply) == ""
+    assert taught.cache.state()["clients"]["proving"] >= 1
+
+
+def test_it_stops_when_its_answers_are_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    with semantic_site("max_error_rate: 0.2, verify_share: 0.5") as site:
+        site.teach()
+        assert site.cache.state()["clients"]["serving"] == 1
+        numbers = iter(range(10_000))
+        site.up.say = lambda _: f"answer {next(numbers)}"
+        marks = 0
+        while site.cache.state()["clients"]["stopped"] == 0:
+            marks += 1
+            assert marks < 40, "it goes on serving"
+            for topic in TOPICS:
+                site.ask(f"hello, how do i {topic}{'!' * marks}")
+        state = site.cache.state()
+        assert state["wrong"] > 0
+        assert "stops serving" in caplog.text
+        assert "bill" not in caplog.text
+        assert all(how(site.ask(f"hey, how do i {t}?")) == "" for t in TOPICS)
+        metrics = site.http.get(f"{site.url}/metrics").text
+        assert 'turnout_semantic_cache_clients{state="stopped"} 1' in metrics
+        assert "turnout_semantic_cache_stops_total 1" in metrics
+
+
+def test_what_was_measured_is_in_metrics_and_readiness(taught: SemanticSite) -> None:
+    text = taught.http.get(f"{taught.url}/metrics").text
+    found = dict(re.findall(r"^(turnout_(?:semantic_)?cache_\S+) (\S+)$", text, re.MULTILINE))
+    state = taught.http.get(f"{taught.url}/readyz").json()["semantic_cache"]
+    assert (
+        float(found['turnout_cache_requests_total{kind="semantic",outcome="hit"}']) == state["hits"]
+    )
+    assert float(found['turnout_cache_requests_total{kind="exact",outcome="hit"}']) >= 1
+    assert float(found['turnout_semantic_cache_compared_total{result="same"}']) > 20
+    assert float(found["turnout_semantic_cache_error_rate_upper"]) <= 1
+    assert state["error_rate"] < state["error_rate_upper"] <= 1
+    assert 'turnout_semantic_cache_passed_over_total{detail="numbers"}' in found
+
+
+def test_a_hit_costs_nothing_and_its_record_says_so(tmp_path: Path) -> None:
+    with semantic_site(store=tmp_path / "t.db") as site:
+        site.teach()
+        hits = [r for i in range(6) if how(r := site.ask(ASKED + "!" * i)) == "semantic"]
+        database = open_database(tmp_path / "t.db")
+        table, record = RecordTable(database), None
+        until = time.monotonic() + 20
+        while record is None or record.status != "ok":
+            assert time.monotonic() < until
+            time.sleep(0.02)
+            record = table.get(hits[0].headers["x-turnout-decision-id"])
+        database.close()
+    assert (record.calls, record.cost_picousd, record.cost_basis) == (0, 0, "cache")
+    assert (record.input_tokens, record.output_tokens) == (0, 0)
+    assert record.flags == "by_meaning"
+    assert (record.saved_picousd or 0) > 0
+    assert hits[0].headers["x-turnout-cache-of"] in record.decision
+    assert "bill" not in record.decision
+
+
+def test_its_questions_are_bounded_and_end_with_their_answers() -> None:
+    with semantic_site("max_entries: 16") as site:
+        for i in range(40):
+            site.ask(f"tell me of the history of village {i}")
+        assert site.cache.state()["questions"] == 16
+
+
+def test_it_is_off_unless_it_is_asked_for() -> None:
+    settings = parse_settings(MINIMAL + "cache: {ttl_s: 10}\n", {"OPENAI_API_KEY": "x"})
+    assert settings.cache is not None
+    assert settings.cache.semantic is None
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("max_error_rate: 0", "max_error_rate"),
+        ("max_error_rate: 0.6", "max_error_rate"),
+        ("verify_share: 0", "verify_share"),
+        ("max_entries: 100000", "max_entries"),
+        ("treshold: 0.9", "treshold"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(given: str, named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        parse_settings(
+            f"{MINIMAL}cache: {{ttl_s: 10, semantic: {{{given}}}}}\n", {"OPENAI_API_KEY": "x"}
+        )
+
+
+def test_an_encoder_that_nobody_knows_is_refused() -> None:
+    text = f"{MINIMAL}cache: {{ttl_s: 10, semantic: {{encoder: nope}}}}\n"
+    settings = parse_settings(text, {"OPENAI_API_KEY": "x"})
+
+    async def build() -> None:
+        async with AsyncExitStack() as stack:
+            await open_caches(settings, NamedEncoders(settings.encoders), Beside(), stack)
+
+    with pytest.raises(SettingsError, match=r"cache\.semantic\.encoder.*nope"):
+        asyncio.run(build())
+
+
+def test_a_change_of_the_settings_begins_anew() -> None:
+    with semantic_site() as site:
+        site.teach()
+        assert site.cache.state()["clients"]["serving"] == 1
+        site.reload(site.settings.model_copy(update={"allow_passthrough": False}))
+        assert site.cache.state()["questions"] == 0
+        assert sum(site.cache.state()["clients"].values()) == 0
+        assert how(site.ask(ASKED)) == ""
+        site.reload(site.settings.model_copy(update={"cache": CacheSettings(ttl_s=600)}))
+        assert site.app.opened().semantic is None
+        assert "semantic_cache" not in site.http.get(f"{site.url}/readyz").json()
+
+
+class Failing:
+    """An encoder that cannot encode now."""
+
+    name, dimension, fingerprint, waits = "failing", 8, "sha256:0", True
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        raise RouterError(f"cannot encode {texts[0]}")
+
+
+def test_an_encoder_that_fails_leaves_the_question_to_the_model(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with semantic_site() as site:
+        site.cache._encoding = Encoding(Failing(), Beside())
+        for _ in range(2):
+            assert how(site.ask(ASKED, **{"seed": 1})) in ("", "hit")
+        assert site.cache.counts["failed"] == 1
+        assert "RouterError" in caplog.text
+        assert "bill" not in caplog.text
+
+
+def test_a_slow_encoder_is_kept_off_the_event_loop() -> None:
+    threads = []
+
+    class Slow:
+        name, dimension, fingerprint = "slow", 4, "sha256:0"
+
+        def encode(self, texts: Sequence[str]) -> Floats:
+            threads.append(threading.current_thread())
+            until = time.thread_time() + 0.002
+            while time.thread_time() < until:
+                pass
+            return np.full((len(texts), 4), 0.5, dtype=np.float32)
+
+    async def used() -> None:
+        slow = Encoding(Slow(), Beside())
+        await slow.warm(600)
+        assert not slow.quick
+        assert (await slow.vector("x")).shape == (4,)
+        assert threading.current_thread() not in threads
+        quick = Encoding(open_encoder("hashing-64"), Beside())
+        await quick.warm(10)
+        assert quick.quick
+
+    asyncio.run(used())
+
+
+class Vectors:
+    """Texts are as alike as `cosine` says."""
+
+    name, dimension, fingerprint = "vectors", 2, "sha256:0"
+
+    def __init__(self, cosine: float) -> None:
+        self.cosine = cosine
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        other = [self.cosine, (1 - self.cosine**2) ** 0.5]
+        return np.asarray([[1.0, 0.0], *[other] * (len(texts) - 1)], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "cosine", "same"),
+    [
+        ("Paris.", "paris", 0.0, True),
+        ("Paris is the capital", "The capital is Paris", 0.95, True),
+        ("Paris is the capital", "The capital is Paris", 0.85, False),
+        ("It costs 5 dollars a month", "Every month it costs 6 dollars", 0.99, False),
+        ("You should do that", "You should not do that", 0.99, False),
+        ("-5", "5", 1.0, False),
+        ("2*(3+4)", "2*3+4", 0.0, False),
+        ("x != y", "x = y", 0.99, False),
+        ("a" * 5_000, "a" * 5_001, 1.0, False),
+    ],
+)
+def test_when_two_answers_are_the_same(one: str, other: str, cosine: float, same: bool) -> None:
+    assert same_answer(one, other, Vectors(cosine), 0.9) is same
+    assert same_answer(other, one, Vectors(cosine), 0.9) is same
