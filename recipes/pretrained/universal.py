@@ -391,15 +391,6 @@ def _measured(predicted: Floats, score: Floats) -> dict[str, Any]:
     }
 
 
-def _spelled(cells: Cells, known: set[str]) -> dict[str, str]:
-    """A model as a set spells it, at that set → the key of its name there."""
-    each = zip(cells.entry_model, cells.entry_name, cells.entry_set, strict=True)
-    found = {
-        normalise(f"{model}@{place}"): normalise(f"{name}@{place}") for model, name, place in each
-    }
-    return {said: key for said, key in found.items() if key in known and said not in known}
-
-
 def _manifest(
     cells: Cells, raw: RawRows, keys: Keyed, pair: Any, facts: dict[str, Any], measured: Any
 ) -> dict[str, Any]:
@@ -412,7 +403,6 @@ def _manifest(
         for alias in (*aliases(name), normalise(name))
         if alias not in known
     }
-    other |= _spelled(cells, known)
     return {
         "router": "universal",
         "turnout": __version__,
