@@ -332,7 +332,7 @@ def row(rule: str, outs: Sequence[Outcome]) -> str:
     head = f"| {rule} | {exact / requests:.1%} | {hits / requests:.1%} | {late:.1%} |"
     firsts = sorted(o.requests if o.first is None else o.first for o in outs)
     if not hits:
-        return f"{head} | | | | never |"
+        return f"{head} | | | never |"
     own = outs[0]
     worst = max(o.wrong / o.hits for o in outs if o.hits)
     first = ""

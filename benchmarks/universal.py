@@ -7,7 +7,8 @@ rows, but the sources left out, which are reported whole. Intervals are 95%, by 
 groups. APGR is pooled over up to 40 pairs of a source's models whose means differ by 0.08; 0.5 is
 the zero router, a mix of the two without looking at the prompt. Sources left out are ordered by the
 whole gain, and by the shipped rule, which counts a share of the strong model's quality; "nested"
-takes for each source the share that is best on the others.
+takes for each source the share that is best on the others. "The space alone" leaves out what is
+expected of prompts of kinds not seen (`turnout.routers.abroad`).
 """
 
 # ruff: noqa: E402 - threads and the path must be set before the imports
@@ -17,6 +18,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -32,7 +35,7 @@ from pretrained.keyed import Keyed, entry_scores, key_scores, keyed
 from pretrained.keyed import key_of as own_key
 from pretrained.loso import pooled_apgr
 from pretrained.outcomes import Cells
-from pretrained.universal import STRONG_SHARE, fit_factors, fit_rows, fit_space
+from pretrained.universal import STRONG_SHARE, fit_abroad, fit_factors, fit_rows, fit_space
 
 from turnout.data.groups import near_duplicate_groups
 from turnout.encoders.opening import open_encoder
@@ -71,6 +74,29 @@ def predictions(raw: RawRows, score: np.ndarray, use: np.ndarray, keys: Keyed) -
     factors = fit_factors(made.rows, score, use).of_rows(made.rows)
     space = fit_space(factors, score, use, keys)
     return sigmoid(factors @ space.vectors_.T)
+
+
+def abroad_too(
+    cells: Cells,
+    raw: RawRows,
+    score: np.ndarray,
+    use: np.ndarray,
+    keys: Keyed,
+    sound: np.ndarray,
+    held: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """(k, M) quality of the held rows by the space alone and as it ships, and how near they are."""
+    made = fit_rows(raw, use, alter=False)
+    factors = fit_factors(made.rows, score, use)
+    space = fit_space(factors.of_rows(made.rows), score, use, keys)
+    rows = made.rows[held]
+    shares = factors.vote(rows)
+    alone = sigmoid(factors.of_rows(rows, shares) @ space.vectors_.T)
+    plain = [own_key(name) for name in keys.basis]
+    known = replace(keys, names=tuple(dict.fromkeys(plain)))
+    away = fit_abroad(cells, sound, made, factors, use, known)
+    served = away.averaged(alone, rows, shares, away.abilities(plain))
+    return alone, served, float(away.kinds.near(rows).mean())
 
 
 def within(cells: Cells, raw: RawRows, sound: np.ndarray) -> None:
@@ -140,11 +166,11 @@ def sources(cells: Cells, raw: RawRows, sound: np.ndarray) -> None:
     score = entry_scores(cells)
     print("\n## Sources left out\n")
     print(
-        "| source | n | models | Brier skill over means known from the others | over the source's own means | "
-        "less zero router, by the whole gain | by the shipped rule | nested |"
+        "| source | n | models | near | Brier skill over means known from the others | over the source's own means "
+        "| of the space alone | less zero router, by the whole gain | by the shipped rule | nested | of the space alone |"
     )
-    print("|---|---|---|---|---|---|---|---|")
-    shown, curves = {}, {}
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    shown, curves, curves_alone = {}, {}, {}
     for name in np.unique(cells.outcome_set).tolist():
         held = cells.outcome_set == name
         use = cells.train & ~held
@@ -166,7 +192,7 @@ def sources(cells: Cells, raw: RawRows, sound: np.ndarray) -> None:
         )
         if len(entries) < 2:
             print(
-                f"| {name} | {held.sum()} | {len(entries)} | too few models known from others | | | |"
+                f"| {name} | {held.sum()} | {len(entries)} | too few models known from others | | | | | | | |"
             )
             continue
         wanted = [cells.entry_name[e] for e in entries]
@@ -175,44 +201,50 @@ def sources(cells: Cells, raw: RawRows, sound: np.ndarray) -> None:
             basis=tuple(wanted),
             entries=tuple(elsewhere[n] for n in wanted),
         )
-        q = predictions(raw, outside, use, keys)[held]
+        alone, q, near = abroad_too(cells, raw, outside, use, keys, sound, held)
         known = np.nanmean(key_scores(outside, keys)[use], axis=0)
         y = score[np.ix_(np.flatnonzero(held), entries)]
         seen = np.isfinite(y)
         own = np.nanmean(y, axis=0)
         errors = [
             np.where(seen, (p - np.nan_to_num(y)) ** 2, 0).sum(axis=1)
-            for p in (q, np.broadcast_to(known, y.shape), np.broadcast_to(own, y.shape))
+            for p in (q, np.broadcast_to(known, y.shape), np.broadcast_to(own, y.shape), alone)
         ]
         curves[name] = lifts(y, own, q, cells.group[held])
+        curves_alone[name] = lifts(y, own, alone, cells.group[held], (STRONG_SHARE,))
         found = []
         for at in bootstrap(cells.group[held]):
             e = [x[at].sum() for x in errors]
-            found.append([1 - e[0] / e[1], 1 - e[0] / e[2]])
+            found.append([1 - e[0] / e[1], 1 - e[0] / e[2], 1 - e[3] / e[1]])
         e = [x.sum() for x in errors]
+        skill = [1 - e[0] / e[1], 1 - e[0] / e[2], 1 - e[3] / e[1]]
         low, high = np.nanpercentile(found, [2.5, 97.5], axis=0)
-        cell = [
-            f"{1 - e[0] / e[i + 1]:+.3f} [{low[i]:+.3f} {high[i]:+.3f}]" for i in range(len(low))
-        ]
-        shown[name] = f"| {name} | {len(y)} | {len(entries)} | {cell[0]} | {cell[1]} |"
+        cell = [f"{v:+.3f} [{a:+.3f} {b:+.3f}]" for v, a, b in zip(skill, low, high, strict=True)]
+        shown[name] = f"| {name} | {len(y)} | {len(entries)} | {near:.2f} | {' | '.join(cell)} |"
     for name, row in shown.items():
         others = [found for other, found in curves.items() if other != name]
         best = max(SHARES, key=lambda share: np.mean([found[share][0] for found in others]))
         picked = (curves[name][share] for share in (1.0, STRONG_SHARE, best))
         cell = [f"{v:+.3f} [{low:+.3f} {high:+.3f}]" for v, low, high in picked]
-        print(f"{row} {' | '.join(cell)} ({best:g}) |", flush=True)
+        v, low, high = curves_alone[name][STRONG_SHARE]
+        last = f"{v:+.3f} [{low:+.3f} {high:+.3f}]"
+        print(f"{row} {' | '.join(cell)} ({best:g}) | {last} |", flush=True)
 
 
 def lifts(
-    y: np.ndarray, own: np.ndarray, q: np.ndarray, groups: np.ndarray
+    y: np.ndarray,
+    own: np.ndarray,
+    q: np.ndarray,
+    groups: np.ndarray,
+    shares: Sequence[float] = SHARES,
 ) -> dict[float, tuple[float, float, float]]:
     """APGR over the zero router's with its interval, by the share of the strong model's quality."""
     strong, weak = pairs(own)
     if not len(strong):
-        return dict.fromkeys(SHARES, (float("nan"),) * 3)
+        return dict.fromkeys(shares, (float("nan"),) * 3)
     gain, draws = np.nan_to_num(y[:, strong] - y[:, weak]), bootstrap(groups)
     found = {}
-    for share in SHARES:
+    for share in shares:
         order = share * q[:, strong] - q[:, weak]
         drawn = [apgr(order, gain, at) - 0.5 for at in draws]
         low, high = np.nanpercentile(drawn, [2.5, 97.5])

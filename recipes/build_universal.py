@@ -94,7 +94,7 @@ def facts(cells: Cells, dropped: dict[str, Any]) -> dict[str, Any]:
         "command": "python recipes/build_universal.py --data FOLDER",
         "card": "\n\n".join(["\n".join(table), left_out, _LIMITS]),
         "notes": [
-            "`model@set` is a model as one outcome set ran it, where several sets ran it",
+            "`model@set` is a model on prompts like those of one outcome set, its plain name on any",
         ],
         "data": {
             "source": f"{len(present)} public outcome sets, listed in the card",

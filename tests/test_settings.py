@@ -97,6 +97,7 @@ ERRORS: list[tuple[str, str]] = [
     (BASE + "defalt: x", "defalt: 'defalt' is not usable: no such setting. Did you mean 'de"),
     (BASE.replace("candidates", "candidats"), "candidats: 'candidats' is not usable: no such"),
     (BASE + "listen: {prt: 1}", "listen.prt: 'prt' is not usable: no such setting. Did"),
+    (BASE + "cache: true", "cache: True is not usable: give a mapping with ttl_s, max_bytes, "),
     (BASE + "listen: {port: x}", "listen.port: 'x' is not usable: Input should be a valid integer"),
     (BASE + "listen: {port: 70000}", "listen.port: 70000 is not usable: Input should be less"),
     (BASE + "listen: 7", "listen: 7 is not usable: "),

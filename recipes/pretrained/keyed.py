@@ -21,8 +21,8 @@ _ARM = re.compile(r"^(o\d(?:-mini|-preview)?|grok-3-mini)-(low|medium|high)$")
 class Keyed:
     """Outcomes by key: a model over all sets, and what parts of it its sets ran.
 
-    `model@set` where several sets ran it; `spelling@set` where one set ran it in several
-    ways.
+    `model@set` for each set that ran it, but of arms only where several did; `spelling@set`
+    where one set ran it in several ways.
     """
 
     names: tuple[str, ...]
@@ -47,7 +47,9 @@ def keyed(cells: Cells, sound: NDArray[np.bool_]) -> Keyed:
         add(key_of(name), key_of(name), good)
     for name in names:  # after all names, which stand before a spelling of one
         mine = np.flatnonzero(cells.entry_name == name)
-        for place in np.unique(cells.entry_set[mine]).tolist() if len(mine) > 1 else ():
+        # A plain name is asked for prompts of any kind, `model@set` for those of that set.
+        apart = len(mine) > 1 or "@" not in key_of(name)
+        for place in np.unique(cells.entry_set[mine]).tolist() if apart else ():
             part = mine[cells.entry_set[mine] == place]
             add(normalise(f"{name}@{place}"), f"{normalise(name)} in {place}", part)
             for own in part if len(part) > 1 else ():  # ways to call it: with tools, by prompt

@@ -12,6 +12,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from pretrained.abroad import abroad, fit_densities, fit_head, fit_kinds, fit_linked, numbers
 from pretrained.difficulty import spherical_clusters
 from pretrained.heads import prototypes
 from pretrained.keyed import Keyed, entry_scores, key_of, key_scores, keyed
@@ -23,10 +24,12 @@ from turnout.artifacts.folder import write_artifact
 from turnout.data.groups import group_folds
 from turnout.encoders.opening import open_encoder
 from turnout.pricing import list_price
+from turnout.routers.abroad import Abroad
 from turnout.routers.arrays import logit, sigmoid, unit
 from turnout.routers.columns import normalise
 from turnout.routers.factors import Factors, soft_shares
 from turnout.routers.inputs import Inputs, RawRows, fit_inputs
+from turnout.routers.kinds import Kinds
 from turnout.routers.pairs import fit_pair_rule
 from turnout.routers.priors import LEAST_PRICED, PricePrior
 from turnout.routers.remembered import Remembered
@@ -256,27 +259,61 @@ def build(cells: Cells, sound: NDArray[np.bool_], facts: dict[str, Any], folder:
     made = fit_rows(raw, cells.train)
     factors = _stored(fit_factors(made.rows, score, cells.train, altered=made.altered))
     space = fit_space(factors.of_rows(made.rows), score, cells.train, keys)
+    away = fit_abroad(cells, sound, made, factors, cells.train, keys)
     length, tokens = fit_lengths(
         made.rows, entry_scores(cells, cells.output_tokens), cells.train, keys
     )
     factors, space = replace(factors, length_=length), replace(space, tokens_=tokens)
-    known, predicted, by_key = out_of_fold(cells, made, score, keys, factors)
+    known, predicted, by_key = out_of_fold(cells, made, score, keys, factors, away, sound)
     pair = pair_rule(known, keys.names)
     manifest = _manifest(cells, raw, keys, pair, facts, _measured(predicted, by_key))
     manifest["price_prior"] = price_prior(space, known.factors)
+    manifest["abroad"] = {"names": list(away.names)}
     arrays = {
         **{f"inputs/{k}": a for k, a in made.inputs.arrays().items()},
         **{f"factors/{k}": a for k, a in factors.arrays().items()},
         **{f"space/{k}": a for k, a in space.arrays().items()},
         **{f"reference/{k}": a for k, a in known.arrays().items()},
+        **{f"abroad/{k}": a for k, a in away.arrays().items()},
     }
     shown = {**manifest, "columns": {"names": [f"{len(keys.names)} models and arms"]}}
     write_artifact(folder, manifest, arrays, render_card(shown, more=facts["card"]))
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
+def fit_abroad(
+    cells: Cells,
+    sound: NDArray[np.bool_],
+    made: Rows,
+    factors: Factors,
+    use: NDArray[np.bool_],
+    keys: Keyed,
+    kinds: Kinds | None = None,
+) -> Abroad:
+    """What plain names are expected to do on prompts of kinds not seen, from the prompts in use.
+
+    Without `kinds`, what is near is learned too.
+    """
+    scale = fit_linked(cells, use, sound)
+    shares = factors.vote(made.rows)
+    head = fit_head(numbers(made.rows, shares), scale, cells.outcome_set)
+    if kinds is None:
+        _, groups = np.unique(cells.group, return_inverse=True)
+        held = group_folds(groups.astype(np.intp), FOLDS, seed=0) == 0
+        kinds = fit_kinds(made.rows, cells.outcome_set, use, held)
+    plain = {key_of(name): name for name in np.unique(cells.entry_name).tolist()}
+    known = {key: plain[key] for key in keys.names if key in plain and "@" not in key}
+    return abroad(head, kinds, scale, known)
+
+
 def out_of_fold(
-    cells: Cells, made: Rows, score: Floats, keys: Keyed, final: Factors
+    cells: Cells,
+    made: Rows,
+    score: Floats,
+    keys: Keyed,
+    final: Factors,
+    away: Abroad,
+    sound: NDArray[np.bool_],
 ) -> tuple[Remembered, Floats, Floats]:
     """The reference, and (t, M) predictions and scores of all train prompts, whole groups held out.
 
@@ -294,7 +331,16 @@ def out_of_fold(
         inside = part.of_rows(made.rows)
         space = fit_space(inside, score, use, keys)
         held = at[fold == f]
-        predicted[fold == f] = sigmoid(inside[held] @ space.vectors_.T)
+        kinds = replace(
+            fit_densities(made.rows, cells.outcome_set, use, away.kinds.project_),
+            knots_=away.kinds.knots_,
+            near_=away.kinds.near_,
+        )
+        apart = fit_abroad(cells, sound, made, part, use, keys, kinds)
+        rows = made.rows[held]
+        quality = np.asarray(sigmoid(inside[held] @ space.vectors_.T), dtype=np.float32)
+        ability = apart.abilities(keys.names)
+        predicted[fold == f] = apart.averaged(quality, rows, part.vote(rows), ability)
     by_key = key_scores(score, keys)[at]
     kept = capped(cells.unit[at], np.ones(len(at), dtype=np.bool_), REFERENCE_OF_UNIT, seed=0)
     rows = made.rows[at[kept]]

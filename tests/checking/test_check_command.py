@@ -320,6 +320,34 @@ dashboard: true
     assert checked(tmp_path, SOUND + more).findings == ()
 
 
+@pytest.mark.parametrize(
+    ("sound", "broken", "field"),
+    [
+        ("http://127.0.0.1:9/v1", "ftp:no", "providers.up.base_url"),
+        ("{random: {}}", "{rules: {artifact: nowhere}, random: {}}", "routers.rules"),
+        ("candidates:", "candidates:\n  - {name: x, provider: up}", "candidates[0].price"),
+    ],
+)
+def test_one_broken_part_does_not_hide_the_names_in_routes(
+    tmp_path: Path, sound: str, broken: str, field: str
+) -> None:
+    assert sound in SOUND
+    text = f"""{SOUND.replace(sound, broken)}
+routes:
+  misspelt: {{router: randon}}
+  nobody: {{allow: [cheep], router: random}}
+  unwanted: {{deny: [strange], router: random}}
+  well: {{allow: ["str*"], router: random, threshold: 0.5}}
+"""
+    errors = [f.field for f in checked(tmp_path, text, KEY=CANARY).findings if f.level == "error"]
+    assert errors == [
+        field,
+        "routes.misspelt.router",
+        "routes.nobody.allow",
+        "routes.unwanted.deny",
+    ]
+
+
 def store_of(report: Report) -> dict[str, Any]:
     found: dict[str, Any] = report.facts["store"]
     return found

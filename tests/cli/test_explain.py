@@ -40,6 +40,7 @@ def home(tmp_path: Path) -> Path:
     )
     engine = build_engine(load_settings(tmp_path / "turnout.yaml"))
     made = engine.decide(query_of_prompt(PROMPT), engine.parse("router-rules-0.4"))
+    made = replace(made, notes=(*made.notes, "answered by meaning"))
     table = RecordTable(open_database(tmp_path / "turnout.db"))
     table.put(
         [of(made), of(replace(made, win_rate=0.123), id="dec_false"), of(None, id="dec_bare")]
@@ -80,6 +81,7 @@ def test_a_decision_in_words(home: Path) -> None:
         "strong: expected quality",
         "it cost 0.000006600000 USD (by usage)",
         "other_model: the upstream named another model",
+        "note: answered by meaning",
         "computed again from the record: the same, bit for bit",
     ):
         assert said in found.output

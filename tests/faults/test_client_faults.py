@@ -260,3 +260,35 @@ def test_an_idle_connection_is_closed_after_its_time(monkeypatch: pytest.MonkeyP
         assert client.recv(10) == b""
         assert 1.5 <= time.monotonic() - answered <= 4
         assert not here.guard.counts["slow_head"]  # it is no client's fault
+
+
+def test_a_connection_that_was_answered_before_its_body_had_come_is_closed_when_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("turnout.gateway.server.KEEP_ALIVE_S", 1)
+    with (
+        site(limits=QUICK, rest="max_body_bytes: 1000\n") as here,
+        closing(connect(here)) as client,
+    ):
+        client.sendall(HEAD + b"content-length: 2000\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+        client.sendall(b"x" * 2000)
+        client.settimeout(5)
+        assert client.recv(10) == b""
+        assert not here.guard.counts["slow_rest"]
+
+
+@pytest.mark.parametrize("what", ["a long body", "a second request"])
+def test_a_client_whose_bytes_are_held_back_is_seen_to_leave(what: str) -> None:
+    padded = json.dumps(
+        {"model": "cheap", "messages": [{"role": "user", "content": "x" * 150_000}]}
+    )
+    body = padded.encode() if what == "a long body" else BODY
+    request = HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+    with site(usual=[PAUSE], limits=QUICK, rest=RESILIENCE) as here:
+        with closing(connect(here)) as client:
+            client.sendall(request if what == "a long body" else request * 2)
+            until(lambda: len(here.one.requests) > 0)
+            left = time.monotonic()
+        until(lambda: here.one.closed > 0)
+        assert time.monotonic() - left < 3  # the upstream's time is 5 seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import secrets
 import threading
 import time
@@ -107,6 +108,9 @@ def test_budgets_move_traffic_to_cheaper_candidates_before_they_refuse() -> None
         headers = {"x-api-key": TOKEN}
         by_name = post(gateway.url, model="strong", messages=LONG, max_tokens=100)
         assert by_name.status_code == 429
+        said = by_name.json()["error"]["message"]
+        may_cost, left = (float(x) for x in re.findall(r"\$([\d.]+)(?:,| is left)", said))
+        assert may_cost > left, "told is what the one that was asked for may cost"
         asked = {"model": "router-length-0", "messages": LONG, "max_tokens": 100}
         chosen = HTTP.post(f"{gateway.url}/v1/chat/completions", json=asked, headers=headers)
         assert chosen.headers["x-turnout-reason"].startswith("only_candidate")

@@ -44,6 +44,13 @@ DIFFERENT = [
     ("when was bach born", "where was bach born", "question"),
     ("how old is this tree", "how tall is this tree", "question"),
     ("capital of france", "capital of spain", "one word"),
+    ("convert usd to eur", "please convert eur to usd", "order"),
+    ("how do i convert usd into the euro", "how can i convert the euro to usd", "order"),
+    ("does alice love bob", "does bob love alice", "order"),
+    ("is a dog bigger than a cat", "is a cat bigger than a dog", "order"),
+    ("中国的首都是哪里", "法国的首都是哪里", "script"),
+    ("口座を開設する方法", "口座を解約する方法", "script"),
+    ("ยกเลิกคำสั่งซื้อ", "ยืนยันคำสั่งซื้อ", "script"),
     ("how to boil an egg", "how to poach an egg", "one word"),
 ]
 
@@ -58,6 +65,9 @@ SAME = [
     ("how do i reset my password", "How can I reset my password, please?"),
     ("what is two plus two", "what is 2 plus 2"),
     ("Who wrote Hamlet?", "who wrote hamlet"),
+    ("how do i reset my password", "password reset, how do i do it"),
+    ("tell me about cats and dogs", "about dogs and cats please"),
+    ("中国的首都是哪里", " 中国的首都是哪里\n"),
     ("it costs 1,000 euros", "it costs 1000 euros"),
     ("i can't log in", "I can\u2019t log in!"),
     ("what does `a.b` do", "Tell me what `a.b` does"),

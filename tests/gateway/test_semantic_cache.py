@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,10 @@ from semantic_site import TOPICS, WAYS, SemanticSite, semantic_site
 from turnout.encoders.named import NamedEncoders
 from turnout.encoders.opening import open_encoder
 from turnout.errors import RouterError, SettingsError
-from turnout.gateway.kept.caching import ExactCache
 from turnout.gateway.kept.semantic.comparing import same_answer
 from turnout.gateway.kept.semantic.encoding import Encoding
 from turnout.gateway.routing.beside import Beside
-from turnout.gateway.setup.cache_building import build_semantic
+from turnout.gateway.setup.cache_building import open_caches
 from turnout.settings import MINIMAL, CacheSettings, parse_settings
 from turnout.store.database import open_database
 from turnout.store.records import RecordTable
@@ -275,12 +275,60 @@ def test_an_encoder_that_nobody_knows_is_refused() -> None:
     settings = parse_settings(text, {"OPENAI_API_KEY": "x"})
 
     async def build() -> None:
-        assert settings.cache is not None
-        exact, encoders = ExactCache(settings.cache), NamedEncoders(settings.encoders)
-        await build_semantic(settings.cache, exact, encoders, Beside(), Beside())
+        async with AsyncExitStack() as stack:
+            await open_caches(settings, NamedEncoders(settings.encoders), stack)
 
     with pytest.raises(SettingsError, match=r"cache\.semantic\.encoder.*nope"):
         asyncio.run(build())
+
+
+def test_an_encoder_that_does_not_come_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    class Hanging:
+        name, dimension, fingerprint = "hanging", 4, "sha256:0"
+
+        def encode(self, texts: Sequence[str]) -> Floats:
+            over.wait(30)
+            return np.zeros((len(texts), 4), dtype=np.float32)
+
+    monkeypatch.setattr(NamedEncoders, "open", lambda *_: Hanging())
+    text = f"{MINIMAL}cache: {{ttl_s: 10, semantic: {{}}}}\nserver: {{decision_timeout_s: 0.1}}\n"
+    settings = parse_settings(text, {"OPENAI_API_KEY": "x"})
+
+    async def build() -> None:
+        async with AsyncExitStack() as stack:
+            await open_caches(settings, NamedEncoders(settings.encoders), stack)
+
+    try:
+        with pytest.raises(SettingsError, match=r"static-256.*within 0\.1 s"):
+            asyncio.run(build())
+    finally:
+        over.set()
+
+
+def test_an_encoder_that_hangs_holds_no_thread_of_the_routers() -> None:
+    over = threading.Event()
+
+    class Hanging:
+        name, dimension, fingerprint, waits = "hanging", 256, "sha256:0", True
+
+        def encode(self, texts: Sequence[str]) -> Floats:
+            over.wait(30)
+            raise RouterError("no vector")
+
+    try:
+        with semantic_site() as site:
+            deciding = site.app.opened().deciding.beside
+            site.cache._encoding.encoder = Hanging()
+            site.cache._encoding.quick = False
+            site.cache._encoding.beside.timeout_s = 0.05  # type: ignore[attr-defined]
+            for i in range(10):
+                assert how(site.ask(f"{ASKED} {i}")) == ""
+            assert site.cache.counts["failed"] == 10
+            assert deciding._hung == 0
+    finally:
+        over.set()
 
 
 def test_a_change_of_the_settings_begins_anew() -> None:

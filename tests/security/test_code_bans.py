@@ -150,5 +150,9 @@ def test_the_search_finds_each_of_them(code: str) -> None:
 
 def test_no_template_is_made_of_what_a_request_says() -> None:
     """The only templates are files of the package; the gateway's API has none."""
-    using = {p.relative_to(ROOT).parts[0] for p in FILES if "jinja2" in set(imported(tree_of(p)))}
-    assert using <= {"evaluation", "review", "dashboard"}
+    using = [p.relative_to(ROOT) for p in FILES if "jinja2" in set(imported(tree_of(p)))]
+    assert using == [Path("templates.py")]
+    pages = {
+        p.relative_to(ROOT).parts[0] for p in FILES if "turnout.templates" in p.read_text("utf-8")
+    }
+    assert pages <= {"evaluation", "review", "dashboard"}

@@ -19,7 +19,7 @@ from turnout.errors import DataError, StoreError
 from turnout.store.database import clean_text, open_database
 from turnout.store.journal import Journal, read_segment
 from turnout.store.ledger import Ledger
-from turnout.store.record import ID, Record, Row, read_row, record_of
+from turnout.store.record import COLUMNS, ID, Record, Row, read_row, record_of
 from turnout.store.records import RecordTable
 
 
@@ -66,7 +66,20 @@ def test_an_earlier_versions_lines_are_read() -> None:
         assert record_of(read_row(line.encode())) == record()
 
 
-@pytest.mark.parametrize("line", [b"", b"{", b"[]", b'{"id": "x"}', b'["x", 1, "ok"]'])
+def changed(name: str, value: object) -> bytes:
+    """A line with another value in one column."""
+    row = json.loads(record().to_json())
+    row[COLUMNS.index(name)] = value
+    return json.dumps(row).encode()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"", b"{", b"[]", b'{"id": "x"}', b'["x", 1, "ok"]',
+        changed("stream", None), changed("stream", "yes"), changed("model", {}), changed("model", ["a"]),
+    ],
+)  # fmt: skip
 def test_what_is_no_record_says_so(line: bytes) -> None:
     with pytest.raises(DataError):
         read_row(line)
@@ -185,6 +198,19 @@ def test_a_half_written_line_is_passed_over_and_counted(tmp_path: Path) -> None:
     with ledger(tmp_path) as kept_in:
         assert kept_in.unreadable == 1
     assert kept(tmp_path) == {"a": "ok"}
+
+
+def test_a_request_whose_end_is_half_written_has_begun_all_the_same(tmp_path: Path) -> None:
+    dead = tmp_path / "journal" / "1-dead"
+    dead.mkdir(parents=True)
+    begun = record("b", status="unknown", decision='{"x": 1}')
+    half = b"o" + record("b").to_json()[:40]
+    (dead / "000000000001.journal").write_bytes(b"b" + begun.to_json() + b"\n" + half)
+    with ledger(tmp_path) as kept_in:
+        assert kept_in.unreadable == 1
+    records = RecordTable(open_database(tmp_path / "records.db"))
+    assert records.get("b") == begun
+    records.close()
 
 
 def test_a_living_processs_journal_is_left_alone(tmp_path: Path) -> None:

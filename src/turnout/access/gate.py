@@ -138,8 +138,9 @@ class Access:
             try:
                 decision = await decide({**out, **dear} if dear else out)
             except NoCandidateError as error:
-                if tight is not None and any(error.excluded.get(n) == w for n, w in dear.items()):
-                    raise self._refused(tight, most) from error
+                blamed = [most[n] or 0 for n, why in dear.items() if error.excluded.get(n) == why]
+                if tight is not None and blamed:
+                    raise self._refused(tight, min(blamed)) from error
                 raise
             while True:
                 cost = _dearest(decision, most)
@@ -211,15 +212,20 @@ class Access:
         by_kind = dict(zip((x.kind for x in hold.limits), hold.amounts, strict=True))
         self.counters.settle(hold, cost=by_kind.get("usd", 0), tokens=by_kind.get("tokens", 0))
 
-    def _refused(self, found: Refusal, most: Mapping[str, int | None] | None = None) -> LimitError:
+    def _refused(self, found: Refusal, least: int | None = None) -> LimitError:
+        """What a caller is told.
+
+        Args:
+            found: the limit that was reached.
+            least: of a budget, what the cheapest of those that were too dear may cost, in picodollars.
+        """
         kind = found.limit.kind
         self.refused[kind] = self.refused.get(kind, 0) + 1
         sentence = found.limit.sentence()
         when = found.retry_after_s
-        if most is None or kind != "usd":
+        if least is None or kind != "usd":
             hint = "it never fits" if when is None else f"try again in {max(1, round(when))} s"
             return LimitError(f"{sentence} is reached: {hint}", retry_after_s=when, limit=kind)
-        least = min(cost for cost in most.values() if cost is not None)
         message = (
             f"this request may cost up to ${usd(least)}, and of {sentence} ${usd(found.left)} is left; "
             "limit its output (max_tokens), or raise the budget"

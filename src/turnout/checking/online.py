@@ -20,6 +20,7 @@ from turnout.providers.endpoint import ANTHROPIC_VERSION
 from turnout.providers.http.resolving import Resolver
 from turnout.settings import ProviderSettings, Settings
 from turnout.settings.hosts import is_metadata_address
+from turnout.settings.pruning import STAND_IN
 from turnout.types import Pool
 
 MOST_BYTES = 16 << 20
@@ -85,6 +86,8 @@ async def _ask_each(
 
 
 async def _ask(provider: ProviderSettings, deadline_s: float) -> Asked:
+    if provider.base_url == STAND_IN:
+        return _silent("what its settings say cannot be used")
     if provider.kind == "litellm":
         return _silent("litellm cannot ask for them")
     try:

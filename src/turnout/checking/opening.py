@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from turnout.engine import Engine
 from turnout.errors import InputError, MissingExtraError, TurnoutError
 from turnout.gateway.calls.embedding import build_embeddings
 from turnout.gateway.calls.mirroring import mirrored
+from turnout.gateway.routing.routes import check_router_name, matching
 from turnout.gateway.setup.building import build_pool, join_engine, open_configured
 from turnout.gateway.setup.cataloging import build_catalog, check_auto, fallbacks_of
 from turnout.routers.base import Router
@@ -34,13 +36,16 @@ class Opened:
     routers: dict[str, Router] = field(default_factory=dict)
 
 
-def open_all(settings: Settings, found: Findings, *, whole: bool) -> Opened:
+def open_all(
+    settings: Settings, found: Findings, *, whole: bool, all_routers: bool = True
+) -> Opened:
     """Open routers, certificates, candidates and routes; what fails is added to `found`.
 
     Args:
         settings: as far as they could be read.
         found: told of what fails.
         whole: whether the candidates are all there, so that routes can be read against them.
+        all_routers: whether the routers are.
     """
     check_loops(settings, found.say)
     _check_extras(settings, found)
@@ -52,8 +57,8 @@ def open_all(settings: Settings, found: Findings, *, whole: bool) -> Opened:
     sound &= _check_certificates(settings, found)
     if whole and sound and len(opened.routers) == len(settings.routers):
         opened.engine = found.trying(lambda: join_engine(settings, opened.routers), "routers")
-    if opened.engine is not None:
-        _check_engine(settings, opened.engine, found)
+    if opened.engine is None or not _check_engine(settings, opened.engine, found):
+        _check_names(settings, found, candidates=whole, routers=all_routers)
     if settings.mirror is not None:
         given = settings.mirror
         found.trying(lambda: mirrored(given, opened.pool), "mirror.to")
@@ -98,7 +103,8 @@ def _check_certificates(settings: Settings, found: Findings) -> bool:
     return sound
 
 
-def _check_engine(settings: Settings, engine: Engine, found: Findings) -> None:
+def _check_engine(settings: Settings, engine: Engine, found: Findings) -> bool:
+    """Whether every router fits the candidates, so that routes were read against them."""
     sound = True
     for name in engine.routers:
         try:
@@ -121,6 +127,20 @@ def _check_engine(settings: Settings, engine: Engine, found: Findings) -> None:
                     f"to {watch.certificate.safe}",
                 )
             )
+    return sound
+
+
+def _check_names(settings: Settings, found: Findings, *, candidates: bool, routers: bool) -> None:
+    """The names in routes, which are right or wrong whatever else is broken."""
+    names = [c.name for c in settings.candidates]
+    for name, route in settings.routes.items():
+        where = f"routes.{name}"
+        if routers and route.router:
+            check = partial(check_router_name, route.router, settings.routers, where)
+            found.trying(check, f"{where}.router")
+        for key in ("allow", "deny") if candidates else ():
+            field = f"{where}.{key}"
+            found.trying(partial(matching, names, getattr(route, key) or (), field), field)
 
 
 def _candidate_field(settings: Settings, error: TurnoutError) -> str | None:

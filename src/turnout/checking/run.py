@@ -67,8 +67,11 @@ def _check_rest(
         )
         found.add(Finding(level="note", code="not-opened", field="", message=message))
         return
-    broken = any(problem.field.startswith(_CANDIDATES) for problem in reading.problems)
-    opened = open_all(settings, found, whole=not broken)
+    whole, all_routers = (
+        not any(problem.field.startswith(section) for problem in reading.problems)
+        for section in (_CANDIDATES, "routers")
+    )
+    opened = open_all(settings, found, whole=whole, all_routers=all_routers)
     store = None
     if settings.store is not None:
         store = check_store(settings.store, found, online=online)

@@ -160,6 +160,8 @@ def _words(
             click.echo(f"  {name}: expected quality {quality:.4f}, {_usd(kept, name)}")
         for name, why in kept["excluded"].items():
             click.echo(f"  {name}: out, {why}")
+        for note in kept.get("notes", ()):
+            click.echo(f"  note: {note}")
         if kept["propensity"] is not None:
             click.echo(f"  chosen with a chance of {kept['propensity']:.4g}")
     click.echo(f"  {_cost(record)}")

@@ -22,7 +22,6 @@ from turnout.gateway.calls.hedging import Hedging, hedge_rules
 from turnout.gateway.calls.mirroring import Mirror
 from turnout.gateway.calls.recording import Observer, Recorder
 from turnout.gateway.http.hops import Hops
-from turnout.gateway.kept.caching import ExactCache
 from turnout.gateway.kept.idempotency.once import Once
 from turnout.gateway.routing.beside import Beside
 from turnout.gateway.routing.deciding import Deciding
@@ -38,7 +37,7 @@ from turnout.gateway.setup.building import (
     build_rules,
     priced_pool,
 )
-from turnout.gateway.setup.cache_building import build_semantic
+from turnout.gateway.setup.cache_building import open_caches
 from turnout.gateway.setup.cataloging import build_catalog, check_auto
 from turnout.providers.base import Provider
 from turnout.providers.litellm.provider import LitellmProvider
@@ -166,12 +165,7 @@ async def deploy(
             observers=(access, conversing, *observers),
         )
         catalog = build_catalog(settings, engine, embeddings)
-        cache = None if settings.cache is None else ExactCache(settings.cache)
-        comparing = Beside(settings.server.decision_timeout_s)
-        stack.callback(comparing.close)
-        semantic = await build_semantic(settings.cache, cache, encoders, beside, comparing)
-        if semantic is not None:
-            stack.push_async_callback(semantic.close)
+        cache, semantic = await open_caches(settings, encoders, stack)
         serving = Serving(
             engine=engine,
             providers=opened,

@@ -33,16 +33,18 @@ class Factors:
     length_: Floats
     """(d + 1,) weights and constant of the log of output tokens."""
 
-    def of_rows(self, rows: Floats) -> Floats:
-        """(n, K) factors; the first is 1."""
+    def of_rows(self, rows: Floats, shares: Floats | None = None) -> Floats:
+        """(n, K) factors; the first is 1. `shares` are those of `vote`, where they are known."""
         made = rows @ self.project_ + self.shift_
         if len(self.centres_):
-            made = made + self.vote(rows) @ self.votes_
+            made = made + (self.vote(rows) if shares is None else shares) @ self.votes_
         ones = np.ones((len(rows), 1), dtype=np.float32)
         return np.concatenate([ones, made], axis=1).astype(np.float32)
 
     def vote(self, rows: Floats) -> Floats:
-        """(n, p) shares of the prototypes, each row summing to 1."""
+        """(n, p) shares of the prototypes, each row summing to 1; none without prototypes."""
+        if not len(self.centres_):
+            return np.zeros((len(rows), 0), dtype=np.float32)
         return soft_shares(rows, self.centres_, float(self.sharpness_.item()))
 
     def log_tokens(self, rows: Floats) -> Floats:

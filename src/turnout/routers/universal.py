@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from turnout.errors import ArtifactError
+from turnout.routers.abroad import Abroad
 from turnout.routers.arrays import sigmoid
 from turnout.routers.base import OpenedArtifact
 from turnout.routers.columns import name_forms
@@ -37,6 +38,8 @@ class _Mix:
     tokens: Floats
     """(m,) log offsets, NaN where unknown."""
     basis: tuple[str, ...]
+    abroad: Floats
+    """(m,) abilities on prompts of kinds not seen; NaN where the space alone speaks."""
     own: tuple[int | None, ...]
     """Column of the user's own fit; None where it does not know the model."""
 
@@ -60,6 +63,8 @@ class Universal(ShareKnob):
     known: Remembered
     price_prior: PricePrior | None = None
     """Where an unknown candidate with a price stands; None leaves it at the mean of all."""
+    abroad: Abroad | None = None
+    """What is expected of models, by their plain names, on prompts of kinds not seen."""
     own: Own | None = None
     """What `turnout train universal` learned of the user's outcomes."""
     _mixes: dict[tuple[Candidate, ...], _Mix] = field(default_factory=dict, repr=False)
@@ -112,8 +117,11 @@ class Universal(ShareKnob):
         mix = self._mix(candidates)
         raw = RawRows.of(self.text.inputs.encoder, texts(queries))
         rows = self.text.inputs.of_raw(raw)
-        factors = self.text.factors.of_rows(rows)
+        shares = self.text.factors.vote(rows)
+        factors = self.text.factors.of_rows(rows, shares)
         quality = np.asarray(sigmoid(factors @ mix.vectors.T), dtype=np.float32)
+        if self.abroad is not None:
+            quality = self.abroad.averaged(quality, rows, shares, mix.abroad)
         mine = [j for j, column in enumerate(mix.own) if column is not None]
         if self.own is not None and mine:
             columns = np.asarray([mix.own[j] for j in mine], dtype=np.intp)
@@ -159,8 +167,14 @@ class Universal(ShareKnob):
             else None
             for j, i in enumerate(found)
         ]
-        known = self.known.of_columns(unmoved)
-        return replace(self, space=space, known=known, _mixes={})
+        moved = [name for name, i in zip(space.names, unmoved, strict=True) if i is None]
+        return replace(
+            self,
+            space=space,
+            known=self.known.of_columns(unmoved),
+            abroad=None if self.abroad is None else self.abroad.without(moved),
+            _mixes={},
+        )
 
     def _mix(self, candidates: Sequence[Candidate]) -> _Mix:
         key = tuple(candidates)
@@ -193,6 +207,7 @@ class Universal(ShareKnob):
             spread=np.stack([arm.spread for arm in arms]),
             tokens=np.asarray([arm.tokens for arm in arms], dtype=np.float32),
             basis=tuple(arm.basis for arm in arms),
+            abroad=np.zeros(0, np.float32) if self.abroad is None else self.abroad.abilities(keys),
             own=(None,) * len(keys) if self.own is None else self.own.columns(keys),
         )
 
@@ -209,7 +224,7 @@ class Universal(ShareKnob):
         models = manifest["models"]
         space = ModelSpace.from_arrays(models["names"], models["basis"], part(arrays, "space/"))
         known = Remembered.from_arrays(part(arrays, "reference/"))
-        own = manifest.get("own")
+        own, abroad = manifest.get("own"), manifest.get("abroad")
         prior = manifest.get("price_prior")
         if known.score.shape[1] != len(space.names):
             raise ArtifactError(f"{opened.where}: its reference is of other models; train it again")
@@ -225,6 +240,9 @@ class Universal(ShareKnob):
             pair=PairRule(**manifest["pair"]),
             known=known,
             price_prior=None if prior is None else PricePrior.from_dict(prior),
+            abroad=None
+            if abroad is None
+            else Abroad.from_arrays(abroad["names"], part(arrays, "abroad/")),
             own=None
             if own is None
             else Own.from_arrays(own["keys"], opened.encoder, part(arrays, "own/")),

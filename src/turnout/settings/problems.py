@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from turnout.errors import SettingsError, suggest
-from turnout.settings.shape import known_keys
+from turnout.settings.shape import known_keys, model_at
 from turnout.settings.tree import MINIMAL
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z", re.ASCII)
@@ -93,6 +93,10 @@ def settings_problem(found: Mapping[str, Any], raw: Any) -> SettingsError:
         remedy = "give a URL such as https://api.openai.com/v1, without user, password or query"
         return SettingsError(field, Hidden(), remedy)
     shown = Hidden() if _SECRET_KEYS & set(loc) else _value_at(raw, loc)
+    if found["type"] in ("model_type", "model_attributes_type") and (model := model_at(loc)):
+        return SettingsError(
+            field or "config", shown, f"give a mapping with {', '.join(model.model_fields)}"
+        )
     return SettingsError(field or "config", shown, found["msg"].removeprefix("Value error, "))
 
 

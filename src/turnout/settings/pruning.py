@@ -17,6 +17,8 @@ from turnout.settings.tree import Settings
 Path: TypeAlias = tuple[int | str, ...]
 
 _GONE = object()
+STAND_IN = "http://stand-in.invalid/v1"
+"""Base URL of a provider in place of the only one, which cannot be used: so that the rest is read."""
 
 
 class Pruned:
@@ -37,6 +39,7 @@ class Pruned:
         """Take out what stands at a path; False where nothing does, or it is the whole."""
         if not path:
             return False
+        again = path in self._removed
         self._removed.add(path)
         holder = self._at(path[:-1])
         last = path[-1]
@@ -49,6 +52,8 @@ class Pruned:
         self.names.add(str(last))
         held = gone.values() if isinstance(gone, dict) else [gone]
         self.names |= {text for text in held if isinstance(text, str)}
+        if path[:-1] == ("providers",) and not holder and not again:
+            holder[last] = {"base_url": STAND_IN}
         return True
 
     def follows(self, path: Path) -> bool:

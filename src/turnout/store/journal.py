@@ -19,7 +19,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from turnout.errors import DataError
 from turnout.store.record import DECISION, STATUS, Record, Row, read_row
@@ -203,8 +202,9 @@ class Journal:
 def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[tuple[bool, Row]]:
     """The rows of a file, and whether each is of a request that is over.
 
-    The beginning of a request that is over in the same file is left out. Rows are not made into
-    `Record`s: that would take twice as long as all else here, of every request's time.
+    The beginning of a request that is over in the same file is left out, unless its end cannot be
+    read. Rows are not made into `Record`s: that would take twice as long as all else here, of every
+    request's time.
 
     Args:
         path: one of `Journal.segments`.
@@ -220,24 +220,26 @@ def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[tuple[bo
         if not is_over and (name := _id_part(line)) in over:
             begun[name] = line
             continue
-        try:
-            row = read_row(line[1:])
-        except DataError:
+        row = _row(line)
+        if row is None:
             on_bad(number)
-            continue
-        if is_over and not row[DECISION]:
-            row[DECISION] = _decision(begun.pop(_id_part(line), b""))
+            is_over, row = False, _row(begun.pop(_id_part(line), b""))  # its end was half written
+            if row is None:
+                continue
+        if is_over and not row[DECISION]:  # an end in the same file does not say it again
+            first = _row(begun.pop(_id_part(line), b""))
+            row[DECISION] = "" if first is None else first[DECISION]
         if not is_over:  # a request during which the process died: its outcome is unknown
             row[STATUS] = "unknown"
         yield is_over, row
 
 
-def _decision(begun: bytes) -> Any:
-    """What a request's beginning says was decided: its end in the same file does not say it again."""
+def _row(line: bytes) -> Row | None:
+    """The row of a line; None where it is no record."""
     try:
-        return read_row(begun[1:])[DECISION]
+        return read_row(line[1:])
     except DataError:
-        return ""
+        return None
 
 
 def _id_part(line: bytes) -> bytes:

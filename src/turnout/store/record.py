@@ -98,6 +98,8 @@ ID, STATUS, DECISION = COLUMNS.index("id"), COLUMNS.index("status"), COLUMNS.ind
 _STREAM = COLUMNS.index("stream")
 _VALUES = attrgetter(*COLUMNS)
 _DEFAULTS = [None if f.default is MISSING else f.default for f in fields(Record)]
+_KINDS = frozenset({str, int, bool, float, type(None)})
+"""Of values that databases take."""
 _FIRST = 30
 """Columns of the first version that wrote lists."""
 
@@ -138,6 +140,9 @@ def read_row(line: bytes) -> Row:
     if not isinstance(given, list) or len(given) < _FIRST or not isinstance(given[ID], str):
         raise DataError("record", f"{len(line)} bytes", "this line is no record")
     row: Row = given[: len(COLUMNS)] + _DEFAULTS[len(given) :]
+    if row[_STREAM] not in (0, 1) or not _KINDS.issuperset(map(type, row)):
+        # It would stop every fold, and all records behind it would wait for ever.
+        raise DataError("record", f"{len(line)} bytes", "a value of this line is of no record")
     row[_STREAM] = int(row[_STREAM])
     if b"\\u" in line or not line.isascii():  # what upstreams sent may hold what no database takes
         return [clean_text(value) if isinstance(value, str) else value for value in row]

@@ -31,6 +31,7 @@ LEAST_LABELS = 10
 ADVISED_LABELS = 50
 LEAST_OTHERS = 4
 """Fewer other models tell too little of each prompt to fit it."""
+_CHANGED = ("space/", "reference/", "abroad/")
 _Z90 = 1.645
 
 
@@ -175,6 +176,7 @@ def write_added(base: Base, space: ModelSpace, key: str, out: Path) -> str:
     """
     manifest, arrays, fingerprint = read_artifact(base.folder)
     router = base.router.with_space(space)
+    away = router.abroad
     models = manifest["models"]
     aliases = {name: to for name, to in models["aliases"].items() if name != key}
     changed = {
@@ -185,14 +187,16 @@ def write_added(base: Base, space: ModelSpace, key: str, out: Path) -> str:
             "basis": list(space.basis),
             "aliases": aliases,
         },
+        "abroad": None if away is None else {"names": list(away.names)},
         "made_of": fingerprint,
         "added": [*(n for n in manifest.get("added", ()) if n != key), key],
     }
-    kept = {k: a for k, a in arrays.items() if not k.startswith(("space/", "reference/"))}
+    kept = {k: a for k, a in arrays.items() if not k.startswith(_CHANGED)}
     fresh = {
         **kept,
         **{f"space/{k}": a for k, a in space.arrays().items()},
         **{f"reference/{k}": a for k, a in router.known.arrays().items()},
+        **({} if away is None else {f"abroad/{k}": a for k, a in away.arrays().items()}),
     }
     files = {n: read_file(base.folder, manifest, n) for n in manifest.get("files_sha256", ())}
     at = space.names.index(key)

@@ -97,6 +97,7 @@ def train_universal(
     manifest = {
         **_manifest(opened, table, found, groups, source, seed),
         "models": _models(opened, space, keys),
+        "abroad": _abroad(opened, space),
         "own": {"keys": list(keys), "share": round(found.share, 4)},
         "notes": [*table.notes, *notes, *_notes(found.share)],
     }
@@ -180,14 +181,21 @@ def _models(base: Base, space: ModelSpace, keys: Sequence[str]) -> dict[str, Any
     return {"names": list(space.names), "basis": list(space.basis), "aliases": aliases}
 
 
+def _abroad(base: Base, space: ModelSpace) -> dict[str, Any] | None:
+    away = base.router.with_space(space).abroad
+    return None if away is None else {"names": list(away.names)}
+
+
 def _arrays(base: Base, space: ModelSpace, own: Own) -> dict[str, NDArray[Any]]:
     _, arrays, _ = read_artifact(base.folder)
     kept = {k: a for k, a in arrays.items() if k.startswith(("inputs/", "factors/"))}
-    known = base.router.with_space(space).known
+    router = base.router.with_space(space)
+    known, away = router.known, router.abroad
     return {
         **kept,
         **{f"space/{k}": a for k, a in space.arrays().items()},
         **{f"reference/{k}": a for k, a in known.arrays().items()},
+        **({} if away is None else {f"abroad/{k}": a for k, a in away.arrays().items()}),
         **{f"own/{k}": a for k, a in own.arrays().items()},
     }
 

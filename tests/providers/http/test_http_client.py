@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripted import CLOSE, PAUSE, RESET, Scripted, against, chunked, ok
+from scripted import CLOSE, PAUSE, RESET, WAIT, Scripted, against, chunked, ok
 from turnout.errors import InputError
 from turnout.providers.http.connection import HIGH_WATER, MOST_HEAD_BYTES, Waits
 from turnout.providers.http.errors import (
@@ -124,6 +124,43 @@ def test_who_is_handed_a_body_may_have_enough_for_now() -> None:
     assert found[-1] is True
     assert found.count(False) >= 1
     assert b"".join(got) == b"abcd"
+
+
+def test_what_came_before_what_is_not_http_is_handed_on() -> None:
+    got: list[bytes] = []
+
+    def take(piece: bytes) -> bool:
+        got.append(piece)
+        return True
+
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    with pytest.raises(ProtocolError):
+        handed([head, b"1\r\na\r\nno chunk\r\n"], take)
+    assert got == [b"a"]
+
+
+def test_an_upstream_has_its_time_again_when_a_slow_reader_goes_on() -> None:
+    """While bytes wait for their reader the socket is not read: so the silence is not the upstream's."""
+    first, last = b"a" * 200_000, b"b"
+
+    async def work(up: Scripted) -> bytes:
+        reply = await Origin(up.url).post("/", {}, b"", Waits(idle_s=0.4))
+        got: list[bytes] = []
+
+        def take(piece: bytes) -> bool:
+            got.append(piece)
+            return len(got) > 1
+
+        assert not await reply.hand(take)
+        await asyncio.sleep(0.7)
+        asyncio.get_running_loop().call_later(0.3, up.release)
+        while not await reply.hand(take):
+            pass
+        return b"".join(got)
+
+    whole = b"%x\r\n%s\r\n" % (len(first), first), WAIT, b"1\r\nb\r\n0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert against(Scripted([head, *whole]), work) == first + last
 
 
 def test_what_a_taker_raises_ends_the_exchange() -> None:
@@ -282,7 +319,7 @@ def test_an_upstream_without_tls_is_not_spoken_to_in_the_clear() -> None:
     async def work(up: Scripted) -> None:
         origin = Origin(up.url.replace("http://", "https://"), tls=ssl.create_default_context())
         with pytest.raises((TlsError, SilentError)):
-            await exchange(origin)
+            await exchange(origin, Waits(connect_s=1.0))
         assert up.requests == []
 
     against(Scripted([b"not tls\r\n\r\n"]), work)

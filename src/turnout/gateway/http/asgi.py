@@ -187,18 +187,25 @@ class Departure:
         self._receive, self._within_s, self._stays = receive, within_s, stays
         self._writer = writer
         self._left = self._late = False
+        self._task: asyncio.Task[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._limit: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
+        """Begin to watch.
+
+        Raises:
+            ClientLeftError: the client has left already; no work is begun.
+        """
+        if not self._stays and self._writer is not None:
+            self._writer.watch(self._be_gone)
+            if self._left:
+                raise ClientLeftError
         self._task = asyncio.current_task()
-        if not self._stays:
-            if self._writer is not None:
-                self._writer.watch(self._be_gone)
-            else:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(WATCH_AFTER_S, self._watch)
+        if not self._stays and self._writer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(WATCH_AFTER_S, self._watch)
         if self._within_s is not None:
             self._limit = asyncio.get_running_loop().call_later(self._within_s, self._be_late)
         return self
@@ -231,9 +238,10 @@ class Departure:
             self._task.cancel()
 
     def _be_gone(self) -> None:
-        if self._task is not None and not (self._late or self._left):
+        if not (self._late or self._left):
             self._left = True
-            self._task.cancel()
+            if self._task is not None:
+                self._task.cancel()
 
     def _watch(self) -> None:
         self._watcher = asyncio.ensure_future(self._until_gone())

@@ -151,8 +151,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if self.waits_for in ("body", "rest"):
+        if self.waits_for == "body":
             self._expect("nothing")
+        elif self.waits_for == "rest":  # it was answered before
+            self._expect("next")
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -266,8 +268,13 @@ class Direct:
     def watch(self, gone: Callable[[], None] | None) -> None:
         """Call this when the client leaves, and at once where it has left; None: no more."""
         self._gone = gone
-        if gone is not None and self._cycle.disconnected:
+        if gone is None:
+            return
+        if self._cycle.disconnected:
             gone()
+        elif not self._cycle.transport.is_closing():
+            # After a long body, or with the next request behind it, nothing is read: no end either.
+            self._cycle.flow.resume_reading()
 
     def be_gone(self) -> None:
         """The client has left."""

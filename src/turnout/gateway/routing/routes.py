@@ -110,10 +110,7 @@ def spec_of(engine: Engine, base: RouteSpec, asks: Asks, *, where: str = "turnou
             keeps.
     """
     knob, router = asks.knob, asks.router or base.router
-    if router not in engine.routers:
-        known = sorted(engine.routers)
-        remedy = f"name one of: {', '.join(known)}.{suggest(router, known)}"
-        raise RequestError(f"{where}.router", router, remedy)
+    check_router_name(router, engine.routers, where)
     if knob is None:
         if router != base.router:
             remedy = (
@@ -129,6 +126,18 @@ def spec_of(engine: Engine, base: RouteSpec, asks: Asks, *, where: str = "turnou
     if knob == "willingness_to_pay_usd":
         return RouteSpec(router, 0.0, value)
     return _certified(engine, asks.router, knob, value, where)
+
+
+def check_router_name(router: str, known: Collection[str], where: str) -> None:
+    """Whether there is a router of that name.
+
+    Raises:
+        RequestError: there is none.
+    """
+    if router not in known:
+        names = sorted(known)
+        remedy = f"name one of: {', '.join(names)}.{suggest(router, names)}"
+        raise RequestError(f"{where}.router", router, remedy)
 
 
 def _certified(
@@ -188,11 +197,16 @@ def narrowed(
     names = engine.pool.names
     found = frozenset(names) if allowed is None else allowed
     if allow is not None:
-        found &= _matching(names, allow, f"{where}.allow")
-    return found if deny is None else found - _matching(names, deny, f"{where}.deny")
+        found &= matching(names, allow, f"{where}.allow")
+    return found if deny is None else found - matching(names, deny, f"{where}.deny")
 
 
-def _matching(names: Sequence[str], patterns: Sequence[str], field: str) -> frozenset[str]:
+def matching(names: Sequence[str], patterns: Sequence[str], field: str) -> frozenset[str]:
+    """The names that patterns mean.
+
+    Raises:
+        RequestError: a pattern that matches none.
+    """
     found: set[str] = set()
     for pattern in patterns:
         hit = [n for n in names if n == pattern or fnmatchcase(n, pattern)]

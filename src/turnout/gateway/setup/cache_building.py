@@ -1,42 +1,49 @@
-"""From settings to the semantic cache, which shares the encoders of the routers."""
+"""From settings to the caches: the exact one, and the semantic one over it."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from turnout.encoders.named import NamedEncoders
+from turnout.errors import SettingsError
 from turnout.gateway.kept.caching import ExactCache
 from turnout.gateway.kept.semantic.cache import SemanticCache
 from turnout.gateway.kept.semantic.encoding import Encoding
 from turnout.gateway.routing.beside import Beside
-from turnout.settings import CacheSettings
+from turnout.settings import Settings
 
 
-async def build_semantic(
-    settings: CacheSettings | None,
-    exact: ExactCache | None,
-    encoders: NamedEncoders,
-    beside: Beside,
-    comparing: Beside,
-) -> SemanticCache | None:
-    """The semantic cache over an exact one; None where the settings have none.
+async def open_caches(
+    settings: Settings, encoders: NamedEncoders, stack: AsyncExitStack
+) -> tuple[ExactCache | None, SemanticCache | None]:
+    """What answers are kept in, and what finds them by meaning; None where the settings have none.
 
     Args:
-        settings: of the cache.
-        exact: holds the answers.
+        settings: checked.
         encoders: of the settings.
-        beside: makes the vectors that would hold the event loop up.
-        comparing: compares answers, so that no request waits behind that.
+        stack: closes what is opened here.
 
     Raises:
-        SettingsError: its encoder is none of the settings.
+        SettingsError: the semantic cache's encoder is none of the settings, or does not come back.
         TurnoutError: its encoder cannot be opened.
-        TimeoutError: its encoder did not come back.
     """
-    if settings is None or settings.semantic is None or exact is None:
-        return None
-    given = settings.semantic
+    if settings.cache is None:
+        return None, None
+    exact, given = ExactCache(settings.cache), settings.cache.semantic
+    if given is None:
+        return exact, None
     encoder = await asyncio.to_thread(encoders.open, given.encoder, "cache.semantic.encoder")
-    encoding = Encoding(encoder, beside)
-    await encoding.warm(given.longest_text)
-    return SemanticCache(given, encoding, comparing, exact.kept)
+    # Threads of their own: an encoder that hangs keeps no decision waiting, and comparing no request.
+    asking, comparing = (Beside(settings.server.decision_timeout_s) for _ in range(2))
+    stack.callback(asking.close)
+    stack.callback(comparing.close)
+    encoding = Encoding(encoder, asking)
+    try:
+        await encoding.warm(given.longest_text)
+    except TimeoutError:
+        remedy = f"it gave no vector within {asking.timeout_s:g} s; name a quicker one"
+        raise SettingsError("cache.semantic.encoder", given.encoder, remedy) from None
+    semantic = SemanticCache(given, encoding, comparing, exact.kept)
+    stack.push_async_callback(semantic.close)
+    return exact, semantic

@@ -135,20 +135,22 @@ class Connection(asyncio.Protocol):
         Raises:
             SilentError, BrokenError, ProtocolError: as of `chunk`; and what `take` raises.
         """
-        if self._chunks and not take(self._taken()):
-            return False
         self._take, self._enough = take, False
         try:
-            while not self.complete:
+            while not self._enough:
+                if self._chunks:
+                    self._moved = self._loop.time()  # a slow reader is not a silent upstream
+                    if not take(self._taken()):
+                        return False
+                if self.complete:
+                    return True
                 await self._wait()
-                if self._enough:
-                    return False
         except BaseException:
             self.abort()
             raise
         finally:
             self._take = None
-        return True
+        return False
 
     def rest(self) -> bytes | None:
         """All that is left of the body, where it has come already; None where some is awaited."""
@@ -287,6 +289,7 @@ class Connection(asyncio.Protocol):
         try:
             more = take(self._taken())
         except Exception as error:  # noqa: BLE001 - it is raised where the body is waited for
+            self._take = None
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_exception(error)
             return

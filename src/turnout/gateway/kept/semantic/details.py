@@ -90,7 +90,23 @@ _QUESTIONS = {
 _AMOUNTS = frozenset("many much long often far old big tall fast soon high deep large".split())
 
 
-DETAILS = ("code", "numbers", "negation", "opposites", "names", "question", "one word")
+_ARTICLES = frozenset("a an the this that these those my your our his her its their".split())
+_ALIKE_WAYS = frozenset("and or nor plus vs versus with equals is are".split())
+"""Between two words, either of which may come first."""
+_TOWARDS = frozenset("into onto towards toward".split())
+"""Other ways to say "to"."""
+_LEAST_ORDERED = 3
+"""Words that tell something, from which on their order does: fewer are often turned round ("reset my
+password", "password reset")."""
+_SCRIPTS = re.compile(
+    "[\u0900-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Letters of scripts without spaces between words, or whose vowels `re` takes for marks: Chinese, Japanese,
+Thai, those of India and their kin."""
+
+DETAILS = (
+    "script", "code", "numbers", "negation", "opposites", "names", "question", "order", "one word",
+)  # fmt: skip
 """In what two texts may differ."""
 
 
@@ -111,6 +127,10 @@ class Details:
     names: tuple[str, ...]
     code: tuple[str, ...]
     asked: frozenset[str]
+    order: frozenset[tuple[str, str, str]]
+    """Words that stand beside another one, and what they stand beside it with: ("usd", "to", "eur")."""
+    parted: bool
+    """Whether spaces part its words."""
 
 
 def details_of(text: str) -> Details:
@@ -130,6 +150,8 @@ def details_of(text: str) -> Details:
         names=_names(plain),
         code=code,
         asked=_asked(words),
+        order=_order(words),
+        parted=not _SCRIPTS.search(text),
     )
 
 
@@ -143,6 +165,8 @@ def difference(a: Details, b: Details) -> str:
     Returns:
         One of `DETAILS`, or nothing.
     """
+    if not (a.parted and b.parted) and a.text.split() != b.text.split():
+        return "script"  # words that cannot be told apart cannot be compared
     if a.code != b.code:
         return "code"
     if a.numbers != b.numbers:
@@ -155,6 +179,8 @@ def difference(a: Details, b: Details) -> str:
         return "names"
     if a.asked and b.asked and a.asked != b.asked:
         return "question"
+    if _swapped(a, b):
+        return "order"
     return "one word" if _one_place(a.words, b.words) else ""
 
 
@@ -225,6 +251,30 @@ def _asked(words: Sequence[str]) -> frozenset[str]:
     pairs = pairwise(words)
     found |= {f"how {second}" for first, second in pairs if first == "how" and second in _AMOUNTS}
     return frozenset(found)
+
+
+def _swapped(a: Details, b: Details) -> bool:
+    """Whether two texts say the same words the other way round.
+
+    Vectors are means over words: of "usd to eur" they cannot tell "eur to usd", nor who loves whom.
+    """
+    if any((last, way, first) in b.order for first, way, last in a.order):
+        return True
+    if a.content != b.content or len(a.content) < _LEAST_ORDERED:
+        return False
+    one, other = ([w for w in text.words if w in text.content] for text in (a, b))
+    return one != other and sorted(one) == sorted(other)
+
+
+def _order(words: Sequence[str]) -> frozenset[tuple[str, str, str]]:
+    """Each two words with one between them, unless it says the same from both sides."""
+    told = ["to" if w in _TOWARDS else w for w in words if w not in _ARTICLES]
+    threes = zip(told, told[1:], told[2:], strict=False)
+    return frozenset(
+        (first, way, last)
+        for first, way, last in threes
+        if first != last and way not in _ALIKE_WAYS
+    )
 
 
 def _one_place(one: Sequence[str], other: Sequence[str]) -> bool:

@@ -1,0 +1,86 @@
+"""Work for a client that leaves: when it is cut off, and that nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from turnout.errors import DeadlineError
+from turnout.gateway.http.asgi import ClientLeftError, Departure
+
+
+class Line:
+    """A client's connection, as a writer tells of it."""
+
+    def __init__(self, *, gone: bool = False) -> None:
+        self.gone, self.watching = gone, None
+
+    watching: Callable[[], None] | None
+
+    def body(self) -> bytes | None:
+        return None
+
+    def whole(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
+        return False
+
+    def piece(self, content: bytes) -> bool:
+        return False
+
+    def watch(self, gone: Callable[[], None] | None) -> None:
+        self.watching = gone
+        if gone is not None and self.gone:
+            gone()
+
+
+async def nothing() -> Any:
+    await asyncio.Event().wait()
+
+
+def test_for_a_client_that_has_left_no_work_is_begun() -> None:
+    async def work() -> list[str]:
+        done = []
+        with pytest.raises(ClientLeftError):
+            async with Departure(nothing, writer=Line(gone=True)):
+                done.append("began")
+        await asyncio.sleep(0)  # the task is not cancelled for it
+        return done
+
+    assert asyncio.run(work()) == []
+
+
+def test_work_is_cut_off_where_its_client_leaves_and_goes_on_after_it() -> None:
+    async def cut_off(line: Line) -> None:
+        async with Departure(nothing, writer=line):
+            assert line.watching is not None
+            asyncio.get_running_loop().call_soon(line.watching)
+            await asyncio.sleep(30)
+
+    async def work() -> None:
+        line = Line()
+        with pytest.raises(ClientLeftError):
+            await cut_off(line)
+        assert line.watching is None
+        await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(work(), 5))
+
+
+def test_work_that_stays_is_done_though_its_client_has_left() -> None:
+    async def work() -> str:
+        async with Departure(nothing, stays=True, writer=Line(gone=True)):
+            await asyncio.sleep(0)
+        return "done"
+
+    assert asyncio.run(work()) == "done"
+
+
+def test_work_beyond_its_time_is_late() -> None:
+    async def work() -> None:
+        async with Departure(nothing, 0.01, writer=Line()):
+            await asyncio.sleep(30)
+
+    with pytest.raises(DeadlineError):
+        asyncio.run(asyncio.wait_for(work(), 5))
