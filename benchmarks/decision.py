@@ -101,7 +101,11 @@ def prompts(tokens: int, n: int) -> list[str]:
     ]
 
 
-def real_prompts(folder: Path, warm: int) -> tuple[list[str], Callable[[int, int], list[str]]]:
+Make = Callable[[int, int], list[str]]
+"""(tokens, n) → n distinct prompts of about so many tokens."""
+
+
+def real_prompts(folder: Path, warm: int) -> tuple[list[str], Make]:
     """Texts to read first, and a function of (tokens, n): n others of so many words and marks."""
     import pyarrow.parquet as pq
 
@@ -147,12 +151,14 @@ def measure(calls: dict[str, Callable[[int], object]], n: int) -> dict[str, np.n
 BATCHES = (1, 2, 4, 8, 16, 32)
 
 
-def batches(engine: Engine, specs: dict[str, RouteSpec], n: int) -> dict[str, dict[int, list]]:
+def batches(
+    engine: Engine, specs: dict[str, RouteSpec], n: int, make: Make
+) -> dict[str, dict[int, list]]:
     """Router → tokens of a prompt → CPU microseconds a decision, for each size of batch."""
     found: dict[str, dict[int, list]] = {}
     for name, spec in specs.items():
         for tokens in (20, 200):
-            queries = [Query.of(text) for text in prompts(tokens, n)]
+            queries = [Query.of(text) for text in make(tokens, n)]
             times: dict[int, list[float]] = {size: [] for size in BATCHES}
             for start in range(0, n - max(BATCHES) + 1, max(BATCHES)):
                 for size in BATCHES:  # interleaved, so that the machine's noise falls on all alike
@@ -203,16 +209,21 @@ def peers(
     return of
 
 
+def texts_of(engine: Engine, specs: dict[str, RouteSpec], args: argparse.Namespace) -> Make:
+    """What makes prompts, after those that are read beforehand were."""
+    if not args.data:
+        return prompts
+    first, make = real_prompts(args.data, args.warm)
+    for spec in specs.values():
+        engine.decide_many([Query.of(text) for text in first], spec)
+    return make
+
+
 def compared(
     engine: Engine, specs: dict[str, RouteSpec], args: argparse.Namespace
 ) -> dict[int, dict[str, dict[str, float]]]:
     """Tokens → what → its times."""
-    make: Callable[[int, int], list[str]] = prompts
-    if args.data:
-        first, make = real_prompts(args.data, args.warm)
-        for spec in specs.values():
-            engine.decide_many([Query.of(text) for text in first], spec)
-    others, result = peers(args), {}
+    make, others, result = texts_of(engine, specs, args), peers(args), {}
     for tokens in (20, 200, 2000):
         texts = make(tokens, args.n)
         calls: dict[str, Callable[[int], object]] = {
@@ -258,7 +269,8 @@ def main() -> None:
     engine = Engine(pool, {name: open_router(name) for name in names})
     specs = {name: RouteSpec(name, 0.2) for name in names}
     if args.batches:
-        found = batches(engine, specs, max(args.n, 2 * max(BATCHES)))
+        make = texts_of(engine, specs, args)
+        found = batches(engine, specs, max(args.n, 2 * max(BATCHES)), make)
         print(json.dumps(found, indent=2)) if args.json else print_batches(found)
         return
     result = compared(engine, specs, args)

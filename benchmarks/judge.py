@@ -7,9 +7,9 @@ transformers in float32 (`pip install transformers accelerate gguf`) behind an O
 on loopback, with the log-probabilities of its own softmax. It is asked by `PROMPT`, which suits models
 that continue a text; `--shipped` asks by the prompts that ship as well. The folder holds
 `outcomes/llmrouter_uiuc.parquet`. Of its nine models the best and the worst make the pair.
-`turnout train causal_llm` asks the judge about prompts of role train, `turnout evaluate` reports on
-prompts of role dev (whole groups of near-duplicates apart), with intervals; then the same for a `blend`
-of the same labels, which asks nobody. One thread, a second or two of CPU a prompt.
+`turnout train causal_llm` asks the judge about prompts of role train (without near-duplicates of the others);
+reported are prompts of role dev, with intervals, beside a `blend` of the same labels, which asks nobody.
+Where the judge gives no usable answer the mean gain stands in. One thread, a second of CPU a prompt.
 """
 
 from __future__ import annotations
@@ -27,16 +27,21 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from quality import complete, read
+from quality import SETS, pair_table, parts_of
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from turnout import open_router
 from turnout.cli import cli
 from turnout.cli.local import serving
 from turnout.data.table import OutcomeTable
+from turnout.errors import RouterError
+from turnout.evaluation.benchmarks import Benchmark, open_benchmark
+from turnout.evaluation.run import ScoreRow, evaluate_pair
+from turnout.routers.base import Router
 
 CONTEXT = 2048
 MOST_CHARACTERS = 600
@@ -146,42 +151,62 @@ def main() -> None:
     args = parser.parse_args()
     work = args.work or Path(tempfile.mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
-    file = args.data / "outcomes" / "llmrouter_uiuc.parquet"
-    train = complete(read(file, "train"))
+    train, dev = parts_of(args.data / "outcomes" / f"{SETS['LLMRouter-9']}.parquet")
     means = train.score.mean(axis=0)
     pair = [train.models[int(means.argmax())], train.models[int(means.argmin())]]
-    dev = complete(read(file, "dev")).columns(pair)
     _write(work / "train.jsonl", train.columns(pair), args.labels)
-    _write(work / "dev.jsonl", dev, args.reported)
+    _write(work / "dev.jsonl", dev.columns(pair), args.reported)
+    benchmark = open_benchmark("outcomes", work / "dev.jsonl", models=pair)
     print(f"{pair[0]} over {pair[1]}, {args.gguf.name}", flush=True)
-    _one("blend", "blend", [], work, pair)
+    rows = [_row("blend", _trained("blend", work / "blend", {}, work), benchmark)]
     model = LocalModel(args.gguf)
     with serving(app_of(model)) as url:
         for scheme in ("own", *(("two", "five") if args.shipped else ())):
             asked = _options(f"{url}/v1", args.gguf.stem, scheme, work)
-            _one("causal_llm", f"judge-{scheme}", asked, work, pair)
+            router = _trained("causal_llm", work / f"judge-{scheme}", asked, work)
+            rows.append(_row(f"causal_llm, prompt {scheme}", router, benchmark))
             print(
                 f"{scheme}: {model.calls} calls, {model.tokens} tokens, "
                 f"{model.seconds / max(model.calls, 1):.2f} s CPU a call",
                 flush=True,
             )
+    report = evaluate_pair(benchmark, {}, extra=rows)
+    names = ["random", "prompt length", *(row.name for row in rows), "oracle"]
+    print(f"\n{report.prompts} prompts in {report.groups} groups\n")
+    print("\n".join(pair_table(report, names)))
 
 
-def _options(url: str, name: str, scheme: str, work: Path) -> list[str]:
-    given = {"base_url": url, "model": name, "api": "completions", "timeout_s": "120"}
-    given |= {"concurrency": "1", "max_characters": str(MOST_CHARACTERS)}
+def _options(url: str, name: str, scheme: str, work: Path) -> dict[str, Any]:
     (work / "prompt.yaml").write_text(PROMPT, encoding="utf-8")
-    given |= {"file": str(work / "prompt.yaml")} if scheme == "own" else {"scheme": scheme}
-    return [word for key, value in given.items() for word in ("--option", f"{key}={value}")]
+    prompt = {"file": str(work / "prompt.yaml")} if scheme == "own" else {"scheme": scheme}
+    given = {"base_url": url, "model": name, "api": "completions", "timeout_s": 300.0}
+    return given | prompt | {"concurrency": 1, "max_characters": MOST_CHARACTERS}
 
 
-def _one(router: str, folder: str, options: list[str], work: Path, pair: list[str]) -> None:
-    artifact = str(work / folder)
-    train = ["train", router, "--data", str(work / "train.jsonl"), "--out", artifact]
-    cli.main([*train, *options], standalone_mode=False)
-    measured = ["evaluate", "--data", str(work / "dev.jsonl"), "--routers", router]
-    chosen = [word for name in pair for word in ("--model", name)]
-    cli.main([*measured, "--artifact", artifact, *chosen, *options], standalone_mode=False)
+def _trained(name: str, folder: Path, options: dict[str, Any], work: Path) -> Router:
+    """The router of `turnout train`; a folder that is there already is taken as it is."""
+    if not folder.exists():
+        said = [w for key, value in options.items() for w in ("--option", f"{key}={value}")]
+        train = ["train", name, "--data", str(work / "train.jsonl"), "--out", str(folder), *said]
+        cli.main(train, standalone_mode=False)
+    return open_router(name, artifact=folder, options=options)
+
+
+def _row(name: str, router: Router, benchmark: Benchmark) -> ScoreRow:
+    """The predicted gains; a prompt that gets no usable answer gets the mean of those that do."""
+    gains = np.full(benchmark.n, np.nan)
+    for i, query in enumerate(benchmark.queries):
+        try:
+            quality = router.predict([query], benchmark.candidates).quality[0]
+        except RouterError:
+            continue
+        gains[i] = float(quality[0]) - float(quality[-1])
+    missing = int(np.isnan(gains).sum())
+    if missing:
+        print(f"{name}: {missing} of {benchmark.n} prompts got no usable answer", flush=True)
+    return ScoreRow(
+        name=name, kind="in-domain", scores=np.where(np.isnan(gains), np.nanmean(gains), gains)
+    )
 
 
 def _write(file: Path, table: OutcomeTable, most: int) -> None:

@@ -304,7 +304,8 @@ def nine(path: Path) -> str:
         "",
         f"Fitted on the {len(train.prompts):,} train prompts with all nine scores and no near-duplicate in dev, reported on {n} dev prompts;",
         f"accuracy of what is decided for the best quality. Oracle {score.max(axis=1).mean():.3f}. The table knows each prompt's",
-        "dataset; the routers are not told.",
+        "dataset; the routers are not told. Intervals draw the prompts anew and not the fit, which moves these numbers by a point or",
+        "two as well ([lab notes](lab-notes.md#decisions-that-a-rewording-changes)).",
         "",
         "| way to choose | accuracy | less best single | less table | Brier |",
         "|---|---|---|---|---|",
@@ -502,7 +503,7 @@ def timing(data: Path, base: str | None) -> str:
     here = Path(__file__).parent
     small = ["--base", base] if base else []
     runs = [
-        [sys.executable, str(here / "decision.py"), "--data", str(data), *small],
+        [sys.executable, str(here / "decision.py"), "--n", "200", "--data", str(data), *small],
         [sys.executable, str(here / "replay.py")],
         [sys.executable, str(here / "footprint.py"), "--environment"],
     ]
