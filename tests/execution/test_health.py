@@ -146,9 +146,9 @@ def test_what_was_saved_up_is_bounded(quiet: int, stormy: int, share: float) -> 
     assert taken <= budget.most + share * stormy + 1e-9
 
 
-@pytest.mark.parametrize("n", [50, 200, 12_000])
+@pytest.mark.parametrize("n", [100, 200, 12_000])
 def test_a_storm_gets_all_of_its_share_and_no_more(n: int) -> None:
-    """At 1.2 calls a request from the fiftieth on, which pays the last of the loan."""
+    """At 1.2 calls a request from the hundredth on, which pays the last of the loan."""
     budget = RetryBudget()
     taken = 0
     for _ in range(n):

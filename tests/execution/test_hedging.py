@@ -193,7 +193,7 @@ def test_the_share_and_the_budget_bound_second_calls() -> None:
     assert 3 <= stage.plans.further_calls <= 4  # a tenth, the first of them lent
     stage = Stage(rules=HedgeRules(after_s=0.001, share=1), budget=0.1, p=(0.01, 1), q=(0.01, 2))
     asyncio.run(many(stage))
-    assert stage.plans.further_calls == 10  # the loan, of which a tenth of forty has paid four back
+    assert stage.plans.further_calls == 20  # the loan, of which a tenth of forty has paid four back
 
 
 def test_a_reload_lends_no_second_time() -> None:

@@ -81,7 +81,7 @@ def dropped(url: str) -> int:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 @pytest.mark.parametrize("fits", [True, False])
 def test_row_41_the_store_is_away_under_load(tmp_path: Path, fits: bool) -> None:
-    rest = "" if fits else "store: {path: turnout.db, journal_bytes: 1048576}"
+    rest = "" if fits else "store: {path: turnout.db, journal_bytes: 262144}"
     upstream = Upstream()
     with (
         in_thread(upstream),

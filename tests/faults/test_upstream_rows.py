@@ -422,7 +422,7 @@ def test_row_27_a_storm_is_not_fed(breaker: bool) -> None:
         calls = len(here.one.requests)
     log.info("%d requests in %.0f s, %d calls: %.4f each", count, took, calls, calls / count)
     assert set(statuses) <= {500, 503}
-    assert calls <= 1.2 * count  # 50 requests pay back what was lent
+    assert calls <= 1.2 * count  # 100 requests pay back what was lent
     if not breaker:
         assert set(statuses) == {500}
         assert calls > 1.1 * count, "nothing was tried again"
@@ -446,9 +446,8 @@ def test_row_28_a_target_that_fails_half_of_the_time_is_ejected_and_comes_back()
         with ThreadPoolExecutor(4) as pool:
             statuses = list(pool.map(ask, range(300)))
         assert statuses.count(200) >= 0.999 * len(statuses)
-        health = here.app.opened().resilience.health["one/cheap"]
-        assert health.state != "closed"
         before = len(here.one.requests)
+        assert before < len(statuses) / 4, "it was never out: a third were its own"
         number = itertools.count(1000)
         until(lambda: ask(next(number)) == 200 and len(here.one.requests) > before, 30)  # a probe
 

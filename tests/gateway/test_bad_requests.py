@@ -72,7 +72,7 @@ def test_the_allowed_method_is_named(http: httpx2.Client) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [None, "", [], [{"type": "text", "text": "Hello"}], ["Hello"], "a\x00b", "\ud800", "é" * 5000],
+    [None, "", [], [{"type": "text", "text": "Hello"}], ["Hello"], "a\x00b", "é" * 5000],
 )
 def test_odd_content_is_served(http: httpx2.Client, content: Any) -> None:
     body = {"model": "auto", "messages": [{"role": "user", "content": content}]}

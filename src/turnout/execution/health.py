@@ -159,7 +159,7 @@ class RetryBudget:
     """
 
     share: float = 0.2
-    reserve: float = 10.0
+    reserve: float = 20.0
     most: float = 100.0
     held: float = field(init=False)
     """Further calls that may be made now."""

@@ -123,7 +123,7 @@ class StoreSettings(Tree):
     journal: Path | None = None
     """The folder in which records wait for the database, on a disk of this machine; none: that of the
     same name as `path` with `.journal`, or `turnout.journal`."""
-    journal_bytes: int = Field(default=1 << 30, ge=1 << 20)
+    journal_bytes: int = Field(default=1 << 30, ge=1 << 18)
     """Most that waits in it; what comes beyond is dropped and counted."""
     sync: bool = False
     """Ask the disk to keep each record before its client sees the end of the answer."""
