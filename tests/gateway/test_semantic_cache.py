@@ -7,7 +7,6 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -275,8 +274,7 @@ def test_an_encoder_that_nobody_knows_is_refused() -> None:
     settings = parse_settings(text, {"OPENAI_API_KEY": "x"})
 
     async def build() -> None:
-        async with AsyncExitStack() as stack:
-            await open_caches(settings, NamedEncoders(settings.encoders), stack)
+        await open_caches(settings, NamedEncoders(settings.encoders))
 
     with pytest.raises(SettingsError, match=r"cache\.semantic\.encoder.*nope"):
         asyncio.run(build())
@@ -297,8 +295,7 @@ def test_an_encoder_that_does_not_come_back_is_refused(monkeypatch: pytest.Monke
     settings = parse_settings(text, {"OPENAI_API_KEY": "x"})
 
     async def build() -> None:
-        async with AsyncExitStack() as stack:
-            await open_caches(settings, NamedEncoders(settings.encoders), stack)
+        await open_caches(settings, NamedEncoders(settings.encoders))
 
     try:
         with pytest.raises(SettingsError, match=r"static-256.*within 0\.1 s"):
@@ -331,11 +328,20 @@ def test_an_encoder_that_hangs_holds_no_thread_of_the_routers() -> None:
         over.set()
 
 
-def test_a_change_of_the_settings_begins_anew() -> None:
+def test_a_change_that_no_answer_depends_on_leaves_what_was_learned() -> None:
+    with semantic_site() as site:
+        site.teach()
+        for allowed in (False, True):  # what served before is closed each time
+            site.reload(site.settings.model_copy(update={"allow_passthrough": allowed}))
+            assert site.cache.state()["clients"]["serving"] == 1
+            assert how(site.ask(ASKED)) == "semantic"
+
+
+def test_a_change_that_answers_depend_on_begins_anew() -> None:
     with semantic_site() as site:
         site.teach()
         assert site.cache.state()["clients"]["serving"] == 1
-        site.reload(site.settings.model_copy(update={"allow_passthrough": False}))
+        site.reload(site.settings.model_copy(update={"response_model": "requested"}))
         assert site.cache.state()["questions"] == 0
         assert sum(site.cache.state()["clients"].values()) == 0
         assert how(site.ask(ASKED)) == ""

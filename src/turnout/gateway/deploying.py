@@ -37,7 +37,7 @@ from turnout.gateway.setup.building import (
     build_rules,
     priced_pool,
 )
-from turnout.gateway.setup.cache_building import open_caches
+from turnout.gateway.setup.cache_building import Caches, may_stay, open_caches
 from turnout.gateway.setup.cataloging import build_catalog, check_auto
 from turnout.providers.base import Provider
 from turnout.providers.litellm.provider import LitellmProvider
@@ -64,16 +64,24 @@ class Deployment:
         settings: that it was built from.
         serving: serves requests.
         problem: why it is not ready, or None.
-        stack: closes its providers.
+        caches: what answers are kept in.
+        stack: closes its providers, and the caches unless another deployment has taken them.
     """
 
-    __slots__ = ("_idle", "_retired", "_stack", "_users", "problem", "serving", "settings")
+    __slots__ = (
+        "_idle", "_retired", "_stack", "_users", "caches", "problem", "serving", "settings",
+    )  # fmt: skip
 
     def __init__(
-        self, settings: Settings, serving: Serving, problem: str | None, stack: AsyncExitStack
+        self,
+        settings: Settings,
+        serving: Serving,
+        problem: str | None,
+        caches: Caches,
+        stack: AsyncExitStack,
     ) -> None:
         self.settings, self.serving, self.problem = settings, serving, problem
-        self._stack = stack
+        self.caches, self._stack = caches, stack
         self._users = 0
         self._retired = False
         self._idle = asyncio.Event()
@@ -165,7 +173,7 @@ async def deploy(
             observers=(access, conversing, *observers),
         )
         catalog = build_catalog(settings, engine, embeddings)
-        cache, semantic = await open_caches(settings, encoders, stack)
+        caches = await _caches(settings, encoders, before, stack)
         serving = Serving(
             engine=engine,
             providers=opened,
@@ -181,8 +189,8 @@ async def deploy(
             hops=hops,
             once=once if settings.idempotency.enabled else None,
             hedging=_hedging(settings, access, recorder, before),
-            cache=cache,
-            semantic=semantic,
+            cache=caches.exact,
+            semantic=caches.semantic,
             mirror=_mirror(settings, engine, opened, ledger, before),
             alarm=build_alarm(
                 settings.alarm, engine, catalog, None if before is None else before.serving.alarm
@@ -198,7 +206,26 @@ async def deploy(
         raise
     if once is not None:
         once.take_limits(settings.idempotency)
-    return Deployment(settings, serving, _problem(engine), stack)
+    if before is not None and caches is before.caches:
+        caches = (
+            before.caches.handed_over()
+        )  # last of all: what fails must leave them where they are
+        stack.push_async_callback(caches.stack.aclose)
+    return Deployment(settings, serving, _problem(engine), caches, stack)
+
+
+async def _caches(
+    settings: Settings,
+    encoders: NamedEncoders,
+    before: Deployment | None,
+    stack: AsyncExitStack,
+) -> Caches:
+    """Those of before, where what they keep holds still; else new ones, which `stack` closes."""
+    if before is not None and may_stay(before.settings, settings):
+        return before.caches
+    caches = await open_caches(settings, encoders)
+    stack.push_async_callback(caches.stack.aclose)
+    return caches
 
 
 def _hedging(
