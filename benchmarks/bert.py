@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from decision import prompts
-from router_table import Field, markdown, paired, router_row
+from router_table import Field, markdown, paired, router_row, timed
 
 from turnout import Candidate, Query, open_router
 from turnout.encoders.transformer import TokenModel
@@ -45,7 +45,9 @@ def quality(at: Field, title: str, base: str, *, frozen: bool) -> str:
     for name, options in ways.items():
         rows.append(router_row("bert", at, options={**own, **options}, label=name, noise={}))
     fitted = (name for name in ways if name in at.predicted)
-    return "\n".join([markdown(title, at, rows), *(paired(at, n, "blend") for n in fitted)])
+    return "\n".join(
+        [markdown(title, at, timed(at, rows)), *(paired(at, n, "blend") for n in fitted)]
+    )
 
 
 def whole_minilm(base: Path) -> TokenModel:

@@ -48,6 +48,8 @@ class Field:
     """What each fitted router predicts of the dev part."""
     chosen: dict[str, np.ndarray] = field(default_factory=dict)
     """What each would decide there for the best quality."""
+    calls: dict[str, Callable[[Sequence[str]], Any]] = field(default_factory=dict)
+    """What predicts, by row: timed together at the end."""
 
     def __post_init__(self) -> None:
         self.score = self.dev.score.astype(np.float64)
@@ -149,12 +151,12 @@ def router_row(
     flips are counted under each kind of `noise`.
     """
     label = label or name
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         fitted = trainers.train(name, at.train, source="train part", options=options)
     except (MissingExtraError, DataError, InputError, ArtifactError) as error:
         return {"name": label, "not_fitted": str(error)}
-    row: dict[str, Any] = {"name": label, "fit_s": round(time.perf_counter() - started, 1)}
+    row: dict[str, Any] = {"name": label, "fit_s": round(time.process_time() - started, 1)}
     with tempfile.TemporaryDirectory() as scratch:
         fitted.write(Path(scratch) / "made")
         files = (Path(scratch) / "made").iterdir()
@@ -198,7 +200,7 @@ def measured(
     for kind, change in noise.items():
         moved = best_quality(points, predict([change(p) for p in at.dev.prompts]), at) != pick
         row[f"flips_{kind}"] = at.mean(moved.astype(np.float64))
-    row["p50_ms"] = round(decision_ms(predict, at.dev.prompts), 3)
+    at.calls[name] = predict
     return row
 
 
@@ -256,14 +258,16 @@ def hull(at: Field, points: Sequence[OperatingPoint], quality: np.ndarray) -> di
     }
 
 
-def decision_ms(predict: Callable[[Sequence[str]], Any], prompts: Sequence[str]) -> float:
-    """Median CPU milliseconds of one prediction."""
-    spent = []
-    for prompt in prompts[:TIMED]:
-        started = time.process_time()
-        predict([prompt])
-        spent.append(time.process_time() - started)
-    return float(np.median(spent)) * 1e3
+def timed(at: Field, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the median CPU milliseconds of one prediction, calls interleaved."""
+    spent: dict[str, list[float]] = {name: [] for name in at.calls}
+    for prompt in at.dev.prompts[:TIMED]:
+        for name, predict in at.calls.items():
+            started = time.process_time()
+            predict([prompt])
+            spent[name].append(time.process_time() - started)
+    p50 = {name: round(float(np.median(each)) * 1e3, 3) for name, each in spent.items()}
+    return [row | ({"p50_ms": p50[row["name"]]} if row["name"] in p50 else {}) for row in rows]
 
 
 COLUMNS = {
@@ -279,7 +283,7 @@ COLUMNS = {
     "flips_case": "flips, case",
     "times": "decision, times blend",
     "size_mb": "MB",
-    "fit_s": "fit s",
+    "fit_s": "fit CPU s",
 }
 
 
