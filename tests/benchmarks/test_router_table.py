@@ -27,7 +27,7 @@ def test_a_row_has_every_column_and_reasons_stand_beside(table, monkeypatch) -> 
     cost = np.tile(np.asarray([5.0, 0.5, 0.05], np.float32), (120, 1))
     whole = replace(whole, cost_usd=cost, categories=tuple("abcd"[i % 4] for i in range(120)))
     at = table.Field(whole.rows(range(80)), whole.rows(range(80, 120)))
-    rows = [*table.baselines(at), table.router_row("linear", at)]
+    rows = table.timed(at, [*table.baselines(at), table.router_row("linear", at)])
     made = rows[-1]
     assert {"score", "apgr_calls", "apgr_dollars", "aiq", "lift", "brier"} <= made.keys()
     assert {
