@@ -37,7 +37,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -225,15 +225,22 @@ class Prepared:
     details: dict[str, Details]
 
 
+def not_repeated(
+    stream: Sequence[Asked], answers: Mapping[str, str], out: Outcome
+) -> Iterator[tuple[Asked, bool]]:
+    """What has no answer of its own yet, and whether it comes in the later half; all is counted."""
+    for asked in stream:
+        out.requests += 1
+        if asked.text in answers:
+            out.exact += 1
+        else:
+            yield asked, out.requests > len(stream) / 2
+
+
 def by_rule(stream: Sequence[Asked], read: Prepared, rule: Rule, *, guard: bool) -> Outcome:
     """Serve a stream by a rule of others."""
     out, bucket, answers = Outcome(), Bucket(len(next(iter(read.vectors.values())))), {}
-    for asked in stream:
-        out.requests += 1
-        late = out.requests > len(stream) / 2
-        if asked.text in answers:
-            out.exact += 1
-            continue
+    for asked, late in not_repeated(stream, answers, out):
         details, vector = read.details[asked.text], read.vectors[asked.text]
         found = nearest(bucket, vector, details, guard)
         if found is not None:
@@ -257,12 +264,7 @@ def by_turnout(stream: Sequence[Asked], read: Prepared, limit: float, seed: int)
     rng = np.random.default_rng(seed)
     pool, answers = Pool(limit, 0.05, rng.random), {}
     out, bucket = Outcome(), Bucket(len(next(iter(read.vectors.values()))))
-    for asked in stream:
-        out.requests += 1
-        late = out.requests > len(stream) / 2
-        if asked.text in answers:
-            out.exact += 1
-            continue
+    for asked, late in not_repeated(stream, answers, out):
         details, vector = read.details[asked.text], read.vectors[asked.text]
         pair = pool.pair(bucket, vector, details, lambda _: None)
         if pair is not None:

@@ -17,9 +17,9 @@ from semantic_site import TOPICS, WAYS, SemanticSite, semantic_site
 from turnout.encoders.named import NamedEncoders
 from turnout.encoders.opening import open_encoder
 from turnout.errors import RouterError, SettingsError
+from turnout.gateway.beside import Beside
 from turnout.gateway.kept.semantic.comparing import same_answer
 from turnout.gateway.kept.semantic.encoding import Encoding
-from turnout.gateway.routing.beside import Beside
 from turnout.gateway.setup.cache_building import open_caches
 from turnout.settings import MINIMAL, CacheSettings, parse_settings
 from turnout.store.database import open_database

@@ -143,7 +143,7 @@ class Access:
                     raise self._refused(tight, min(blamed)) from error
                 raise
             while True:
-                cost = _dearest(decision, most)
+                cost = max([most[a.candidate] or 0 for a in decision.attempts])
                 found = await self.counters.reserve(
                     decision.id, limits, cost=cost, tokens=asked.usual_tokens()
                 )
@@ -232,13 +232,6 @@ class Access:
         )
         waits = when if least <= found.limit.cap else None
         return BudgetError(message, retry_after_s=waits, limit=kind)
-
-
-def _dearest(decision: Decision, most: Mapping[str, int | None]) -> int:
-    """The most that the dearest of a decision's attempts can cost, in picodollars."""
-    if len(decision.attempts) == 1:
-        return most[decision.attempts[0].candidate] or 0
-    return max([most[a.candidate] or 0 for a in decision.attempts])
 
 
 def _unpayable(most: Mapping[str, int | None], ceiling: int | None) -> dict[str, str]:

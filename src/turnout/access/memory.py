@@ -43,15 +43,8 @@ class MemoryCounters:
     ) -> Hold | Refusal:
         """Reserve under every limit or under none. See `Counters`."""
         now_s, clock = self._now_s(), self._clock()
-        plan = self._plans.get(id(limits)) or self._plan(limits)
+        plan = self._plan(limits)
         taken_of = (tokens, cost, 1)
-        if len(limits) == 1:  # most keys have one budget: without lists to walk over
-            meter, taken = plan.meters[0], taken_of[plan.of[0]]
-            room = plan.caps[0] - meter.used(now_s, clock) - taken
-            if room >= 0:
-                return Hold(
-                    hold_id, limits, [taken], [meter.add(taken)], [room], False, plan.meters
-                )
         amounts = [taken_of[of] for of in plan.of]
         left: list[int] = []
         for meter, cap, taken in zip(plan.meters, plan.caps, amounts, strict=True):

@@ -16,6 +16,7 @@ from turnout.engine import Engine
 from turnout.errors import SettingsError, TurnoutError
 from turnout.execution.hedging import Hedges
 from turnout.execution.resilience import Resilience
+from turnout.gateway.beside import Beside
 from turnout.gateway.calls.booking import Books
 from turnout.gateway.calls.embedding import build_embeddings
 from turnout.gateway.calls.hedging import Hedging, hedge_rules
@@ -23,7 +24,6 @@ from turnout.gateway.calls.mirroring import Mirror
 from turnout.gateway.calls.recording import Observer, Recorder
 from turnout.gateway.http.hops import Hops
 from turnout.gateway.kept.idempotency.once import Once
-from turnout.gateway.routing.beside import Beside
 from turnout.gateway.routing.deciding import Deciding
 from turnout.gateway.routing.learning import Keeper
 from turnout.gateway.serving import Serving
@@ -207,9 +207,8 @@ async def deploy(
     if once is not None:
         once.take_limits(settings.idempotency)
     if before is not None and caches is before.caches:
-        caches = (
-            before.caches.handed_over()
-        )  # last of all: what fails must leave them where they are
+        # Last of all: a deployment that fails must leave them to the one that serves.
+        caches = before.caches.handed_over()
         stack.push_async_callback(caches.stack.aclose)
     return Deployment(settings, serving, _problem(engine), caches, stack)
 

@@ -34,9 +34,6 @@ _MEDIA: Mapping[str, tuple[Capability, int]] = {
     "file": ("files", FILE_TOKENS),
     "input_file": ("files", FILE_TOKENS),
 }
-_ASKING = frozenset({"tools", "functions", "response_format"})
-"""Fields of a request by which it may need more than messages do."""
-_NO_NEEDS: frozenset[Capability] = frozenset()
 _PART = '{"type": "text", "text": "Hello"}'
 _EXAMPLE = 'give a list of messages, such as [{"role": "user", "content": "Hello"}]'
 
@@ -82,7 +79,7 @@ def read_query(body: Mapping[str, Any]) -> Query:
         turns=roles.count("user"),
         input_tokens=tokens,
         max_output_tokens=output_limit(body, "max_completion_tokens", "max_tokens"),
-        needs=_NO_NEEDS if not needs and body.keys().isdisjoint(_ASKING) else _needs(body, needs),
+        needs=_needs(body, needs),
         forced_tool="tool_choice" in body and forces_tool(body["tool_choice"]),
         effort=effort_of(body["reasoning_effort"]) if "reasoning_effort" in body else None,
         conversation=stands.conversation(

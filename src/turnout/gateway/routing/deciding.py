@@ -21,7 +21,7 @@ from typing import TypeAlias, TypeVar
 
 from turnout.engine import Engine
 from turnout.errors import RouterError, TurnoutError
-from turnout.gateway.routing.beside import Beside
+from turnout.gateway.beside import Beside
 from turnout.names import RouteSpec
 from turnout.types import Decision, Query
 

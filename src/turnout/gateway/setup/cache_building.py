@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from turnout.encoders.named import NamedEncoders
 from turnout.errors import SettingsError
+from turnout.gateway.beside import Beside
 from turnout.gateway.kept.caching import ExactCache
 from turnout.gateway.kept.semantic.cache import SemanticCache
 from turnout.gateway.kept.semantic.encoding import Encoding
-from turnout.gateway.routing.beside import Beside
 from turnout.settings import Settings
 
 _ANSWERS_DEPEND_ON = (

@@ -19,12 +19,13 @@ from typing import Any
 
 from turnout.calibration.proving import upper_rate
 from turnout.errors import TurnoutError
+from turnout.gateway.beside import Beside
 from turnout.gateway.calls.relay import EVENTS
 from turnout.gateway.kept.keeping import Kept, KeptAnswers
 from turnout.gateway.kept.semantic.asked import Meant
 from turnout.gateway.kept.semantic.comparing import same_answer
 from turnout.gateway.kept.semantic.details import Details, details_of
-from turnout.gateway.kept.semantic.encoding import Beside, Encoding
+from turnout.gateway.kept.semantic.encoding import Encoding
 from turnout.gateway.kept.semantic.pool import Bucket, Pair, Pool, Question
 from turnout.settings import SemanticCacheSettings
 from turnout.types import Floats

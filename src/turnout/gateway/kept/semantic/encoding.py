@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
 
 from turnout.encoders.base import Encoder
+from turnout.gateway.beside import Beside
 from turnout.types import Floats
 
 _LONGEST_S = 0.0005
 """CPU seconds that a question may take of the loop's time."""
-
-T = TypeVar("T")
-
-
-class Beside(Protocol):
-    """Threads beside the event loop; see `gateway.routing.beside`."""
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """What a work gives.
-
-        Raises:
-            TimeoutError: it did not end in time.
-        """
-        ...
 
 
 @dataclass(slots=True)
