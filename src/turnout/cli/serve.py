@@ -72,7 +72,12 @@ def serve(
     from turnout.cli.reloading import Reloader
     from turnout.cli.supervising import READY, STOPPING, tell
     from turnout.gateway.app import create_app
-    from turnout.gateway.server import GatewayServer, calm_collector, raise_file_limit
+    from turnout.gateway.server import (
+        GatewayServer,
+        calm_collector,
+        raise_file_limit,
+        share_interpreter,
+    )
     from turnout.gateway.setup.building import build_engine
     from turnout.gateway.setup.cataloging import build_catalog
 
@@ -102,6 +107,7 @@ def serve(
             watch=watch,
         )
         calm_collector()
+        share_interpreter()
         try:
             server.run(sockets=[listener])
         except SystemExit:

@@ -6,11 +6,12 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from turnout.errors import StoreError
 from turnout.store.journal import MOST_BYTES, Journal, read_segment
@@ -22,6 +23,16 @@ EVERY_S = 1.0
 """How long a record waits at most before it is folded in, while the database is well."""
 LONGEST_WAIT_S = 30.0
 """Between two tries of a database that fails."""
+PIECE = 8
+"""Rows that are folded in at a stretch, for which a request waits some 0.1 ms."""
+PAUSE_S = 0.0005
+"""Between two pieces, at most."""
+_PAUSED = 0.25
+"""Of `every_s` that reading a file pauses at most, and writing what was read."""
+_ROW_BYTES = 512
+"""A row of the journal is hardly shorter, its two lines taken together."""
+
+T = TypeVar("T")
 
 
 class Records(Protocol):
@@ -180,13 +191,32 @@ class Ledger:
         """
         rows: dict[str, Row] = {}
         bad: list[int] = []
-        for _, row in read_segment(path, bad.append):
+        pause_s = self._pause_s(path.stat().st_size)
+        for _, row in _in_pieces(read_segment(path, bad.append), pause_s):
             rows[row[ID]] = row
         assert self._records is not None  # opened by whoever calls this
         if rows:
-            self._records.put_rows(rows.values())
+            self._records.put_rows(_in_pieces(rows.values(), pause_s))
         self.unreadable += len(bad)
         folded(path)
+
+    def _pause_s(self, size: int) -> float:
+        """How long to let requests go on between two pieces of a file; 0 where none are to come."""
+        if threading.current_thread() is not self._thread or self._stop.is_set():
+            return 0.0
+        pieces = max(1.0, size / (PIECE * _ROW_BYTES))
+        return min(PAUSE_S, _PAUSED * self._every_s / pieces)
+
+
+def _in_pieces(rows: Iterable[T], pause_s: float) -> Iterator[T]:
+    """The same with pauses: requests that wait for the interpreter's lock get it in between.
+
+    Without them a request may wait until all is folded in, or for a whole turn of the interpreter.
+    """
+    for number, row in enumerate(rows, start=1):
+        yield row
+        if pause_s and not number % PIECE:
+            time.sleep(pause_s)
 
 
 if sys.platform == "win32":
