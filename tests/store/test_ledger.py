@@ -6,8 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from turnout.errors import DataError, StoreError
 from turnout.store.database import clean_text, open_database
 from turnout.store.journal import Journal, read_segment
 from turnout.store.ledger import Ledger
-from turnout.store.record import COLUMNS, ID, Record, Row, read_row, record_of
+from turnout.store.record import COLUMNS, DECISION, ID, Record, Row, json_line, read_row, record_of
 from turnout.store.records import RecordTable
 
 
@@ -48,11 +49,24 @@ def kept(home: Path) -> dict[str, str]:
     cost=st.none() | st.integers(0, 2**62),
     tokens=st.integers(0, 2**40),
     flag=st.booleans(),
+    decided=st.just("") | st.text().map(lambda t: json_line({"reason": t}).decode()),
 )
-def test_what_is_written_is_read(text: str, cost: int | None, tokens: int, flag: bool) -> None:
-    given = record("a", model=text, cost_picousd=cost, input_tokens=tokens, stream=flag)
-    assert record_of(read_row(given.to_json())) == replace(given, model=clean_text(text))
+def test_what_is_written_is_read(
+    text: str, cost: int | None, tokens: int, flag: bool, decided: str
+) -> None:
+    given = record(
+        "a", model=text, cost_picousd=cost, input_tokens=tokens, stream=flag, decision=decided
+    )
+    found = record_of(read_row(given.to_json()))
+    assert found == replace(given, model=clean_text(text), decision=clean_text(decided))
     assert b"\n" not in given.to_json()
+
+
+def test_a_decision_in_its_column_is_read_too() -> None:
+    given = record(decision='{"x": 1}')
+    row = json.loads(given.to_json(decision=False))
+    row[DECISION] = given.decision
+    assert record_of(read_row(json.dumps(row).encode())) == given
 
 
 def test_a_later_versions_fields_are_passed_over() -> None:
@@ -198,6 +212,50 @@ def test_a_half_written_line_is_passed_over_and_counted(tmp_path: Path) -> None:
     with ledger(tmp_path) as kept_in:
         assert kept_in.unreadable == 1
     assert kept(tmp_path) == {"a": "ok"}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda line: line[:-8],
+        lambda line: line[:-4] + bytes(4) + b"\n",
+        lambda line: line[:-9] + b"\xff\n",
+    ],
+)
+def test_a_decision_that_is_half_written_is_no_record(
+    tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    dead = tmp_path / "journal" / "1-dead"
+    dead.mkdir(parents=True)
+    line = b"b" + record("b", status="unknown", decision='{"x": {"y": 1}}').to_json() + b"\n"
+    whole = b"o" + record("a").to_json() + b"\n"
+    (dead / "000000000001.journal").write_bytes(whole + spoil(line))
+    with ledger(tmp_path) as kept_in:
+        assert kept_in.unreadable == 1
+    assert kept(tmp_path) == {"a": "ok"}
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_folding_beside_requests_pauses_and_keeps_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("turnout.store.ledger.PIECE", pieces)
+    monkeypatch.setattr("turnout.store.ledger.time.sleep", slept.append)
+    fast = Ledger(
+        tmp_path / "journal",
+        lambda: RecordTable(open_database(tmp_path / "records.db")),
+        every_s=0.05,
+    )
+    with fast as kept_in:
+        for i in range(40):
+            kept_in.end(record(f"r{i}"))
+        late = time.monotonic() + 20.0
+        while len(kept(tmp_path)) < 40 and time.monotonic() < late:
+            threading.Event().wait(0.02)
+    assert len(kept(tmp_path)) == 40
+    assert len(slept) >= 2 * (40 // pieces)
+    assert 0.0 < max(slept) <= 0.0005
 
 
 def test_a_request_whose_end_is_half_written_has_begun_all_the_same(tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from turnout.errors import DataError
-from turnout.store.record import DECISION, STATUS, Record, Row, read_row
+from turnout.store.record import DECIDED, DECISION, STATUS, Record, Row, decision_of, read_row
 
 SEGMENT_BYTES = 4 << 20
 """Size of a file while it is written; what is left of it is cut off when the next one is begun."""
@@ -87,14 +88,11 @@ class Journal:
             begun: what `begin` gave. In the same file the decision, most of a line, is not written
                 once more: each page of a file that is touched costs more than all else here.
         """
-        if begun != self._number or not record.decision:
-            self._write(b"%b%b\n" % (_OVER, record.to_json()), sync=self._sync)
-            return
-        decision, record.decision = record.decision, ""
-        line = b"%b%b\n" % (_OVER, record.to_json())
-        record.decision = decision
-        if not self._write(line, sync=self._sync, only=begun):
-            self._write(b"%b%b\n" % (_OVER, record.to_json()), sync=self._sync)
+        if begun == self._number and record.decision:
+            line = b"%b%b\n" % (_OVER, record.to_json(decision=False))
+            if self._write(line, sync=self._sync, only=begun):
+                return
+        self._write(b"%b%b\n" % (_OVER, record.to_json()), sync=self._sync)
 
     def rotate(self) -> list[Path]:
         """Close the file under way, if it holds anything; all closed files, oldest first.
@@ -212,26 +210,40 @@ def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[tuple[bo
             while it wrote).
     """
     # A process that died did not cut off what it left empty.
-    lines = path.read_bytes().rstrip(b"\0").splitlines()
-    over = {_id_part(line) for line in lines if line.startswith(_OVER)}
+    lines = path.read_bytes().rstrip(b"\0").split(b"\n")
+    whole = len(lines) - 1  # what stands behind the last line break was half written
+    if b"\0" in lines[whole - 1]:
+        whole -= 1  # and so was a line of which only the end had been copied
+    over = {_id_part(line) for line in lines if line[:1] == _OVER}
     begun: dict[bytes, bytes] = {}
     for number, line in enumerate(lines, start=1):
-        is_over = line.startswith(_OVER)
+        is_over = line[:1] == _OVER
         if not is_over and (name := _id_part(line)) in over:
             begun[name] = line
             continue
-        row = _row(line)
+        row = _row(line) if number <= whole else None
         if row is None:
+            if not line:
+                continue
             on_bad(number)
             is_over, row = False, _row(begun.pop(_id_part(line), b""))  # its end was half written
             if row is None:
                 continue
         if is_over and not row[DECISION]:  # an end in the same file does not say it again
-            first = _row(begun.pop(_id_part(line), b""))
-            row[DECISION] = "" if first is None else first[DECISION]
+            row[DECISION] = _decision(begun.pop(_id_part(line), b""))
         if not is_over:  # a request during which the process died: its outcome is unknown
             row[STATUS] = "unknown"
         yield is_over, row
+
+
+def _decision(line: bytes) -> str:
+    """What the beginning of a request says of its decision."""
+    written = line.partition(DECIDED)[2]
+    with suppress(DataError):  # damaged: the record itself is whole
+        if written:
+            return decision_of(written)
+    row = _row(line)  # an earlier version's, or of a request without a decision
+    return "" if row is None else str(row[DECISION])
 
 
 def _row(line: bytes) -> Row | None:
