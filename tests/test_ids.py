@@ -18,6 +18,18 @@ def test_ids_have_their_form_and_differ() -> None:
     assert all(int(one[4:], 16) >= 0 for one in found)
 
 
+def test_ordered_ids_sort_by_when_they_were_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = id_maker("dec_", 8, ordered=True)
+    clock = 1_800_000_000.5
+    monkeypatch.setattr("turnout.ids.time.time", lambda: clock)
+    before = [make() for _ in range(300)]
+    clock += 3600.0
+    rest = [make() for _ in range(600)]
+    assert len({*before, *rest}) == 900
+    assert all(one.startswith("dec_") and len(one) == 4 + 8 + 16 for one in before + rest)
+    assert max(before) < min(rest[256:])  # what was drawn ahead is used up first
+
+
 def test_two_makers_and_many_threads_never_agree() -> None:
     make, other = id_maker("", 8), id_maker("", 8)
     found: list[str] = []

@@ -47,6 +47,26 @@ def test_text_parts_are_joined_by_newlines(form: str) -> None:
     assert read(user([{"type": form, "text": "a"}, {"type": form, "text": "b"}])).text == "a\nb"
 
 
+@given(
+    text=st.text(st.characters(), max_size=40)
+    | st.sampled_from(
+        ["", "ok, go on", "<system-reminder>x</system-reminder>", "\ud800 x", "x" * (TEXT_CAP + 1)]
+    ),
+    body=st.fixed_dictionaries(
+        {},
+        optional={
+            "max_tokens": st.sampled_from([5, 0, True, None, "5"]),
+            "reasoning_effort": st.just("low"),
+            "tools": st.just([{"type": "function", "function": {"name": "f"}}]),
+            "tool_choice": st.just("required"),
+            "response_format": st.just({"type": "json_schema"}),
+        },
+    ),
+)
+def test_a_text_is_read_as_one_part_of_text_is(text: str, body: dict[str, Any]) -> None:
+    assert read(user(text), **body) == read(user([{"type": "text", "text": text}]), **body)
+
+
 def test_an_agent_loop_routes_by_the_latest_user_text() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     query = read(

@@ -186,9 +186,6 @@ class Access:
         self._holds[hold_id] = found
         return True
 
-    def began(self, record: Record) -> None:
-        """Nothing to do: what is reserved was reserved before."""
-
     def ended(self, record: Record) -> None:
         """Settle a request: what it took in place of what it had reserved."""
         hold = self._holds.pop(record.id, None)

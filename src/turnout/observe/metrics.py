@@ -73,7 +73,7 @@ class Metrics:
             times.first_token.add(trail.first_byte_s)
 
     def began(self, record: Record) -> None:
-        """See `turnout.gateway.calls.recording.Observer`."""
+        """See `turnout.gateway.calls.recording.EarlyObserver`."""
         self.decisions[record.router, record.candidate, record.code] += 1
 
     def ended(self, record: Record) -> None:

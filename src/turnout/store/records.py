@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 from turnout.store.database import Database, Schema, Value, migrate
-from turnout.store.record import COLUMNS, Record, Row, record_of, row_of
+from turnout.store.record import COLUMNS, ID, Record, Row, record_of, row_of
 
 SCHEMA = Schema(
     "records",
@@ -43,12 +44,23 @@ SCHEMA = Schema(
 
 _PAGE = 1_000
 _LIST = ", ".join(COLUMNS)
-_PUT = (
-    f"INSERT INTO records ({_LIST}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608
-    "ON CONFLICT (id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "id")
-    + " WHERE records.status = 'unknown'"
-)
+_AT_ONCE = 32
+"""Rows of one statement: between two of them SQLite lets go of the interpreter's lock and asks for it
+again, which costs a process that is busy more than the row does."""
+
+
+def _put(rows: int) -> str:
+    """The statement that folds in so many rows, no two of one id."""
+    values = ", ".join([f"({', '.join('?' * len(COLUMNS))})"] * rows)
+    return (
+        f"INSERT INTO records ({_LIST}) VALUES {values} "  # noqa: S608
+        "ON CONFLICT (id) DO UPDATE SET "
+        + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "id")
+        + " WHERE records.status = 'unknown'"
+    )
+
+
+_PUT, _PUT_MANY = _put(1), _put(_AT_ONCE)
 
 
 class RecordTable:
@@ -72,8 +84,15 @@ class RecordTable:
 
     def put_rows(self, rows: Iterable[Row]) -> None:
         """`put` of rows, whose text databases take already (`read_row`)."""
+        given, left = iter(rows), True
         with self._db.transaction():
-            self._db.run_many(_PUT, rows)
+            while left:
+                block = list(islice(given, _AT_ONCE))
+                left = len(block) == _AT_ONCE
+                if left and len({row[ID] for row in block}) == _AT_ONCE:
+                    self._db.run(_PUT_MANY, list(chain.from_iterable(block)))
+                else:
+                    self._db.run_many(_PUT, block)
 
     def get(self, record_id: str) -> Record | None:
         """One record, or None."""

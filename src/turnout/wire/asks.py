@@ -96,7 +96,9 @@ def read_asks(headers: Mapping[str, str], body: Mapping[str, Any]) -> Asks:
 
 
 def _of_headers(headers: Mapping[str, str]) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
+    if HEADER not in "\n".join(headers):  # as of most requests
+        return found
     for name, text in headers.items():
         if name.startswith(HEADER) and name not in OTHER_HEADERS:
             field = name.removeprefix(HEADER).replace("-", "_")

@@ -77,9 +77,6 @@ class Hedging:
         self.hedges.take_over(old.hedges)
         self.counts, self.cost_picousd = old.counts, old.cost_picousd
 
-    def began(self, record: Record) -> None:
-        """See `Observer`."""
-
     def ended(self, record: Record) -> None:
         """See `Observer`."""
         self.cost_picousd += record.cost_picousd or 0

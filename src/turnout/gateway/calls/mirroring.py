@@ -150,9 +150,6 @@ class Mirror:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def began(self, record: Record) -> None:
-        """See `Observer`."""
-
     def ended(self, record: Record) -> None:
         """See `Observer`: what it cost is spent, whenever it was begun."""
         self._new_day()

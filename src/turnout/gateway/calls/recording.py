@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from turnout.explaining import kept_decision
 from turnout.gateway.calls.booking import Books
@@ -23,12 +23,17 @@ log = logging.getLogger("turnout.gateway")
 class Observer(Protocol):
     """Counts requests: metrics, budgets, spans. It is quick, and never raises."""
 
-    def began(self, record: Record) -> None:
-        """A request has been decided; its record is still `unknown`."""
-        ...
-
     def ended(self, record: Record) -> None:
         """A request is over, with its status, its tokens and its cost."""
+        ...
+
+
+@runtime_checkable
+class EarlyObserver(Observer, Protocol):
+    """One that counts requests when they begin, too."""
+
+    def began(self, record: Record) -> None:
+        """A request has been decided; its record is still `unknown`."""
         ...
 
 
@@ -39,12 +44,16 @@ class Recorder:
     Args:
         ledger: open; None keeps nothing.
         books: prices what was used.
-        observers: told of each record as it begins and as it ends.
+        observers: told of each record as it ends, some as it begins too.
     """
 
     ledger: Ledger | None
     books: Books
     observers: Sequence[Observer] = ()
+    _early: Sequence[EarlyObserver] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._early = [one for one in self.observers if isinstance(one, EarlyObserver)]
 
     def begin(
         self,
@@ -83,7 +92,7 @@ class Recorder:
             of=of,
         )
         begun = 0 if self.ledger is None else self.ledger.begin(record)
-        for observer in self.observers:
+        for observer in self._early:
             observer.began(record)
         trail = Trail() if kind != "request" else request.call.trail
         return Entry(self, record, trail, decision.expected_cost_picousd, begun)

@@ -26,9 +26,9 @@ def check_upstream_is_ours(fields: Mapping[str, Any]) -> None:
     Raises:
         RequestError: names the field, and not its value.
     """
-    found = REFUSED & fields.keys()
-    if found:
-        raise RequestError(min(found), Kind("a field that names an upstream"), _REMEDY)
+    if not REFUSED.isdisjoint(fields):
+        name = min(REFUSED & fields.keys())
+        raise RequestError(name, Kind("a field that names an upstream"), _REMEDY)
     more = fields.get("extra_body")
-    if isinstance(more, Mapping):
+    if more is not None and isinstance(more, Mapping):
         check_upstream_is_ours({name: None for name in more if name != "extra_body"})

@@ -23,7 +23,7 @@ from turnout.wire.reading import kind
 log = logging.getLogger("turnout.gateway")
 
 MOST_BYTES = 16_384
-_ID = re.compile(r"dec_[0-9a-f]{16}\Z", re.ASCII)
+_ID = re.compile(r"dec_[0-9a-f]{16}(?:[0-9a-f]{8})?\Z", re.ASCII)
 _SOURCE = re.compile(r"[A-Za-z0-9_.:/@-]{0,64}\Z", re.ASCII)
 _UNKNOWN = (
     "no such decision is kept here; give what x-turnout-decision-id of an answer said (what "

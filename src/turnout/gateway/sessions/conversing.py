@@ -217,9 +217,6 @@ class Conversing:
         """
         return request.dialect == "chat" and len(self.resilience.targets[answer.candidate]) == 1
 
-    def began(self, record: Record) -> None:
-        """See `gateway.recording.Observer`."""
-
     def ended(self, record: Record) -> None:
         """What a request used says what is cached, and how long the conversation is."""
         held = self.table.find(record.session, self.clock()) if record.session else None
