@@ -337,6 +337,42 @@ def test_an_encoder_that_hangs_holds_no_thread_of_the_routers() -> None:
         over.set()
 
 
+@pytest.mark.parametrize(("upstream_s", "status"), [(0.0, 200), (0.8, 504)])
+def test_a_look_up_is_of_the_time_that_the_client_gives(upstream_s: float, status: int) -> None:
+    """Half of it at most, and what it takes is not given again."""
+    over = threading.Event()
+
+    class Hanging:
+        name, dimension, fingerprint, waits = "hanging", 256, "sha256:0", True
+
+        def encode(self, texts: Sequence[str]) -> Floats:
+            over.wait(30)
+            raise RouterError("no vector")
+
+    def say(_: str) -> str:
+        threading.Event().wait(upstream_s)
+        return "well"
+
+    try:
+        with semantic_site() as site:
+            site.up.say = say
+            site.cache._encoding.encoder = Hanging()
+            site.cache._encoding.quick = False
+            fields = {"model": "auto", "temperature": 0}
+            began = time.monotonic()
+            reply = site.http.post(
+                f"{site.url}/v1/chat/completions",
+                json={**fields, "messages": [{"role": "user", "content": ASKED}]},
+                headers={"x-turnout-timeout-ms": "1000"},
+            )
+            assert reply.status_code == status
+            assert 0.5 <= time.monotonic() - began < 4
+            assert site.cache.counts["failed"] == 1
+            assert site.cache.health.failures == 0  # of a client in a hurry
+    finally:
+        over.set()
+
+
 class Flaky:
     """An encoder that fails while it is told to."""
 

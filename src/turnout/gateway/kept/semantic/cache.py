@@ -40,6 +40,8 @@ MOST_POOLS = 256
 """Pairs of a client and its instructions that are remembered; those heard of longest ago go first."""
 MOST_COMPARING = 64
 """Comparisons under way; beyond that answers are passed over."""
+_SHARE = 0.5
+"""Of the time in which a client wants its answer to begin: the rest is left to the model."""
 _BREAKER = BreakerRules(consecutive=3)
 """Of the encoder: each failure may have held a request up for as long as a decision may take."""
 
@@ -90,13 +92,14 @@ class SemanticCache:
         self.guarded: Counter[str] = Counter()
         """Nearest questions that were passed over, by the detail in which they differ."""
 
-    async def look(self, meant: Meant) -> Sought | None:
+    async def look(self, meant: Meant, within_s: float | None = None) -> Sought | None:
         """What is found for a question; None where the encoder fails or is out, and the model answers.
 
         Args:
             meant: of its request.
+            within_s: in which its client wants an answer to begin; None: it does not say.
         """
-        vector = await self._vector(meant.text)
+        vector = await self._vector(meant.text, None if within_s is None else _SHARE * within_s)
         if vector is None:
             return None
         sought = Sought(meant=meant, details=details_of(meant.text), vector=vector)
@@ -107,7 +110,7 @@ class SemanticCache:
         self.counts["hits" if sought.hit else "misses"] += 1
         return sought
 
-    async def _vector(self, text: str) -> Floats | None:
+    async def _vector(self, text: str, within_s: float | None) -> Floats | None:
         """(d,) of a question; None where the encoder gives none, or is not asked."""
         began = self._clock()
         if not self.health.fit(began):
@@ -115,9 +118,9 @@ class SemanticCache:
             return None
         self.health.began(began)
         try:
-            vector = await self._encoding.vector(text)
+            vector = await self._encoding.vector(text, within_s)
         except (TurnoutError, TimeoutError) as error:
-            self._failed(error)
+            self._failed(error, began, within_s)
             return None
         except BaseException:
             self.health.dropped()
@@ -128,10 +131,16 @@ class SemanticCache:
         self.health.succeeded(now, now - began)
         return vector
 
-    def _failed(self, error: Exception) -> None:
-        """The encoder gave no vector. Of those that wait for one that is out already, nothing is said."""
+    def _failed(self, error: Exception, began: float, within_s: float | None) -> None:
+        """The encoder gave no vector. Of those that wait for one that is out already, nothing is said.
+
+        A client in a hurry says nothing of the encoder.
+        """
         self.counts["failed"] += 1
         was, now = self.health.state, self._clock()
+        if within_s is not None and within_s <= now - began < self._encoding.beside.timeout_s:
+            self.health.dropped()
+            return
         self.health.failed(now)
         if was == "open":
             return
