@@ -280,7 +280,8 @@ class Serving:
             return want.told(await self._in_shadow(want, want.spec, query))
         request.route = want.key(model)
         most = want.limits.max_cost_picousd
-        ask = partial(self.deciding.decide, max_cost_picousd=most, barred=barred)
+        usual = self.alarm is None or not self.alarm.holds(request.key)
+        ask = partial(self.deciding.decide, max_cost_picousd=most, barred=barred, usual=usual)
         made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
         if self.alarm is not None:
             made = self.alarm.held(request.key, made)
