@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import threading
 import time
@@ -240,6 +241,23 @@ def test_a_hit_costs_nothing_and_its_record_says_so(tmp_path: Path) -> None:
     assert (record.saved_picousd or 0) > 0
     assert hits[0].headers["x-turnout-cache-of"] in record.decision
     assert "bill" not in record.decision
+
+
+def test_the_dashboard_shows_it(tmp_path: Path) -> None:
+    with semantic_site(store=tmp_path / "t.db", more="dashboard: true\n") as site:
+        site.ask(ASKED)
+        site.ask(ASKED)
+        page = site.http.get(f"{site.url}/dashboard").text
+        assert "<b>0</b> of 1 questions" in page
+        assert "<b>0</b> clients served so; 1 proving, 0 stopped" in page
+        assert "<b>100.0%</b> wrong at most; 20.0% allowed, 0 of 0 compared" in page
+        assert '<b class="closed">closed</b> breaker of the encoder; 0 not looked up' in page
+        site.cache.health.state, site.cache.health.out_until = "open", math.inf
+        site.ask(f"{ASKED}!")
+        page = site.http.get(f"{site.url}/dashboard").text
+        assert '<b class="open">open</b> breaker of the encoder; 1 not looked up' in page
+        site.reload(site.settings.model_copy(update={"cache": CacheSettings(ttl_s=600)}))
+        assert "by meaning" not in site.http.get(f"{site.url}/dashboard").text
 
 
 def test_its_questions_are_bounded_and_end_with_their_answers() -> None:
