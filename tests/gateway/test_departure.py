@@ -83,6 +83,15 @@ def test_work_that_stays_is_done_though_its_client_has_left() -> None:
     assert asyncio.run(work()) == "done"
 
 
+def test_what_was_spent_before_is_of_the_time_too() -> None:
+    async def work() -> None:
+        async with Departure(nothing, 40.0, 39.99, writer=Line()):
+            await asyncio.sleep(30)
+
+    with pytest.raises(DeadlineError, match="within the 40 s"):
+        asyncio.run(asyncio.wait_for(work(), 5))
+
+
 def test_work_beyond_its_time_is_late() -> None:
     async def work() -> None:
         async with Departure(nothing, 0.01, writer=Line()):

@@ -180,9 +180,9 @@ class Call:
         """Writes a piece of the body if that takes no wait, and says whether it did."""
         return _not_now if self._writer is None else self._writer.piece
 
-    def unless_gone(self, within_s: float | None = None) -> Departure:
+    def unless_gone(self, within_s: float | None = None, spent_s: float = 0.0) -> Departure:
         """A block of work that is cancelled when the client leaves, or after a time. See `Departure`."""
-        return Departure(self._receive, within_s, stays=self.stays, writer=self._writer)
+        return Departure(self._receive, within_s, spent_s, stays=self.stays, writer=self._writer)
 
 
 class Departure:
@@ -190,23 +190,26 @@ class Departure:
 
     A `Writer` tells of it at once. Over ASGI alone, `receive` returns only when the client has gone,
     once the body has been read. Work that is to be done within a time is cancelled after it, and
-    `DeadlineError` is raised. Work that stays is not cancelled because its client leaves.
+    `DeadlineError` is raised; of that time some may have been spent before. Work that stays is not
+    cancelled because its client leaves.
     """
 
     __slots__ = (
-        "_late", "_left", "_limit", "_receive", "_stays", "_task", "_timer", "_watcher", "_within_s",
-        "_writer",
+        "_late", "_left", "_limit", "_receive", "_spent_s", "_stays", "_task", "_timer", "_watcher",
+        "_within_s", "_writer",
     )  # fmt: skip
 
     def __init__(
         self,
         receive: Receive,
         within_s: float | None = None,
+        spent_s: float = 0.0,
         *,
         stays: bool = False,
         writer: Writer | None = None,
     ) -> None:
         self._receive, self._within_s, self._stays = receive, within_s, stays
+        self._spent_s = spent_s
         self._writer = writer
         self._left = self._late = False
         self._task: asyncio.Task[Any] | None = None
@@ -229,7 +232,8 @@ class Departure:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(WATCH_AFTER_S, self._watch)
         if self._within_s is not None:
-            self._limit = asyncio.get_running_loop().call_later(self._within_s, self._be_late)
+            left_s = max(0.0, self._within_s - self._spent_s)
+            self._limit = asyncio.get_running_loop().call_later(left_s, self._be_late)
         return self
 
     async def __aexit__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from turnout.execution.health import LEVELS
 from turnout.gateway.kept.semantic.cache import SemanticCache
 from turnout.gateway.kept.semantic.details import DETAILS
 from turnout.gateway.serving import Serving
@@ -91,5 +92,15 @@ def readings_of_caches(serving: Callable[[], Serving | None]) -> list[Reading]:
             name="turnout_semantic_cache_failures_total",
             help="Questions without a vector, and answers that could not be compared in time.",
             read=of(lambda c: [((), c.counts["failed"] + c.counts["passed_over"])]),
+        ),
+        Reading(
+            name="turnout_semantic_cache_skipped_total",
+            help="Questions that were not looked up, because the encoder had failed too often.",
+            read=of(lambda c: [((), c.counts["skipped"])]),
+        ),
+        Reading(
+            name="turnout_semantic_cache_encoder_state",
+            help="0: the encoder is asked; 1: it is being probed; 2: it is out.",
+            read=of(lambda c: [((), LEVELS[c.health.state])]),
         ),
     ]

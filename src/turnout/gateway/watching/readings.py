@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from turnout.engine import Engine
-from turnout.execution.health import Health
+from turnout.execution.health import LEVELS, Health
 from turnout.gateway.serving import Serving
 from turnout.gateway.sessions.sharing import Sharing
 from turnout.gateway.watching.cache_readings import readings_of_caches
@@ -17,7 +17,6 @@ from turnout.routers.judging import Spend
 from turnout.store.ledger import Ledger
 from turnout.types import PICO
 
-BREAKER = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 _TARGET = ("provider", "model")
 
 
@@ -107,7 +106,7 @@ def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
             name="turnout_breaker_state",
             help="0: the target is called; 1: it is being probed; 2: it is out.",
             labels=_TARGET,
-            read=each(lambda health: BREAKER[health.state]),
+            read=each(lambda health: LEVELS[health.state]),
         ),
         Reading(
             name="turnout_upstream_further_calls_total",
