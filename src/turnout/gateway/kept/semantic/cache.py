@@ -271,10 +271,23 @@ class SemanticCache:
             task.cancel()
         await self.settle()
 
+    def compared(self) -> tuple[int, int]:
+        """Matches that were wrong, of those that were compared of late, over all clients."""
+        pools = list(self._pools.values())
+        return sum(p.wrong for p in pools), sum(len(p.compared) for p in pools)
+
+    def clients(self) -> dict[str, int]:
+        """Clients with their instructions, by whether their answers have shown to be right enough."""
+        pools = list(self._pools.values())
+        return {
+            "serving": sum(p.serving for p in pools),
+            "stopped": sum(p.stops > 0 and not p.serving for p in pools),
+            "proving": sum(p.stops == 0 and not p.serving for p in pools),
+        }
+
     def state(self) -> dict[str, Any]:
         """JSON-ready. The error rate is of the matches that were compared of late, over all clients."""
-        pools = list(self._pools.values())
-        wrong, compared = sum(p.wrong for p in pools), sum(len(p.compared) for p in pools)
+        wrong, compared = self.compared()
         counts = self.counts
         return {
             "hits": counts["hits"],
@@ -285,11 +298,7 @@ class SemanticCache:
             "error_rate": wrong / compared if compared else None,
             "error_rate_upper": upper_rate(wrong, compared),
             "max_error_rate": self.given.max_error_rate,
-            "clients": {
-                "serving": sum(p.serving for p in pools),
-                "stopped": sum(p.stops > 0 and not p.serving for p in pools),
-                "proving": sum(p.stops == 0 and not p.serving for p in pools),
-            },
+            "clients": self.clients(),
             "encoder": self.health.state,
             "failed": counts["failed"],
             "skipped": counts["skipped"],
