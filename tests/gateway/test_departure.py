@@ -26,7 +26,13 @@ class Line:
     def whole(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
         return False
 
+    def begin(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
+        return False
+
     def piece(self, content: bytes) -> bool:
+        return False
+
+    def last(self, content: bytes) -> bool:
         return False
 
     def watch(self, gone: Callable[[], None] | None) -> None:
