@@ -8,7 +8,6 @@ caller has gone. General clients were measured and left out: see docs/lab-notes.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -16,12 +15,13 @@ from typing import cast
 import httptools
 
 from turnout.providers.http.errors import BrokenError, Phase, ProtocolError, SilentError
+from turnout.providers.http.turns import Turns
 
 MOST_HEAD_BYTES = 64 * 1024
 """Bytes of status line and headers; an upstream that sends more is refused."""
 MOST_HEADERS = 256
 HIGH_WATER = 64 * 1024
-"""Bytes of a body that wait for their reader before the socket is no longer read."""
+"""Bytes that wait for their reader, framing included, before the socket is no longer read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +40,19 @@ class Connection(asyncio.Protocol):
     """A connection; made by `asyncio.create_connection`.
 
     At any time one of: idle (in the pool), waiting for a head, carrying a body, over.
+
+    Args:
+        turns: for handing on what has come; shared by connections.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, turns: Turns) -> None:
+        self._turns, self._queued = turns, False
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._chunks: list[bytes] = []
+        # Told by the parser: a piece of the body, its transfer coding taken off. As a function of the
+        # list's own it takes no step of Python for each.
+        self.on_body = self._chunks.append
         self._parser = httptools.HttpResponseParser(self)
         self._timer: asyncio.TimerHandle | None = None
         self._clear()
@@ -61,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._head = False
         self._head_bytes = 0
         self._header_count = 0
-        self._chunks: deque[bytes] = deque()
+        self._chunks.clear()
         self._size = 0
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
@@ -123,14 +131,14 @@ class Connection(asyncio.Protocol):
         self._moved = self._loop.time()  # a slow reader is not a silent upstream
         return found
 
-    async def hand(self, take: Callable[[bytes], bool]) -> bool:
+    async def hand(self, take: Callable[[bytes], bool]) -> bytes | None:
         """Give the body to `take` as it arrives: no task has to have its turn for a piece.
 
         Args:
             take: takes a piece, and says whether it wants another one now.
 
         Returns:
-            True at the body's end; False where `take` wants no more for now.
+            What came with the body's end; None where `take` wants no more for now.
 
         Raises:
             SilentError, BrokenError, ProtocolError: as of `chunk`; and what `take` raises.
@@ -138,19 +146,19 @@ class Connection(asyncio.Protocol):
         self._take, self._enough = take, False
         try:
             while not self._enough:
+                if self.complete:
+                    return self._taken()
                 if self._chunks:
                     self._moved = self._loop.time()  # a slow reader is not a silent upstream
                     if not take(self._taken()):
-                        return False
-                if self.complete:
-                    return True
+                        return None
                 await self._wait()
         except BaseException:
             self.abort()
             raise
         finally:
             self._take = None
-        return False
+        return None
 
     def rest(self) -> bytes | None:
         """All that is left of the body, where it has come already; None where some is awaited."""
@@ -160,9 +168,8 @@ class Connection(asyncio.Protocol):
 
     def _taken(self) -> bytes:
         """All of the body that has come and was not read."""
-        chunks = self._chunks
-        found = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
+        found = b"".join(self._chunks)
+        self._chunks.clear()
         self._size = 0
         if self._paused and self._transport is not None:
             self._paused = False
@@ -205,13 +212,19 @@ class Connection(asyncio.Protocol):
         if not self._head and self._head_bytes > MOST_HEAD_BYTES:
             self._broken(ProtocolError(f"a head of more than {MOST_HEAD_BYTES} bytes"))
             return
-        if self._take is not None and self._chunks:
-            self._hand_over(self._take)
-            return
-        if self._size > HIGH_WATER and not self._paused and self._transport is not None:
+        enough = False
+        if self._chunks:
+            self._size += len(data)
+            enough = self._size > HIGH_WATER
+        if not self._chunks or self._take is None or self.complete:
+            self._wake()
+        elif not self._queued:
+            self._queued = True
+            # Where it has to wait for long, what else comes is read and handed on at once.
+            enough = self._turns.take(self._hand_over) or enough
+        if enough and not (self._paused or self.complete) and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
 
     def eof_received(self) -> bool:
         """The upstream has sent all that it will."""
@@ -254,11 +267,6 @@ class Connection(asyncio.Protocol):
         if self.status >= 200:
             self._head = True
 
-    def on_body(self, body: bytes) -> None:
-        """A piece of the body, its transfer coding taken off."""
-        self._chunks.append(body)
-        self._size += len(body)
-
     def on_message_complete(self) -> None:
         """The answer is whole; of an interim one, the answer follows."""
         if not self._head:
@@ -285,7 +293,11 @@ class Connection(asyncio.Protocol):
         if self.lost is not None:
             raise self.lost
 
-    def _hand_over(self, take: Callable[[bytes], bool]) -> None:
+    def _hand_over(self) -> None:
+        """It is this connection's turn."""
+        take, self._queued = self._take, False
+        if take is None or self.complete or not self._chunks:
+            return  # they are read where the body is waited for
         try:
             more = take(self._taken())
         except Exception as error:  # noqa: BLE001 - it is raised where the body is waited for
@@ -295,7 +307,6 @@ class Connection(asyncio.Protocol):
             return
         if not more:
             self._take, self._enough = None, True
-        if self.complete or not more:
             self._wake()
 
     def _wake(self) -> None:
