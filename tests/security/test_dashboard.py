@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import time
@@ -187,7 +188,7 @@ def test_no_text_becomes_markup(shown: Deployment, tmp_path: Path) -> None:
                                "role", "aria-label", "x", "y", "width", "height"}  # fmt: skip
     assert seen.links <= {"/dashboard.css", *(f"?hours={h}" for h in (1, 24, 168, 720))}
     assert "{{7*7}}" in text
-    assert "49" not in text.split("Latest requests")[1].split("{{7*7}}")[0][-60:]
+    assert not re.search(r">\s*49\b", text)  # a time may end in it, no cell begins with it
 
 
 def test_a_browser_runs_nothing_and_asks_nobody(shown: Deployment, tmp_path: Path) -> None:
