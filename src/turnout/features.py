@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from itertools import repeat
 from math import log1p
 from struct import unpack
 
@@ -74,6 +73,7 @@ _OPTION_STARTS = frozenset(" \t(ABCDEFGHIJabcdefghij123456789")
 _OPTION_NUMERIC = re.compile(r"[-+$(\\ ]*\d|\$|\\")
 _CUE = re.compile(r"\s*(?:the )?(?:correct )?answer\s*(?:is)?\s*[:=]?\s*\Z", re.I)
 _MATH_ASCII = b"-+*/=^<>|~"
+_DIGITS = b"0123456789"
 _CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _QUOTES = '"\u201c\u201d\u00ab\u00bb'
 _MATH_OTHER = re.compile(r"[\u00b0-\u00b3\u00d7\u00f7\u03b1-\u03c9\u2190-\u21ff\u2200-\u22ff]")
@@ -144,6 +144,7 @@ _KINDS = (
     _COMPARISON_WORDS,
     _MULTIPLICATIVE_WORDS,
     frozenset(map(str.lower, _CODE_WORDS)),
+    frozenset(filter(str.islower, _CODE_WORDS)),
     frozenset(("what",)),
     frozenset(("which",)),
     frozenset(("who", "whom", "whose", "when", "where")),
@@ -153,7 +154,7 @@ _KINDS = (
 )
 (
     _FUNCTION, _PRONOUN, _COMPUTE, _COMPOSE, _NEGATION, _CONDITION, _COMPARISON, _MULTIPLICATIVE, _CODE,
-    _WHAT, _WHICH, _WHO, _WHY, _HOW, _MANY,
+    _SMALL_CODE, _WHAT, _WHICH, _WHO, _WHY, _HOW, _MANY,
 ) = range(len(_KINDS))  # fmt: skip
 _KIND_BITS = 16
 """Of a count, which is below the characters that are read."""
@@ -177,8 +178,8 @@ _STOPS_ALONE = _by_byte(
     lambda c: "." if c in ".!?" else " " if c.isspace() or c in "\"')]" else "x"
 )
 """A sentence ends where a stop is before a space."""
-_COMMON = bytes(i for i in range(128) if chr(i).isalnum() or chr(i) in " \t\n\r.,:?!'")
-"""What most texts are made of alone: without any other mark, a few things need not be looked for."""
+_USUAL = b"abcdefghijklmnopqrstuvwxyz \t\n\r.,:?!'"
+"""What most texts are made of: what needs other marks is looked for where there are any."""
 
 
 def _has_statements(text: str) -> bool:
@@ -207,7 +208,9 @@ def feature_vector(text: str) -> tuple[float, ...]:
         "utf-8", "surrogatepass"
     )  # an ASCII mark is one byte of it and of nothing else
     stem, options = _parted(text)
-    rare = raw.translate(None, _COMMON)
+    odd = raw.translate(None, _USUAL)
+    digits, capitals = _count(odd, _DIGITS), _count(odd, _CAPITALS)
+    rare = odd.translate(None, _DIGITS + _CAPITALS)
 
     lower = _lower_words(text)
     stem_lower = _lower_words(stem) if options else lower
@@ -219,15 +222,15 @@ def feature_vector(text: str) -> tuple[float, ...]:
     n_stem = len(stem_lower)
     lengths = list(map(len, words))
     letters = sum(lengths)
-    digits = _count(raw, b"0123456789")
     numbers = _numbers(stem) if digits or not plain else []
     n_numbers = len(numbers)
     n_sentences = 1 + _ended_sentences(stem.rstrip(" \n\t.!?"))
     head = lower[:120]
-    capitals = _count(raw, _CAPITALS)
     code = sum(map(text.count, _CODE_PARTS)) if rare else 0
     if kinds[_CODE]:  # of these the capitals count
-        code += sum(map(_CODE_WORDS.__contains__, _WORD.findall(text)))
+        small = plain and not capitals
+        found = kinds[_SMALL_CODE]
+        code += found if small else sum(map(_CODE_WORDS.__contains__, _WORD.findall(text)))
     if b"(" in rare or b"[" in rare:
         code += len(_CODE_CALL.findall(text))
     math = _count(rare, _MATH_ASCII)
@@ -336,7 +339,7 @@ def _numbers(text: str) -> list[str]:
 
 def _kinds_of(words: Sequence[str]) -> tuple[int, ...]:
     """How many of some words are in each of `_KINDS`."""
-    counts = sum(map(_KINDS_OF.get, words, repeat(0)))
+    counts = sum(filter(None, map(_KINDS_OF.get, words)))
     found: tuple[int, ...] = unpack(_KIND_COUNTS, counts.to_bytes(2 * len(_KINDS), "little"))
     return found
 
