@@ -212,10 +212,10 @@ def feature_vector(text: str) -> tuple[float, ...]:
     digits, capitals = _count(odd, _DIGITS), _count(odd, _CAPITALS)
     rare = odd.translate(None, _DIGITS + _CAPITALS)
 
-    lower = _lower_words(text)
-    stem_lower = _lower_words(stem) if options else lower
     # A small letter may be longer than its capital outside of ASCII.
-    words = lower if plain else _WORD.findall(text)
+    words = _lower_words(text) if plain else _WORD.findall(text)
+    lower = words if plain else [w.lower() for w in words]
+    stem_lower = _lower_words(stem) if options else lower
     kinds = _kinds_of(lower)
     stem_kinds = _kinds_of(stem_lower) if options else kinds
     n_words = len(words)

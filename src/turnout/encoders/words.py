@@ -1,8 +1,8 @@
-"""Token ids of plain ASCII text by whole words that were seen before, as BERT's tokenizer gives them.
+"""Token ids of text by whole words that were seen before, as BERT's tokenizer gives them.
 
-`tokenizers` keeps offsets and alignments that nothing here reads. Text of printable ASCII needs none of
-what makes BERT's normalization hard: it is put in small letters and split at space (`BertNormalizer`,
-`BertPreTokenizer`). The pieces of what stands between spaces are asked of the tokenizer once.
+`tokenizers` keeps offsets and alignments that nothing here reads. BERT's normalization and splitting
+never look across a space (`BertNormalizer`, `BertPreTokenizer`), so the pieces of what stands between
+spaces are asked of the tokenizer once. Printable ASCII is put in small letters before.
 """
 
 from __future__ import annotations
@@ -52,9 +52,15 @@ class WordIds:
 
     def of(self, text: str) -> NDArray[np.intp]:
         """The ids of a text, without those that mark its ends, nor the one that is left out."""
-        if not self._is_plain(text):
-            return np.frombuffer(self._known.ask(text), dtype=np.intp)
-        packed = b"".join(map(self._known.__getitem__, text.lower().split()))
+        if self._is_plain(text):
+            parts = text.lower().split()
+        elif self.by_words:  # other blanks may be taken out, and not part words
+            for blank in "\t\n\r":
+                text = text.replace(blank, " ")
+            parts = text.split(" ")
+        else:
+            parts = [text]
+        packed = b"".join(map(self._known.__getitem__, parts))
         return np.frombuffer(packed, dtype=np.intp)
 
     def _is_plain(self, text: str) -> bool:
