@@ -33,9 +33,9 @@ class Scale:
     ability: dict[str, float]
     """Canonical name → ability."""
     difficulty: Vector
-    """(n,) of each prompt; higher is harder."""
+    """(n,) of each prompt; higher is harder, NaN of one that is not in use."""
     error: Vector
-    """(e,) how far an entry is off its model's line."""
+    """(e,) how far an entry is off its model's line; NaN of one that is not in use."""
 
     @property
     def sound(self) -> NDArray[np.bool_]:
@@ -45,17 +45,27 @@ class Scale:
 
 def fit_scale(cells: Cells) -> Scale:
     """Abilities and difficulties of all cells."""
-    alpha = np.zeros(len(cells.entry_set))
-    difficulty = np.full(cells.n, np.nan)
+    alpha, difficulty = within_sets(cells, np.ones(cells.n, dtype=bool))
     count = np.bincount(cells.by, minlength=len(alpha)).astype(np.float64)
-    for name in np.unique(cells.entry_set):
-        rows = cells.entry_set[cells.by] == name
-        items, i = np.unique(cells.at[rows], return_inverse=True)
-        entries, m = np.unique(cells.by[rows], return_inverse=True)
-        alpha[entries], difficulty[items] = rasch(i, m, cells.score[rows])
     ability, shift, error = link(cells.entry_set, cells.entry_name, alpha, count)
     difficulty -= np.asarray([shift[s] for s in cells.outcome_set])
     return Scale(ability=ability, difficulty=difficulty, error=error)
+
+
+def within_sets(cells: Cells, use: NDArray[np.bool_]) -> tuple[Vector, Vector]:
+    """Abilities (e,) of entries and difficulties (n,) of the prompts in use, each set on a scale of its own.
+
+    Args:
+        cells: of all sets.
+        use: (n,) prompts; the others have no difficulty, NaN.
+    """
+    alpha, difficulty = np.zeros(len(cells.entry_set)), np.full(cells.n, np.nan)
+    for name in np.unique(cells.outcome_set[use]):
+        rows = use[cells.at] & (cells.entry_set[cells.by] == name)
+        items, i = np.unique(cells.at[rows], return_inverse=True)
+        entries, m = np.unique(cells.by[rows], return_inverse=True)
+        alpha[entries], difficulty[items] = rasch(i, m, cells.score[rows])
+    return alpha, difficulty
 
 
 def rasch(item: NDArray[np.intp], model: NDArray[np.intp], score: Vector) -> tuple[Vector, Vector]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pretrained.abilities import link, rasch
+from pretrained.abilities import Scale, link, within_sets
 from pretrained.outcomes import Cells
 from turnout.routers.abroad import GRID, Abroad
 from turnout.routers.arrays import sigmoid
@@ -38,28 +38,17 @@ LEAST_RANK = 0.02
 Vector = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """Rasch abilities and difficulties of the prompts in use, linked over the sources."""
-
-    ability: dict[str, float]
-    """Canonical name → ability, of names with 50 outcomes and more."""
-    difficulty: Vector
-    """(n,) NaN where not in use."""
-
-
 def fit_linked(cells: Cells, use: NDArray[np.bool_], sound: NDArray[np.bool_]) -> Scale:
-    """The scale of some prompts: sources that are left out leave no trace in it."""
+    """The scale of some prompts, linked over the sources: those that are left out leave no trace in it.
+
+    Abilities are of names with 50 outcomes and more.
+    """
     ran = np.bincount(cells.by[use[cells.at]], minlength=len(cells.entry_set))
-    alpha, difficulty = np.zeros(len(ran)), np.full(cells.n, np.nan)
-    for name in np.unique(cells.outcome_set[use]):
-        rows = use[cells.at] & (cells.entry_set[cells.by] == name)
-        items, i = np.unique(cells.at[rows], return_inverse=True)
-        entries, m = np.unique(cells.by[rows], return_inverse=True)
-        alpha[entries], difficulty[items] = rasch(i, m, cells.score[rows])
+    alpha, difficulty = within_sets(cells, use)
     keep = sound & (ran > 0)
     count = ran.astype(np.float64)
-    ability, shift, _ = link(
+    error = np.full(len(ran), np.nan)
+    ability, shift, error[keep] = link(
         cells.entry_set[keep], cells.entry_name[keep], alpha[keep], count[keep]
     )
     for name in np.unique(cells.outcome_set[use]).tolist():
@@ -67,7 +56,8 @@ def fit_linked(cells: Cells, use: NDArray[np.bool_], sound: NDArray[np.bool_]) -
     names, place = np.unique(cells.entry_name[keep], return_inverse=True)
     total = np.bincount(place, count[keep])
     known = {str(n) for n, c in zip(names, total, strict=True) if c >= LEAST_OUTCOMES}
-    return Scale(ability={n: a for n, a in ability.items() if n in known}, difficulty=difficulty)
+    ability = {n: a for n, a in ability.items() if n in known}
+    return Scale(ability=ability, difficulty=difficulty, error=error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

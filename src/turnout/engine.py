@@ -166,6 +166,7 @@ class Engine:
         max_cost_picousd: int | None = None,
         barred: Mapping[str, str] | None = None,
         explore: bool = True,
+        usual: bool = True,
     ) -> Decision:
         """Decide for one query. See `decide_many`."""
         return self.decide_many(
@@ -175,6 +176,7 @@ class Engine:
             max_cost_picousd=max_cost_picousd,
             barred=barred,
             explore=explore,
+            usual=usual,
         )[0]
 
     def decide_many(
@@ -186,6 +188,7 @@ class Engine:
         max_cost_picousd: int | None = None,
         barred: Mapping[str, str] | None = None,
         explore: bool = True,
+        usual: bool = True,
         apart: bool = False,
     ) -> list[Decision]:
         """Decide for n queries; those with the same fit candidates are predicted together.
@@ -197,6 +200,8 @@ class Engine:
             max_cost_picousd: the most that each call may cost: see `most_cost_picousd`.
             barred: names of candidates that the caller may not use, and why.
             explore: False leaves exploring out: for queries that are not free to go anywhere.
+            usual: False for queries that no certificate speaks of: none covers them, and they are no
+                evidence of what traffic is like.
             apart: the queries have nothing to do with each other: where the router fails on them
                 together, each is predicted alone, so that one query does not send all elsewhere.
 
@@ -218,7 +223,9 @@ class Engine:
         for kept, at in groups.items():
             some, why = [queries[i] for i in at], [out[i] for i in at]
             fit = self._fit(kept)
-            made = self._decide_group(some, fit, spec, why, explore=explore, apart=apart)
+            made = self._decide_group(
+                some, fit, spec, why, explore=explore, usual=usual, apart=apart
+            )
             decisions.update(zip(at, made, strict=True))
         return [with_spares(decisions[i], self.pool, self.spares) for i in range(len(queries))]
 
@@ -370,6 +377,7 @@ class Engine:
         excluded: Sequence[Mapping[str, str]],
         *,
         explore: bool,
+        usual: bool,
         apart: bool = False,
         since: int | None = None,
     ) -> list[Decision]:
@@ -395,7 +403,9 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - a router's failure must not fail the request
             if apart and len(queries) > 1:
                 return [
-                    self._decide_group([query], candidates, spec, [why], explore=explore)[0]
+                    self._decide_group(
+                        [query], candidates, spec, [why], explore=explore, usual=usual
+                    )[0]
                     for query, why in zip(queries, excluded, strict=True)
                 ]
             if since is None:
@@ -413,9 +423,16 @@ class Engine:
                 "".join(traceback.format_tb(error.__traceback__)),
             )
             if stand_in is not None:
-                return self._stand_in(
-                    queries, candidates, spec, stand_in, excluded, error, start, explore=explore
+                made = self._decide_group(
+                    queries,
+                    candidates,
+                    stand_in,
+                    excluded,
+                    explore=explore,
+                    usual=usual,
+                    since=start,
                 )
+                return [_stood_in(d, spec, stand_in, error) for d in made]
             return [
                 unpredicted_decision(
                     query,
@@ -429,7 +446,7 @@ class Engine:
                 )
                 for query, why in zip(queries, excluded, strict=True)
             ]
-        covered = None if watch is None else self._covered(queries, routed, watch)
+        covered = None if watch is None or not usual else self._covered(queries, routed, watch)
         elapsed_us = _elapsed_us(start) // len(queries)
         return [
             routed_decision(
@@ -488,24 +505,6 @@ class Engine:
             watch.see(query.text, float(score), int(index) == strong)
         return watch.id
 
-    def _stand_in(
-        self,
-        queries: Sequence[Query],
-        candidates: Sequence[Candidate],
-        failed: RouteSpec,
-        spec: RouteSpec,
-        excluded: Sequence[Mapping[str, str]],
-        error: Exception,
-        start: int,
-        *,
-        explore: bool,
-    ) -> list[Decision]:
-        """The decisions of the fallback route, which say what failed and who decided instead."""
-        note = f"router {failed.router} failed, {format_route(spec)} decided: {error}"
-        made = self._decide_group(queries, candidates, spec, excluded, explore=explore, since=start)
-        # What a router fails on is not the traffic that a certificate speaks of.
-        return [replace(d, fallback=True, certificate=None, notes=(*d.notes, note)) for d in made]
-
     def _route(
         self, queries: Sequence[Query], candidates: Sequence[Candidate], spec: RouteSpec
     ) -> Routed:
@@ -559,6 +558,13 @@ class Engine:
     def _default(self, candidates: Sequence[Candidate]) -> Candidate:
         """Who serves where a router fails: the pool's default if it fits, else the strongest."""
         return {c.name: c for c in candidates}.get(self.pool.default, candidates[0])
+
+
+def _stood_in(decision: Decision, failed: RouteSpec, spec: RouteSpec, error: Exception) -> Decision:
+    """The decision of a fallback route, which says what failed and who decided instead."""
+    note = f"router {failed.router} failed, {format_route(spec)} decided: {error}"
+    # What a router fails on is not the traffic that a certificate speaks of.
+    return replace(decision, fallback=True, certificate=None, notes=(*decision.notes, note))
 
 
 def _elapsed_us(start_ns: int) -> int:

@@ -91,8 +91,8 @@ class Failed:
     async def chunk(self) -> bytes | None:
         return None
 
-    async def hand(self, take: Callable[[bytes], bool]) -> bool:
-        return True
+    async def hand(self, take: Callable[[bytes], bool]) -> bytes | None:
+        return b""
 
     def rest(self) -> bytes | None:
         return b""

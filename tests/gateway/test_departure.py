@@ -26,7 +26,13 @@ class Line:
     def whole(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
         return False
 
+    def begin(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
+        return False
+
     def piece(self, content: bytes) -> bool:
+        return False
+
+    def last(self, content: bytes) -> bool:
         return False
 
     def watch(self, gone: Callable[[], None] | None) -> None:
@@ -75,6 +81,15 @@ def test_work_that_stays_is_done_though_its_client_has_left() -> None:
         return "done"
 
     assert asyncio.run(work()) == "done"
+
+
+def test_what_was_spent_before_is_of_the_time_too() -> None:
+    async def work() -> None:
+        async with Departure(nothing, 40.0, 39.99, writer=Line()):
+            await asyncio.sleep(30)
+
+    with pytest.raises(DeadlineError, match="within the 40 s"):
+        asyncio.run(asyncio.wait_for(work(), 5))
 
 
 def test_work_beyond_its_time_is_late() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import threading
 import time
@@ -18,10 +19,13 @@ from turnout.encoders.named import NamedEncoders
 from turnout.encoders.opening import open_encoder
 from turnout.errors import RouterError, SettingsError
 from turnout.gateway.beside import Beside
+from turnout.gateway.kept.keeping import KeptAnswers
+from turnout.gateway.kept.semantic.asked import Meant
+from turnout.gateway.kept.semantic.cache import SemanticCache
 from turnout.gateway.kept.semantic.comparing import same_answer
 from turnout.gateway.kept.semantic.encoding import Encoding
 from turnout.gateway.setup.cache_building import open_caches
-from turnout.settings import MINIMAL, CacheSettings, parse_settings
+from turnout.settings import MINIMAL, CacheSettings, SemanticCacheSettings, parse_settings
 from turnout.store.database import open_database
 from turnout.store.records import RecordTable
 from turnout.types import Floats
@@ -239,6 +243,23 @@ def test_a_hit_costs_nothing_and_its_record_says_so(tmp_path: Path) -> None:
     assert "bill" not in record.decision
 
 
+def test_the_dashboard_shows_it(tmp_path: Path) -> None:
+    with semantic_site(store=tmp_path / "t.db", more="dashboard: true\n") as site:
+        site.ask(ASKED)
+        site.ask(ASKED)
+        page = site.http.get(f"{site.url}/dashboard").text
+        assert "<b>0</b> of 1 questions" in page
+        assert "<b>0</b> clients served so; 1 proving, 0 stopped" in page
+        assert "<b>100.0%</b> wrong at most; 20.0% allowed, 0 of 0 compared" in page
+        assert '<b class="closed">closed</b> breaker of the encoder; 0 not looked up' in page
+        site.cache.health.state, site.cache.health.out_until = "open", math.inf
+        site.ask(f"{ASKED}!")
+        page = site.http.get(f"{site.url}/dashboard").text
+        assert '<b class="open">open</b> breaker of the encoder; 1 not looked up' in page
+        site.reload(site.settings.model_copy(update={"cache": CacheSettings(ttl_s=600)}))
+        assert "by meaning" not in site.http.get(f"{site.url}/dashboard").text
+
+
 def test_its_questions_are_bounded_and_end_with_their_answers() -> None:
     with semantic_site("max_entries: 16") as site:
         for i in range(40):
@@ -322,10 +343,132 @@ def test_an_encoder_that_hangs_holds_no_thread_of_the_routers() -> None:
             site.cache._encoding.beside.timeout_s = 0.05  # type: ignore[attr-defined]
             for i in range(10):
                 assert how(site.ask(f"{ASKED} {i}")) == ""
-            assert site.cache.counts["failed"] == 10
+            assert site.cache.counts["failed"] == 3
+            assert site.cache.counts["skipped"] == 7
             assert deciding._hung == 0
+            state = site.http.get(f"{site.url}/readyz").json()["semantic_cache"]
+            assert (state["encoder"], state["failed"], state["skipped"]) == ("open", 3, 7)
+            text = site.http.get(f"{site.url}/metrics").text
+            assert "\nturnout_semantic_cache_encoder_state 2" in text
+            assert "\nturnout_semantic_cache_skipped_total 7" in text
     finally:
         over.set()
+
+
+@pytest.mark.parametrize(("upstream_s", "status"), [(0.0, 200), (0.8, 504)])
+def test_a_look_up_is_of_the_time_that_the_client_gives(upstream_s: float, status: int) -> None:
+    """Half of it at most, and what it takes is not given again."""
+    over = threading.Event()
+
+    class Hanging:
+        name, dimension, fingerprint, waits = "hanging", 256, "sha256:0", True
+
+        def encode(self, texts: Sequence[str]) -> Floats:
+            over.wait(30)
+            raise RouterError("no vector")
+
+    def say(_: str) -> str:
+        threading.Event().wait(upstream_s)
+        return "well"
+
+    try:
+        with semantic_site() as site:
+            site.up.say = say
+            site.cache._encoding.encoder = Hanging()
+            site.cache._encoding.quick = False
+            fields = {"model": "auto", "temperature": 0}
+            began = time.monotonic()
+            reply = site.http.post(
+                f"{site.url}/v1/chat/completions",
+                json={**fields, "messages": [{"role": "user", "content": ASKED}]},
+                headers={"x-turnout-timeout-ms": "1000"},
+            )
+            assert reply.status_code == status
+            assert 0.5 <= time.monotonic() - began < 4
+            assert site.cache.counts["failed"] == 1
+            assert site.cache.health.failures == 0  # of a client in a hurry
+    finally:
+        over.set()
+
+
+class Flaky:
+    """An encoder that fails while it is told to."""
+
+    name, dimension, fingerprint = "flaky", 4, "sha256:0"
+
+    def __init__(self) -> None:
+        self.fails, self.asked = True, 0
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        self.asked += 1
+        if self.fails:
+            raise RouterError("no vector")
+        return np.full((len(texts), 4), 0.5, dtype=np.float32)
+
+
+def test_an_encoder_that_fails_is_left_alone_and_probed(caplog: pytest.LogCaptureFixture) -> None:
+    flaky, seconds = Flaky(), [100.0]
+    encoding = Encoding(flaky, Beside(), quick=True)
+    given = SemanticCacheSettings()
+    answers = KeptAnswers(ttl_s=60, max_bytes=1 << 20, longest_bytes=1 << 10)
+    cache = SemanticCache(given, encoding, Beside(), answers, clock=lambda: seconds[0])
+    meant = Meant("how are you", b"rest", b"kind")
+
+    async def asked(times: int) -> int:
+        """How often the encoder was."""
+        before = flaky.asked
+        for _ in range(times):
+            await cache.look(meant)
+        return flaky.asked - before
+
+    async def used() -> None:
+        assert await asked(20) == 3
+        for pause_s in (5, 10, 20):  # one probe after each, and the next pause is longer
+            seconds[0] += pause_s - 0.5
+            assert await asked(5) == 0
+            seconds[0] += 1
+            assert await asked(5) == 1
+        assert caplog.text.count("it is not asked for") == 4  # not once for each request
+        assert cache.state()["encoder"] == "open"
+        flaky.fails = False
+        seconds[0] += 41
+        assert await asked(5) == 5
+        assert cache.state()["encoder"] == "closed"
+        assert cache.state()["misses"] == 5
+
+    asyncio.run(used())
+
+
+def test_a_look_up_that_is_cut_off_does_not_keep_the_probe() -> None:
+    over = threading.Event()
+
+    class Waits(Flaky):
+        def encode(self, texts: Sequence[str]) -> Floats:
+            over.wait(20)
+            return super().encode(texts)
+
+    waits = Waits()
+    waits.fails = False
+    answers = KeptAnswers(ttl_s=60, max_bytes=1 << 20, longest_bytes=1 << 10)
+    cache = SemanticCache(SemanticCacheSettings(), Encoding(waits, Beside()), Beside(), answers)
+    meant = Meant("how are you", b"rest", b"kind")
+
+    async def used() -> None:
+        cache.health.state, cache.health.out_until = "open", 0.0
+        probe = asyncio.create_task(cache.look(meant))
+        await asyncio.sleep(0.01)
+        assert cache.state()["encoder"] == "half_open"
+        assert await cache.look(meant) is None  # one at a time
+        probe.cancel()
+        await asyncio.gather(probe, return_exceptions=True)
+        over.set()
+        assert await cache.look(meant) is not None
+
+    try:
+        asyncio.run(used())
+    finally:
+        over.set()
+    assert cache.state()["encoder"] == "closed"
 
 
 def test_a_change_that_no_answer_depends_on_leaves_what_was_learned() -> None:

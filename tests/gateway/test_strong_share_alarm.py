@@ -12,7 +12,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from gateway_fakes import Deployment, deployment, make_engine, make_settings
+from gateway_fakes import (
+    Deployment,
+    LengthRouter,
+    deployment,
+    make_engine,
+    make_settings,
+    serving,
+)
 
 from certificates_made import certificate
 from turnout.calibration.certificate import pool_fingerprint, seconds
@@ -20,12 +27,14 @@ from turnout.calibration.upgrades import LEAST_OTHERS
 from turnout.calibration.watch import Watch
 from turnout.engine import Engine
 from turnout.errors import SettingsError
+from turnout.gateway.app import create_app
 from turnout.gateway.routing import alarming
 from turnout.gateway.routing.alarming import MOST_NAMED, StrongShareAlarm
 from turnout.gateway.setup.alarm_building import build_alarm
 from turnout.gateway.setup.building import build_pool
 from turnout.gateway.setup.cataloging import build_catalog
 from turnout.policies.explore import Explore
+from turnout.providers.fake import create_fake_app
 from turnout.recomputing import recompute
 from turnout.settings import AlarmSettings, RouteSettings, StoreSettings
 from turnout.settings.access import KeySettings
@@ -244,6 +253,46 @@ def test_a_certificate_says_what_is_to_be_expected(clock: list[float]) -> None:
     for _ in range(200):
         ask(stated, engine, "rogue", HARD)
     assert stated.listing()[0]["expected_share"] == 0.125  # what the operator says goes before
+
+
+@pytest.mark.parametrize(("action", "counted"), [("log", 2), ("clamp", 0), ("weak", 0)])
+def test_a_held_key_is_no_evidence_against_a_certificate(action: str, counted: int) -> None:
+    """Neither where it is sent elsewhere nor where it is let through."""
+    with serving(create_fake_app(["strong-model", "cheap-model"])) as upstream:
+        settings = make_settings(
+            upstream,
+            alarm=AlarmSettings(strong_share={"auto": 0.25}, action=action),
+            keys=key_settings(),
+            auto="router-length-0.5",
+        )
+        pool, router = build_pool(settings), LengthRouter()
+        made = certificate(
+            route="router-length-0.5",
+            models=pool.names,
+            safe="strong",
+            artifact=router.fingerprint,
+            pool=pool_fingerprint(pool.candidates, priced=False),
+        )
+        watch = Watch(made, pool.candidates, made.artifact, now=lambda: seconds(made.made_at))
+        engine = Engine(pool, {"length": router}, watches=[watch])
+        with (
+            serving(create_app(settings, engine=engine)) as url,
+            httpx2.Client(base_url=url, timeout=10) as http,
+        ):
+            for i in range(SOON):
+                assert post(http, f"{HARD}{i}").headers["x-turnout-certificate"] == made.id
+            assert watch.requests == SOON
+            replies = [post(http, f"{text} again") for text in (HARD, EASY)]
+            assert watch.requests == SOON + counted
+            named = [r for r in replies if "x-turnout-certificate" in r.headers]
+            assert len(named) == counted
+            assert post(http, EASY, "app").headers["x-turnout-certificate"] == made.id
+            assert watch.requests == SOON + counted + 1
+            for i in range(30):
+                post(http, f"{HARD}{i} at last")
+            assert (watch.revoked is None) == (
+                action != "log"
+            )  # whoever asks is served otherwise then
 
 
 def test_an_alarm_ends_by_itself_and_comes_again_if_it_must(clock: list[float]) -> None:

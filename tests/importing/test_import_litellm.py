@@ -248,6 +248,18 @@ def test_the_rest_of_the_config_becomes_settings() -> None:
     assert more["keys"][0]["key_env"] == "PROXY_KEY"
 
 
+@pytest.mark.parametrize("kind", ["redis-semantic", "qdrant-semantic"])
+def test_a_semantic_cache_becomes_one_that_has_to_prove_itself(kind: str) -> None:
+    params = {"type": kind, "similarity_threshold": 0.8, "ttl": 300}
+    config = yaml.safe_load(SMALL) | {"litellm_settings": {"cache": True, "cache_params": params}}
+    settings, found = made(yaml.safe_dump(config))
+    assert settings["cache"] == {"ttl_s": 300, "semantic": {}}
+    assert "litellm_settings.cache_params.type" in found.notes.changed
+    assert "litellm_settings.cache_params.similarity_threshold" in found.notes.left_out
+    off, _ = made(yaml.safe_dump(config | {"litellm_settings": {"cache_params": params}}))
+    assert "cache" not in off
+
+
 def test_an_alias_asks_for_one_candidate_alone(tmp_path: Path) -> None:
     from turnout.gateway.routing.routes import Route
     from turnout.gateway.setup.building import build_engine

@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("pyarrow")
 
-from pretrained.abroad import Scale, fit_head, fit_kinds, fit_linked
+from pretrained.abilities import Scale
+from pretrained.abroad import fit_head, fit_kinds, fit_linked
 from test_build_pretrained import planted_cells
 
 from turnout.routers.abroad import GRID, difficulty
@@ -38,7 +39,7 @@ def planted() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_what_sources_share_is_learned_and_what_they_do_not_makes_it_vague() -> None:
     x, source, hard = planted()
-    head = fit_head(x, Scale(ability={}, difficulty=hard), source)
+    head = fit_head(x, Scale(ability={}, difficulty=hard, error=np.empty(0)), source)
     found = difficulty(head.weights, x, np.zeros((800, 0), np.float32))
     assert np.corrcoef(found, x[:, 0])[0, 1] > 0.99
     assert 0.5 < np.polyfit(x[:, 0], found, 1)[0] <= 1.0
@@ -51,7 +52,7 @@ def test_what_sources_share_is_learned_and_what_they_do_not_makes_it_vague() -> 
 def test_one_source_cannot_be_left_out_of_itself() -> None:
     x, _, hard = planted()
     with pytest.raises(ValueError, match="two or more"):
-        fit_head(x, Scale(ability={}, difficulty=hard), np.full(800, "a"))
+        fit_head(x, Scale(ability={}, difficulty=hard, error=np.empty(0)), np.full(800, "a"))
 
 
 def test_near_is_told_from_far() -> None:

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from turnout.types import Usage
 from turnout.wire import sse
 from turnout.wire.dialects import DIALECTS, Dialect
 from turnout.wire.streams import StreamTranslator
+from turnout.wire.streams import watch as watching
 from turnout.wire.streams.watch import StreamWatch, ask_for_usage, asks_for_usage
 from turnout.wire.translate import Client
 
@@ -87,14 +90,14 @@ def chat_stream(*, asked: bool) -> bytes:
 def test_usage_that_a_client_did_not_ask_for_is_hidden_at_every_split() -> None:
     stream = chat_stream(asked=True)
     last = next(e for e in stream.split(b"\n\n") if b'"choices":[]' in e) + b"\n\n"
-    for given, hidden in (
+    for sent, hidden in (
         (stream, last),
         (stream.replace(b"\n", b"\r\n"), last.replace(b"\n", b"\r\n")),
     ):
-        for cut in range(len(given)):
+        for cut in range(len(sent)):
             watch = StreamWatch("chat", hide_usage=True)
-            found = watch.feed(given[:cut]) + watch.feed(given[cut:]) + watch.rest()
-            assert found == given.replace(hidden, b"")
+            found = watch.feed(sent[:cut]) + watch.feed(sent[cut:]) + watch.rest()
+            assert found == sent.replace(hidden, b"")
             assert watch.usage == Usage(input_tokens=5, output_tokens=2)
     shown = StreamWatch("chat")
     assert shown.feed(stream) == stream
@@ -162,3 +165,18 @@ def test_only_lines_that_count_are_parsed(monkeypatch: pytest.MonkeyPatch) -> No
         for event in STREAMS[dialect].split(b"\n\n"):
             watch.feed(event + b"\n\n")
         assert len(parsed) == most, dialect
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(data=st.data())
+def test_whatever_is_to_be_seen_in_a_line_has_a_mark(dialect: Dialect, data: st.DataObject) -> None:
+    """Else a line that must be read would pass as one that says nothing."""
+    looked_for = (sse._ENDING, watching._ERROR, watching._COUNTED)
+    pattern = data.draw(st.sampled_from(looked_for))[dialect]
+    line = data.draw(st.from_regex(pattern))
+    assert any(mark in line for mark in watching._MARKS[dialect])
+
+
+@given(line=st.from_regex(watching._EMPTY_CHOICES))
+def test_a_line_that_may_be_hidden_has_a_mark(line: bytes) -> None:
+    assert any(mark in line for mark in watching._MARKS_OF_HIDDEN)

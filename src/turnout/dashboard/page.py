@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from turnout.dashboard.figures import Figures
 from turnout.templates import read, template
@@ -27,7 +28,14 @@ _HERE = "turnout.dashboard"
 _BARS_WIDTH, _BARS_HEIGHT = 720.0, 120.0
 
 
-def page(figures: Figures, *, hours: int, targets: Sequence[tuple[str, str, int]], css: str) -> str:
+def page(
+    figures: Figures,
+    *,
+    hours: int,
+    targets: Sequence[tuple[str, str, int]],
+    css: str,
+    semantic: Mapping[str, Any] | None = None,
+) -> str:
     """The document.
 
     Args:
@@ -35,9 +43,16 @@ def page(figures: Figures, *, hours: int, targets: Sequence[tuple[str, str, int]
         hours: its length, one of `SPANS`.
         targets: name, state of its breaker and calls under way of each upstream.
         css: the address of the style.
+        semantic: state of the semantic cache; None where there is none.
     """
     return template(_HERE, "page.html", _FILTERS).render(
-        f=figures, hours=hours, spans=SPANS, targets=targets, css=css, bars=_bars(figures)
+        f=figures,
+        hours=hours,
+        spans=SPANS,
+        targets=targets,
+        css=css,
+        bars=_bars(figures),
+        semantic=semantic,
     )
 
 

@@ -12,7 +12,7 @@ from turnout.evaluation.intervals import REPLICATES, Replicates, Resampler
 from turnout.evaluation.kinds import RowKind
 from turnout.evaluation.pool_report import PoolReport
 from turnout.evaluation.pool_rows import PoolRows
-from turnout.evaluation.rows import Progress, QualityRow, check_quality, router_rows
+from turnout.evaluation.rows import Progress, QualityRow, check_quality, notes_of, router_rows
 from turnout.evaluation.rules import NAMES
 from turnout.routers.base import Router
 
@@ -84,7 +84,7 @@ def quality_report(
         scale=benchmark.scale,
         rows=book.rows(),
         categories=book.categories(),
-        notes=(*benchmark.notes, *book.notes()),
+        notes=(*benchmark.notes, *notes_of(rows), *book.notes()),
         verdicts=tuple(verdicts),
         replicates=replicates,
         seed=seed,

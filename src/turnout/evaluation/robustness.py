@@ -74,11 +74,11 @@ def chooser(benchmark: Benchmark, router: Router, knob: float) -> Choose:
     """
 
     def choose(queries: Sequence[Query]) -> tuple[NDArray[np.intp], Vector]:
-        predicted, rate = predict_quality(router, queries, benchmark.candidates)
+        predicted = predict_quality(router, queries, benchmark.candidates)
         if benchmark.is_pair:
-            lean = rate.astype(np.float64)
+            lean = predicted.rate.astype(np.float64)
             return np.where(lean >= knob, 0, 1).astype(np.intp), lean
-        quality = predicted.quality.astype(np.float64)
+        quality = predicted.prediction.quality.astype(np.float64)
         return by_value(benchmark, quality, knob), quality[:, 0] - quality[:, 1:].max(axis=1)
 
     return choose

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.errors import InputError
+from turnout.errors import InputError, RouterError
 from turnout.evaluation.benchmarks.base import Benchmark
 from turnout.evaluation.kinds import RowKind
 from turnout.evaluation.metrics import Vector
 from turnout.routers.base import Router
+from turnout.routers.judged import MOST_FAILED
 from turnout.types import Candidate, Prediction, Query
 
 BATCH = 512
@@ -42,6 +43,8 @@ class ScoreRow:
     """(n, 2) predicted quality of both models, where there is one."""
     route: str = ""
     """The router's name in `router-NAME-0.5`; empty where no route leads to it."""
+    note: str = ""
+    """What its reader should know; the report has it among its notes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,33 @@ class QualityRow:
     """(n, m)."""
     route: str = ""
     """The router's name in `router-NAME-0.5`; empty where no route leads to it."""
+    note: str = ""
+    """What its reader should know; the report has it among its notes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What a router says of n prompts."""
+
+    prediction: Prediction
+    """Of all of them; qualities alone."""
+    rate: NDArray[np.float32]
+    """(n,) win rates of the first over the last candidate."""
+    failed: int = 0
+    """Prompts on which the router failed: the first candidate serves them, as where a gateway's router
+    fails."""
+    why: str = ""
+    """One of the reasons."""
+
+    def note(self, name: str) -> str:
+        """What a report says of the failures; empty where there are none."""
+        if not self.failed:
+            return ""
+        n = len(self.rate)
+        return (
+            f"{name} failed on {self.failed:,} of {n:,} prompts, for which the strongest model is called; "
+            f"one because {self.why}"
+        )
 
 
 def predict_quality(
@@ -62,25 +92,66 @@ def predict_quality(
     candidates: Sequence[Candidate],
     *,
     progress: Progress | None = None,
-) -> tuple[Prediction, NDArray[np.float32]]:
-    """Predict in batches.
-
-    Returns:
-        The prediction of all n queries (qualities alone), and (n,) win rates of the first over
-        the last candidate.
+) -> Predicted:
+    """Predict n queries in batches; those of a batch that fails are asked again, one by one.
 
     Raises:
         UnknownNameError: the router does not know a candidate.
+        RouterError: it fails on more than a tenth of the queries.
     """
     router.check(candidates)
-    parts = []
+    quality = np.zeros((len(queries), len(candidates)), dtype=np.float32)
+    quality[:, 0] = 1.0
+    made: Prediction | None = None
+    failed: dict[int, str] = {}
     for start in range(0, len(queries), BATCH):
-        parts.append(router.predict(queries[start : start + BATCH], candidates))
+        stop = min(start + BATCH, len(queries))
+        for rows, found in _asked(router, queries, candidates, slice(start, stop)):
+            if isinstance(found, RouterError):
+                failed[rows.start] = str(found)
+                _check_failures(router.name, failed, rows.stop, len(queries))
+            else:
+                made, quality[rows] = found, found.quality
         if progress is not None:
-            progress(router.name, min(start + BATCH, len(queries)), len(queries))
-    quality = np.concatenate([part.quality for part in parts])
-    whole = replace(parts[0], quality=quality, output_tokens=None)
-    return whole, whole.win_rate(candidates[0].name, candidates[-1].name)
+            progress(router.name, stop, len(queries))
+    if made is None:
+        raise InputError("queries", len(queries), "give at least one")
+    whole = replace(made, quality=quality, output_tokens=None)
+    rate = whole.win_rate(candidates[0].name, candidates[-1].name)
+    rate[list(failed)] = 1.0
+    why = next(iter(failed.values()), "")
+    return Predicted(prediction=whole, rate=rate, failed=len(failed), why=why)
+
+
+def _asked(
+    router: Router, queries: Sequence[Query], candidates: Sequence[Candidate], rows: slice
+) -> Iterator[tuple[slice, Prediction | RouterError]]:
+    """What a router says of some of the queries: of all together, or of each where that fails."""
+    parts = [rows]
+    while parts:
+        part = parts.pop()
+        found: Prediction | RouterError
+        try:
+            found = router.predict(queries[part], candidates)
+        except RouterError as error:
+            if part.stop - part.start > 1:
+                parts = [slice(i, i + 1) for i in reversed(range(part.start, part.stop))]
+                continue
+            found = error
+        yield part, found
+
+
+def _check_failures(name: str, failed: Mapping[int, str], done: int, n: int) -> None:
+    """Give up where too much is missing.
+
+    Raises:
+        RouterError: it is.
+    """
+    if len(failed) > MOST_FAILED * n:
+        raise RouterError(
+            f"router {name} failed on {len(failed):,} of {done:,} prompts, one because "
+            f"{next(iter(failed.values()))}; mend it and run the same command again"
+        )
 
 
 def router_row(
@@ -97,17 +168,17 @@ def router_row(
     Raises:
         UnknownNameError: the router does not know a model (set its `known_as`).
     """
-    found, rate = predict_quality(
-        router, benchmark.queries, benchmark.candidates, progress=progress
-    )
+    predicted = predict_quality(router, benchmark.queries, benchmark.candidates, progress=progress)
+    found = predicted.prediction
     means_quality = found.pair.kind != "strong"
     return ScoreRow(
         name=name or router.name,
         kind=kind,
-        scores=rate.astype(np.float64),
+        scores=predicted.rate.astype(np.float64),
         is_probability=found.pair.kind in ("difference", "logistic"),
         quality=found.quality if means_quality else None,
         route=route,
+        note=predicted.note(name or router.name),
     )
 
 
@@ -139,12 +210,18 @@ def router_rows(
                 router_row(benchmark, router, name=shown, route=name, kind=kind, progress=progress)
             )
             continue
-        predicted, _ = predict_quality(
+        predicted = predict_quality(
             router, benchmark.queries, benchmark.candidates, progress=progress
         )
-        row = QualityRow(name=shown, kind=kind, quality=predicted.quality, route=name)
+        quality, note = predicted.prediction.quality, predicted.note(shown)
+        row = QualityRow(name=shown, kind=kind, quality=quality, route=name, note=note)
         found.append(row)
     return found
+
+
+def notes_of(rows: Sequence[ScoreRow | QualityRow]) -> tuple[str, ...]:
+    """What the rows have to say, for a report's notes."""
+    return tuple(row.note for row in rows if row.note)
 
 
 def checked(benchmark: Benchmark) -> Benchmark:

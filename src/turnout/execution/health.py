@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 State: TypeAlias = Literal["closed", "open", "half_open"]
+LEVELS: Mapping[State, float] = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
+"""States as metrics have them: called, probed, out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

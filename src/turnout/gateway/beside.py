@@ -33,12 +33,17 @@ class Beside:
         self._hung = 0
         self._threads: ThreadPoolExecutor | None = None
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], within_s: float | None = None) -> T:
         """What a work gives.
+
+        Args:
+            work: to do.
+            within_s: longest wait for this one, where that is less than `timeout_s`.
 
         Raises:
             TimeoutError: it did not end in time.
         """
+        longest_s = self.timeout_s if within_s is None else min(within_s, self.timeout_s)
         if self._hung >= THREADS:
             self.late += 1
             raise TimeoutError
@@ -46,7 +51,7 @@ class Beside:
             self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="turnout-decide")
         begun = self._threads.submit(work)
         try:
-            async with asyncio.timeout(self.timeout_s):
+            async with asyncio.timeout(longest_s):
                 return await asyncio.shield(asyncio.wrap_future(begun))
         except TimeoutError:
             self.late += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -131,7 +132,9 @@ class Serving:
         key = None
         if talk is not None:
             key = cache_key(self.cache, request, decision.model, self.semantic)
-        found = None if key is None else await key.find()
+        within_s, since = deadline_s(call.headers), time.monotonic()
+        found = None if key is None else await key.find(within_s)
+        spent_s = time.monotonic() - since
         if found is not None:
             decision = found.noted(decision)
         entry = self.recorder.begin(request, decision, admitted.reserved_picousd)
@@ -142,7 +145,7 @@ class Serving:
             self.alarm.see(request.key, decision)
         caller = self._caller(request, admitted.output_tokens)
         try:
-            async with call.unless_gone(deadline_s(call.headers)):
+            async with call.unless_gone(within_s, spent_s):
                 prefer = "" if talk is None else talk.prefer
                 plan = self.resilience.plan(prefer)
                 if self.hedging is None:
@@ -277,7 +280,8 @@ class Serving:
             return want.told(await self._in_shadow(want, want.spec, query))
         request.route = want.key(model)
         most = want.limits.max_cost_picousd
-        ask = partial(self.deciding.decide, max_cost_picousd=most, barred=barred)
+        usual = self.alarm is None or not self.alarm.holds(request.key)
+        ask = partial(self.deciding.decide, max_cost_picousd=most, barred=barred, usual=usual)
         made = await self.conversing.decide(request, talk, want.spec, ask, want.limits)
         if self.alarm is not None:
             made = self.alarm.held(request.key, made)

@@ -27,9 +27,13 @@ _READ = frozenset({
     "max_completion_tokens", "reasoning_effort", "litellm_credential_name",
 })  # fmt: skip
 """What of `litellm_params` is read, prices beside."""
+_RATE = (
+    "there it is a replica's weight by default, and here each request goes to the less loaded of two; "
+    "limits are of callers (`limits`, `teams`, `keys`), not of endpoints"
+)
 _WHY = {
-    "rpm": "limits here are of callers (`limits`, `teams`, `keys`), not of endpoints",
-    "tpm": "limits here are of callers (`limits`, `teams`, `keys`), not of endpoints",
+    "rpm": _RATE,
+    "tpm": _RATE,
     "max_parallel_requests": "limits here are of callers (`limits.concurrent`), not of endpoints",
     "weight": "each request goes to the less loaded of two replicas",
     "order": "each request goes to the less loaded of two replicas",

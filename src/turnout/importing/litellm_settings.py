@@ -203,13 +203,16 @@ def _cache_params(settings: dict[str, Any], value: Any, where: str, endpoints: E
         return False
     notes, kind = endpoints.notes, str(value.get("type", "local"))
     ttl = number(value, "ttl")
-    if "semantic" in kind:
-        settings.pop("cache", None)
-        notes.leave(f"{where}.type", "a cache by likeness gives wrong answers; there is none here")
-        return True
     if "cache" in settings:
         settings["cache"]["ttl_s"] = ttl if ttl and ttl > 0 else _CACHE_S
-        if kind != "local":
+        if "semantic" in kind:
+            settings["cache"]["semantic"] = {}
+            notes.change(
+                f"{where}.type",
+                "is cache.semantic, in the memory of each process: an answer by meaning is given where a "
+                "client's own traffic has shown that few enough are wrong, not from a likeness on",
+            )
+        elif kind != "local":
             notes.change(f"{where}.type", "answers are kept in the memory of each process")
     for key in value:
         if key not in ("type", "ttl"):

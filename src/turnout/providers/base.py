@@ -30,7 +30,7 @@ class Reply(Protocol):
         """
         ...
 
-    async def hand(self, take: Callable[[bytes], bool]) -> bool:
+    async def hand(self, take: Callable[[bytes], bool]) -> bytes | None:
         """Give the rest of the body to `take` as it arrives.
 
         Args:
@@ -38,7 +38,8 @@ class Reply(Protocol):
                 the bytes arrive, so it must be quick.
 
         Returns:
-            True at the body's end; False where `take` wants no more for now: call this again.
+            What came with the body's end, which `take` did not get; None where `take` wants no more
+            for now: call this again.
 
         Raises:
             UpstreamError: the connection broke or fell silent.
@@ -54,12 +55,12 @@ class Reply(Protocol):
         ...
 
 
-async def hand_chunks(reply: Reply, take: Callable[[bytes], bool]) -> bool:
+async def hand_chunks(reply: Reply, take: Callable[[bytes], bool]) -> bytes | None:
     """`Reply.hand` over `Reply.chunk`, for bodies whose pieces need work before they are taken."""
     while (piece := await reply.chunk()) is not None:
         if not take(piece):
-            return False
-    return True
+            return None
+    return b""
 
 
 class Provider(Protocol):

@@ -167,7 +167,7 @@ class HttpReply:
         except HttpError as error:
             raise _upstream_error(error, self._provider, self._candidate) from error
 
-    async def hand(self, take: Callable[[bytes], bool]) -> bool:
+    async def hand(self, take: Callable[[bytes], bool]) -> bytes | None:
         """See `Reply.hand`."""
         if self._decoder is not None:
             return await hand_chunks(self, take)

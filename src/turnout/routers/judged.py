@@ -22,6 +22,9 @@ from turnout.routers.reference import Reference
 from turnout.routers.trained import ColumnRouter
 from turnout.types import Candidate, Floats, Prediction, Query
 
+MOST_FAILED = 0.1
+"""Share of prompts without a usable answer from which nothing is fitted, and nothing is measured."""
+
 
 class Judge(Protocol):
     """Gives win rates of texts."""

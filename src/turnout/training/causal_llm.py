@@ -15,7 +15,7 @@ from turnout.data.table import OutcomeTable
 from turnout.encoders.opening import DEFAULT
 from turnout.errors import InputError, RouterError
 from turnout.routers.causal_llm import CausalLlmRouter, open_causal_llm
-from turnout.routers.judged import as_quality
+from turnout.routers.judged import MOST_FAILED, as_quality
 from turnout.routers.pairs import fit_pair_rule
 from turnout.routers.platt import Platt
 from turnout.training.card import render_card
@@ -33,8 +33,6 @@ from turnout.types import Floats
 
 CHUNK = 50
 """Prompts asked before their rates are kept."""
-MOST_FAILED = 0.1
-"""Share of prompts without an answer from which nothing is fitted."""
 
 
 def train_causal_llm(

@@ -54,24 +54,25 @@ class WholeLines:
     ended: bool = False
     """The dialect's last event, an error, or of a chat stream a finish reason has passed."""
     dialect: Dialect = "chat"
-    _held: bytes = b""
+    held: bytes = b""
+    """The beginning of a line, which waits for the rest."""
 
     def feed(self, chunk: bytes) -> bytes:
         """The whole lines so far; what follows the last line break is held back."""
-        if not self._held and chunk.endswith(b"\n"):
+        if not self.held and chunk.endswith(b"\n"):
             self.ended = self.ended or self._ends(chunk)
             return chunk
-        held = self._held + chunk
+        held = self.held + chunk
         cut = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
         if not cut and len(held) > LINE_CAP:
             cut = len(held)
-        lines, self._held = held[:cut], held[cut:]
+        lines, self.held = held[:cut], held[cut:]
         self.ended = self.ended or self._ends(lines)
         return lines
 
     def rest(self) -> bytes:
         """What is still held back when the stream is over."""
-        held, self._held = self._held, b""
+        held, self.held = self.held, b""
         self.ended = self.ended or self._ends(held)
         return held
 

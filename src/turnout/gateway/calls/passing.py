@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from turnout.errors import UpstreamError, UpstreamTimeoutError
@@ -93,9 +93,13 @@ class Passing(Protocol):
 class Untouched:
     """The upstream's own bytes, in whole lines."""
 
+    feed: Callable[[bytes], bytes]
+    """See `Passing`."""
+
     def __init__(self, dialect: Dialect, *, hide_usage: bool) -> None:
         self._dialect: Dialect = dialect
         self._watch = StreamWatch(dialect, hide_usage=hide_usage)
+        self.feed = self._watch.feed  # one call less for each piece
 
     @property
     def answered(self) -> bool:
@@ -134,10 +138,6 @@ class Untouched:
             return None
         fault = read_fault(502, found[1])
         return status_of_type(fault.type), found[1]
-
-    def feed(self, chunk: bytes) -> bytes:
-        """See `Passing`."""
-        return self._watch.feed(chunk)
 
     def end(self, candidate: str) -> bytes:
         """See `Passing`."""

@@ -65,10 +65,14 @@ async def relay_stream(
     """
     try:
         async with call.unless_gone():
-            await call.begin(answer.status, headers)
-            await _pass(call, answer, answer.content)
-            ended(await _pass_on(call, answer))
-            await call.piece(b"", more=False)
+            answer.passed(answer.content)
+            await call.begin(answer.status, headers, answer.content)
+            status, last = await _pass_on(call, answer)
+            if not call.piece_now(b""):  # its client has not read so far: it may leave before this
+                await call.piece(last)
+                last = b""
+            ended(status)
+            await call.last(last)
     except ClientLeftError:
         ended("left")
         log.info("client left during the stream of %s; upstream cut off", answer.candidate)
@@ -80,42 +84,37 @@ async def relay_stream(
             answer.reply.close()
 
 
-async def _pass(call: Call, answer: Answer, data: bytes) -> None:
-    if data:
-        answer.passed(data)
-        await call.piece(data)
-
-
-async def _pass_on(call: Call, answer: Answer) -> Status:
-    """The rest of a stream, and how it ended."""
+async def _pass_on(call: Call, answer: Answer) -> tuple[Status, bytes]:
+    """Pass on the rest of a stream; how it ended, and its last bytes, which the client has not got."""
     reply, passing = answer.reply, answer.passing
     if reply is None or passing is None:  # it was over before it began to be passed on
-        return "ok" if passing is None or passing.ended else "partial"
+        return "ok" if passing is None or passing.ended else "partial", b""
     left = b""
+    feed, passed, write = passing.feed, answer.passed, call.piece_now
 
     def take(chunk: bytes) -> bool:
         """Pass a piece on where it arrives, without a turn of this task for each."""
         nonlocal left
-        data = passing.feed(chunk)
+        data = feed(chunk)
         if not data:
             return True
-        answer.passed(data)
-        if call.piece_now(data):
+        passed(data)
+        if write(data):
             return True
         left = data
         return False
 
     try:
-        while not await reply.hand(take):
+        while (rest := await reply.hand(take)) is None:
             await call.piece(left)  # its client does not read so fast
     except UpstreamError as error:
         log.warning("stream broke off: %s", error)
-        await call.piece(passing.fail(error))  # no event of the answer's: it is not counted
-        return "partial"
-    last = passing.end(answer.candidate)
+        return "partial", passing.fail(error)  # no event of the answer's: it is not counted
+    last = feed(rest) if rest else b""
+    end = passing.end(answer.candidate)
     if passing.ended:
-        await _pass(call, answer, last)
-        return "ok"
-    await call.piece(last)
+        passed(last + end)
+        return "ok", last + end
+    passed(last)
     log.warning("stream of %s ended before its answer was complete", answer.candidate)
-    return "partial"
+    return "partial", last + end

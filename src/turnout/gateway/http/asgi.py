@@ -37,8 +37,16 @@ class Writer(Protocol):
         """A whole answer; False: it was not written."""
         ...
 
+    def begin(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
+        """The head of an answer in pieces, with the first of them; False: it was not written."""
+        ...
+
     def piece(self, content: bytes) -> bool:
         """A piece of an answer that has begun and goes on; False: it was not written."""
+        ...
+
+    def last(self, content: bytes) -> bool:
+        """The last piece, with the answer's end; False: it was not written."""
         ...
 
     def watch(self, gone: Callable[[], None] | None) -> None:
@@ -127,7 +135,7 @@ class Call:
             self.started = True
             self.trail.begun, self.trail.status = time.perf_counter(), status
             return
-        await self.begin(status, headers, length=len(content))
+        await self._start(status, headers, length=len(content))
         await self._send({"type": "http.response.body", "body": content, "more_body": False})
 
     async def answer_json(
@@ -137,10 +145,19 @@ class Call:
         known = {"content-type": "application/json", **self.own_id()}
         await self.answer(status, {**known, **(headers or {})}, json_bytes(value))
 
-    async def begin(
+    async def begin(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        """Status and headers, and the first piece of a body of which others follow."""
+        if self._writer is not None and self._writer.begin(status, headers, content):
+            self.started = True
+            self.trail.begun, self.trail.status = time.perf_counter(), status
+            return
+        await self._start(status, headers)
+        await self.piece(content)
+
+    async def _start(
         self, status: int, headers: Mapping[str, str], *, length: int | None = None
     ) -> None:
-        """Status and headers; pieces of a body follow."""
+        """Status and headers, by a message."""
         self.started = True
         self.trail.begun, self.trail.status = time.perf_counter(), status
         raw = raw_headers(headers.items())
@@ -148,19 +165,24 @@ class Call:
             raw.append((b"content-length", b"%d" % length))
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
-    async def piece(self, content: bytes, *, more: bool = True) -> None:
+    async def piece(self, content: bytes) -> None:
         """A piece of the body."""
-        if more and self._writer is not None and self._writer.piece(content):
-            return
-        await self._send({"type": "http.response.body", "body": content, "more_body": more})
+        if not self.piece_now(content):
+            await self._send({"type": "http.response.body", "body": content, "more_body": True})
 
-    def piece_now(self, content: bytes) -> bool:
-        """A piece of the body, if it can be written without a wait; False: it was not."""
-        return self._writer is not None and self._writer.piece(content)
+    async def last(self, content: bytes) -> None:
+        """The last piece of the body, and its end."""
+        if self._writer is None or not self._writer.last(content):
+            await self._send({"type": "http.response.body", "body": content, "more_body": False})
 
-    def unless_gone(self, within_s: float | None = None) -> Departure:
+    @property
+    def piece_now(self) -> Callable[[bytes], bool]:
+        """Writes a piece of the body if that takes no wait, and says whether it did."""
+        return _not_now if self._writer is None else self._writer.piece
+
+    def unless_gone(self, within_s: float | None = None, spent_s: float = 0.0) -> Departure:
         """A block of work that is cancelled when the client leaves, or after a time. See `Departure`."""
-        return Departure(self._receive, within_s, stays=self.stays, writer=self._writer)
+        return Departure(self._receive, within_s, spent_s, stays=self.stays, writer=self._writer)
 
 
 class Departure:
@@ -168,23 +190,26 @@ class Departure:
 
     A `Writer` tells of it at once. Over ASGI alone, `receive` returns only when the client has gone,
     once the body has been read. Work that is to be done within a time is cancelled after it, and
-    `DeadlineError` is raised. Work that stays is not cancelled because its client leaves.
+    `DeadlineError` is raised; of that time some may have been spent before. Work that stays is not
+    cancelled because its client leaves.
     """
 
     __slots__ = (
-        "_late", "_left", "_limit", "_receive", "_stays", "_task", "_timer", "_watcher", "_within_s",
-        "_writer",
+        "_late", "_left", "_limit", "_receive", "_spent_s", "_stays", "_task", "_timer", "_watcher",
+        "_within_s", "_writer",
     )  # fmt: skip
 
     def __init__(
         self,
         receive: Receive,
         within_s: float | None = None,
+        spent_s: float = 0.0,
         *,
         stays: bool = False,
         writer: Writer | None = None,
     ) -> None:
         self._receive, self._within_s, self._stays = receive, within_s, stays
+        self._spent_s = spent_s
         self._writer = writer
         self._left = self._late = False
         self._task: asyncio.Task[Any] | None = None
@@ -207,7 +232,8 @@ class Departure:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(WATCH_AFTER_S, self._watch)
         if self._within_s is not None:
-            self._limit = asyncio.get_running_loop().call_later(self._within_s, self._be_late)
+            left_s = max(0.0, self._within_s - self._spent_s)
+            self._limit = asyncio.get_running_loop().call_later(left_s, self._be_late)
         return self
 
     async def __aexit__(
@@ -255,6 +281,10 @@ class Departure:
 def raw_headers(headers: Iterable[tuple[str, str]]) -> RawHeaders:
     """Headers as ASGI has them. Their values are printable by construction (`header_safe`)."""
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def _not_now(content: bytes) -> bool:  # noqa: ARG001 - it waits for its turn
+    return False
 
 
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode

@@ -32,6 +32,8 @@ LINGER_S = 2.0
 """How long a refused client may go on sending: closed at once, it would not see the refusal."""
 MOST_LINGERING = 32
 """Connections over the limit that may do so."""
+BODILESS = (204, 304)
+"""Statuses of answers that have no body, and so no framing."""
 
 Waiting: TypeAlias = Literal["head", "body", "rest", "linger", "nothing", "next"]
 """What a connection is to bring: a head, a body, the rest of a body that is of no interest any more;
@@ -294,26 +296,30 @@ class Direct:
             return True
         if cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
             return False
-        if cycle.response_started:
-            raise RuntimeError("an answer has begun already")
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
-            raise RuntimeError("a header of an answer holds a line break")
-        head = [STATUS_LINE[status]]
-        for name, value in cycle.default_headers:
-            head += (name, b": ", value, b"\r\n")
-        head.append(lines.encode("latin-1"))
-        if not cycle.keep_alive:
-            head.append(b"connection: close\r\n")
+        head = self._head(status, headers)
         head.append(b"content-length: %d\r\n\r\n" % len(content))
         head.append(content)
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
         cycle.transport.write(b"".join(head))
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            cycle.transport.close()
-        cycle.on_response()
+        self._over()
+        return True
+
+    def begin(self, status: int, headers: Mapping[str, str], content: bytes) -> bool:
+        """The head of an answer in pieces and the first of them, in one write; False as of `whole`.
+
+        Raises:
+            RuntimeError: as of `whole`.
+        """
+        cycle = self._cycle
+        if cycle.disconnected:
+            return True
+        if cycle.flow.write_paused or cycle.scope["method"] == "HEAD" or status in BODILESS:
+            return False
+        head = self._head(status, headers)
+        head.append(b"transfer-encoding: chunked\r\n\r\n")
+        if content:
+            head.append(b"%x\r\n%b\r\n" % (len(content), content))
+        cycle.chunked_encoding = True
+        cycle.transport.write(b"".join(head))
         return True
 
     def piece(self, content: bytes) -> bool:
@@ -326,6 +332,47 @@ class Direct:
         if content:
             cycle.transport.write(b"%x\r\n%b\r\n" % (len(content), content))
         return True
+
+    def last(self, content: bytes) -> bool:
+        """The last piece of an answer and its end, in one write; False where the client does not read."""
+        cycle = self._cycle
+        if cycle.disconnected:
+            return True
+        if cycle.flow.write_paused or not cycle.chunked_encoding or cycle.response_complete:
+            return False
+        if content:
+            cycle.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content))
+        else:
+            cycle.transport.write(b"0\r\n\r\n")
+        self._over()
+        return True
+
+    def _head(self, status: int, headers: Mapping[str, str]) -> list[bytes]:
+        """Status line and headers, but for the last, which says how the body is framed."""
+        cycle = self._cycle
+        if cycle.response_started:
+            raise RuntimeError("an answer has begun already")
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+            raise RuntimeError("a header of an answer holds a line break")
+        head = [STATUS_LINE[status]]
+        for name, value in cycle.default_headers:
+            head += (name, b": ", value, b"\r\n")
+        head.append(lines.encode("latin-1"))
+        if not cycle.keep_alive:
+            head.append(b"connection: close\r\n")
+        cycle.response_started = True
+        cycle.waiting_for_100_continue = False
+        return head
+
+    def _over(self) -> None:
+        """The answer is written."""
+        cycle = self._cycle
+        cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
 
 
 def sweep(connections: Iterable[Any], seconds: float) -> None:

@@ -137,14 +137,18 @@ class CacheKey:
     sought: Sought | None = None
     """What was found by meaning."""
 
-    async def find(self) -> Found | None:
-        """What is kept for it; None where it is to be answered anew."""
+    async def find(self, within_s: float | None = None) -> Found | None:
+        """What is kept for it; None where it is to be answered anew.
+
+        Args:
+            within_s: in which its client wants an answer to begin; None: it does not say.
+        """
         kept = self.cache.find(self.digest) if self.read else None
         if kept is not None:
             return Found(kept)
         if self.semantic is None or self.meant is None:
             return None
-        self.sought = sought = await self.semantic.look(self.meant)
+        self.sought = sought = await self.semantic.look(self.meant, within_s)
         if sought is None or not sought.hit or sought.kept is None:
             return None
         return Found(sought.kept, sought.pair)

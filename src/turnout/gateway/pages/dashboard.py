@@ -50,7 +50,8 @@ class Dashboard:
             figures = await asyncio.to_thread(self._read, serving.engine.pool, hours)
         health = tuple(serving.resilience.health.items())
         targets = [(key, known.state, known.in_flight) for key, known in health]
-        text = page(figures, hours=hours, targets=targets, css=CSS)
+        semantic = None if serving.semantic is None else serving.semantic.state()
+        text = page(figures, hours=hours, targets=targets, css=CSS, semantic=semantic)
         await call.answer(200, _HTML, text.encode())
 
     async def style(self, call: Call) -> None:

@@ -131,13 +131,22 @@ class StrongShareAlarm:
         if watch.see(strong, reference):
             self._raise(key, watch, route.strong, reference)
 
+    def holds(self, key: str) -> bool:
+        """Whether a key's requests may be sent elsewhere than a router sends them.
+
+        Then none of them is usual traffic, whichever way it goes: of the key's requests, those that are
+        let through are the ones that the router sends to cheap candidates anyhow.
+        """
+        raised = self.remembered.raised.get(key)
+        return raised is not None and self.settings.action != "log" and self._clock() < raised.until
+
     def held(self, key: str, decision: Decision) -> Decision:
         """The decision for a key, with the cheapest candidate first where the alarm asks for it."""
         raised = self.remembered.raised.get(key)
-        if raised is None or self.settings.action == "log" or len(decision.quality) < 2:
+        if raised is None or not self.holds(key) or len(decision.quality) < 2:
             return decision
         names = self._among(decision)
-        if decision.model != names[0] or decision.fallback or self._clock() >= raised.until:
+        if decision.model != names[0] or decision.fallback:
             return decision
         room = raised.served + 1 <= raised.reference * (raised.routed + 1)
         if self.settings.action == "clamp" and room:

@@ -44,7 +44,7 @@ so that this errs on the side of short slices."""
 
 T = TypeVar("T")
 _Key: TypeAlias = tuple[
-    RouteSpec, frozenset[str] | None, int | None, bool, tuple[tuple[str, str], ...]
+    RouteSpec, frozenset[str] | None, int | None, bool, bool, tuple[tuple[str, str], ...]
 ]
 
 
@@ -131,6 +131,7 @@ class Deciding:
         explore: bool,
         max_cost_picousd: int | None = None,
         barred: Mapping[str, str] | None = None,
+        usual: bool = True,
     ) -> Decision:
         """The decision for one query; see `Engine.decide_many`.
 
@@ -149,6 +150,7 @@ class Deciding:
                 explore=explore,
                 max_cost_picousd=max_cost_picousd,
                 barred=barred,
+                usual=usual,
             )
             try:
                 decision, took_s = await self.beside.run(partial(self._timed, work))
@@ -167,7 +169,7 @@ class Deciding:
         loop = asyncio.get_running_loop()
         names = None if allow is None else frozenset(allow)
         out = tuple(barred.items()) if barred else ()
-        key = (spec, names, max_cost_picousd, explore, out)
+        key = (spec, names, max_cost_picousd, explore, usual, out)
         asked = _Asked(query, loop.create_future())
         if not self._waiting:  # one more round of the loop: what has come meanwhile comes along
             loop.call_soon(loop.call_soon, self._slice, loop)
@@ -208,7 +210,7 @@ class Deciding:
         return some
 
     def _decide(self, key: _Key, some: list[_Asked]) -> None:
-        spec, allow, most, explore, barred = key
+        spec, allow, most, explore, usual, barred = key
         start = self.clock()
         try:
             made = self.engine.decide_many(
@@ -218,6 +220,7 @@ class Deciding:
                 max_cost_picousd=most,
                 barred=dict(barred),
                 explore=explore,
+                usual=usual,
                 apart=True,
             )
         except TurnoutError as error:

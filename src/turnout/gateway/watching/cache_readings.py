@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from turnout.calibration.proving import upper_rate
+from turnout.execution.health import LEVELS
 from turnout.gateway.kept.semantic.cache import SemanticCache
 from turnout.gateway.kept.semantic.details import DETAILS
-from turnout.gateway.serving import Serving
+from turnout.gateway.watching.parts import Now, read_part
 from turnout.observe.metrics import Reading, Series
 
 
-def readings_of_caches(serving: Callable[[], Serving | None]) -> list[Reading]:
+def readings_of_caches(serving: Now) -> list[Reading]:
     """Of the exact cache, and of the semantic one beside it."""
 
     def requests() -> Series:
@@ -25,16 +25,11 @@ def readings_of_caches(serving: Callable[[], Serving | None]) -> list[Reading]:
             found += [(("semantic", "miss"), by_meaning["misses"])]
         return found
 
-    def of(read: Callable[[SemanticCache], Series]) -> Callable[[], Series]:
-        def now() -> Series:
-            found = serving()
-            return [] if found is None or found.semantic is None else read(found.semantic)
-
-        return now
+    of = read_part(serving, lambda s: s.semantic)
 
     def rate(cache: SemanticCache) -> Series:
-        found = cache.state()["error_rate"]
-        return [] if found is None else [((), found)]
+        wrong, compared = cache.compared()
+        return [((), wrong / compared)] if compared else []
 
     return [
         Reading(
@@ -68,13 +63,13 @@ def readings_of_caches(serving: Callable[[], Serving | None]) -> list[Reading]:
         Reading(
             name="turnout_semantic_cache_error_rate_upper",
             help="The rate that errors are shown to be below, at 95% confidence.",
-            read=of(lambda c: [((), c.state()["error_rate_upper"])]),
+            read=of(lambda c: [((), upper_rate(*c.compared()))]),
         ),
         Reading(
             name="turnout_semantic_cache_clients",
             help="Clients with their instructions, by whether their answers have shown to be right enough.",
             labels=("state",),
-            read=of(lambda c: [((s,), n) for s, n in c.state()["clients"].items()]),
+            read=of(lambda c: [((s,), n) for s, n in c.clients().items()]),
         ),
         Reading(
             name="turnout_semantic_cache_stops_total",
@@ -91,5 +86,15 @@ def readings_of_caches(serving: Callable[[], Serving | None]) -> list[Reading]:
             name="turnout_semantic_cache_failures_total",
             help="Questions without a vector, and answers that could not be compared in time.",
             read=of(lambda c: [((), c.counts["failed"] + c.counts["passed_over"])]),
+        ),
+        Reading(
+            name="turnout_semantic_cache_skipped_total",
+            help="Questions that were not looked up, because the encoder had failed too often.",
+            read=of(lambda c: [((), c.counts["skipped"])]),
+        ),
+        Reading(
+            name="turnout_semantic_cache_encoder_state",
+            help="0: the encoder is asked; 1: it is being probed; 2: it is out.",
+            read=of(lambda c: [((), LEVELS[c.health.state])]),
         ),
     ]

@@ -9,6 +9,7 @@ from turnout.access.redis_link import RedisLink
 from turnout.gateway.http.door import Door
 from turnout.gateway.routing.alarming import StrongShareAlarm
 from turnout.gateway.serving import Serving
+from turnout.gateway.watching.parts import Now, read_part
 from turnout.observe.metrics import Metrics, Reading, Series
 
 
@@ -47,20 +48,13 @@ def readings_of_clients(door: Door, metrics: Callable[[], Metrics | None]) -> li
     ]
 
 
-def readings_of_redis(serving: Callable[[], Serving | None]) -> list[Reading]:
+def readings_of_redis(serving: Now) -> list[Reading]:
     """Of the connections to Redis, and of the keys that are read from the database."""
+    links = read_part(serving, _links)
+    keyring = read_part(serving, lambda s: s.access.keyring)
 
     def of(read: Callable[[RedisLink], float]) -> Callable[[], Series]:
-        def now() -> Series:
-            found = serving()
-            links = {} if found is None else _links(found)
-            return [((use,), read(link)) for use, link in links.items()]
-
-        return now
-
-    def keys() -> Series:
-        found = serving()
-        return [] if found is None else [((), found.access.keyring.failures)]
+        return links(lambda found: [((use,), read(link)) for use, link in found.items()])
 
     return [
         Reading(
@@ -84,7 +78,7 @@ def readings_of_redis(serving: Callable[[], Serving | None]) -> list[Reading]:
         Reading(
             name="turnout_keys_failures_total",
             help="Looks for changed keys in the database that failed.",
-            read=keys,
+            read=keyring(lambda keys: [((), keys.failures)]),
         ),
     ]
 
@@ -101,19 +95,12 @@ def _links(serving: Serving) -> dict[str, RedisLink]:
     return found
 
 
-def readings_of_alarms(serving: Callable[[], Serving | None]) -> list[Reading]:
+def readings_of_alarms(serving: Now) -> list[Reading]:
     """Of the strong-share alarm."""
+    alarms = read_part(serving, lambda s: s.alarm)
 
-    def of(
-        read: Callable[[StrongShareAlarm], Mapping[str, float]],
-    ) -> Callable[[], Series]:
-        def now() -> Series:
-            found = serving()
-            if found is None or found.alarm is None:
-                return []
-            return [((key,), value) for key, value in read(found.alarm).items()]
-
-        return now
+    def of(read: Callable[[StrongShareAlarm], Mapping[str, float]]) -> Callable[[], Series]:
+        return alarms(lambda alarm: [((key,), value) for key, value in read(alarm).items()])
 
     return [
         Reading(

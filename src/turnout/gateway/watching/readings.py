@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from turnout.engine import Engine
-from turnout.execution.health import Health
-from turnout.gateway.serving import Serving
-from turnout.gateway.sessions.sharing import Sharing
+from turnout.execution.health import LEVELS, Health
 from turnout.gateway.watching.cache_readings import readings_of_caches
 from turnout.gateway.watching.door_readings import readings_of_alarms, readings_of_redis
+from turnout.gateway.watching.parts import Now, read_part
 from turnout.observe.logs import lines_dropped
 from turnout.observe.metrics import Reading, Series
+from turnout.providers.base import Provider
 from turnout.providers.litellm.provider import LitellmProvider
 from turnout.routers.judging import Spend
-from turnout.store.ledger import Ledger
 from turnout.types import PICO
 
-BREAKER = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 _TARGET = ("provider", "model")
 
 
-def readings_of(serving: Callable[[], Serving | None]) -> list[Reading]:
+def readings_of(serving: Now) -> list[Reading]:
     """The readings of what serves at the time; none of them while nothing does."""
     return [
         *_of_upstreams(serving),
@@ -36,65 +34,44 @@ def readings_of(serving: Callable[[], Serving | None]) -> list[Reading]:
     ]
 
 
-def _of_hedges(serving: Callable[[], Serving | None]) -> list[Reading]:
-    def calls() -> Series:
-        now = serving()
-        if now is None or now.hedging is None:
-            return []
-        return [((outcome,), count) for outcome, count in sorted(now.hedging.counts.items())]
-
-    def cost() -> Series:
-        now = serving()
-        return [] if now is None or now.hedging is None else [((), now.hedging.cost_picousd / PICO)]
-
+def _of_hedges(serving: Now) -> list[Reading]:
+    of = read_part(serving, lambda s: s.hedging)
     return [
         Reading(
             name="turnout_hedges_total",
             help="Second calls beside slow ones: won, lost, and not made because a budget had no room.",
             labels=("outcome",),
-            read=calls,
+            read=of(lambda h: [((o,), n) for o, n in sorted(h.counts.items())]),
         ),
         Reading(
             name="turnout_hedge_cost_usd_total",
             help="Of the calls whose answers were not used; what was cut off is estimated.",
-            read=cost,
+            read=of(lambda h: [((), h.cost_picousd / PICO)]),
         ),
     ]
 
 
-def _of_keyed(serving: Callable[[], Serving | None]) -> Reading:
-    def read() -> Series:
-        now = serving()
-        if now is None or now.once is None:
-            return []
-        return [((outcome,), count) for outcome, count in sorted(now.once.counts.items())]
-
+def _of_keyed(serving: Now) -> Reading:
+    of = read_part(serving, lambda s: s.once)
     return Reading(
         name="turnout_idempotent_requests_total",
         help="Requests with an idempotency key: first ones, replayed answers, keys reused for another "
         "request, and first ones that were waited for in vain.",
         labels=("outcome",),
-        read=read,
+        read=of(lambda once: [((o,), n) for o, n in sorted(once.counts.items())]),
     )
 
 
-def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
+def _of_upstreams(serving: Now) -> list[Reading]:
+    of = read_part(serving, lambda s: s.resilience)
+
     def each(value: Callable[[Health], float]) -> Callable[[], Series]:
-        def read() -> Series:
-            now = serving()
-            targets = () if now is None else tuple(now.resilience.health.items())
-            return [(_provider_and_model(key), value(health)) for key, health in targets]
+        return of(
+            lambda r: [(_provider_and_model(k), value(h)) for k, h in tuple(r.health.items())]
+        )
 
-        return read
-
-    def restarts() -> Series:
-        now = serving()
-        given = {} if now is None else now.providers
+    def restarts(given: Mapping[str, Provider]) -> Series:
         return [((n,), p.restarts) for n, p in given.items() if isinstance(p, LitellmProvider)]
-
-    def further() -> Series:
-        now = serving()
-        return [] if now is None else [((), now.resilience.further_calls)]
 
     return [
         Reading(
@@ -107,18 +84,18 @@ def _of_upstreams(serving: Callable[[], Serving | None]) -> list[Reading]:
             name="turnout_breaker_state",
             help="0: the target is called; 1: it is being probed; 2: it is out.",
             labels=_TARGET,
-            read=each(lambda health: BREAKER[health.state]),
+            read=each(lambda health: LEVELS[health.state]),
         ),
         Reading(
             name="turnout_upstream_further_calls_total",
             help="Calls beyond the first of a request: retries, fallbacks and second calls.",
-            read=further,
+            read=of(lambda r: [((), r.further_calls)]),
         ),
         Reading(
             name="turnout_provider_restarts_total",
             help="Times that the process of a provider of kind litellm had to be started again.",
             labels=("provider",),
-            read=restarts,
+            read=read_part(serving, lambda s: s.providers)(restarts),
         ),
     ]
 
@@ -128,13 +105,8 @@ def _provider_and_model(key: str) -> tuple[str, str]:
     return provider, model
 
 
-def _of_routing(serving: Callable[[], Serving | None]) -> list[Reading]:
-    def of(read: Callable[[Engine], Series]) -> Callable[[], Series]:
-        def now() -> Series:
-            found = serving()
-            return [] if found is None else read(found.engine)
-
-        return now
+def _of_routing(serving: Now) -> list[Reading]:
+    of = read_part(serving, lambda s: s.engine)
 
     def spent(engine: Engine) -> Series:
         found = []
@@ -177,15 +149,8 @@ def _of_routing(serving: Callable[[], Serving | None]) -> list[Reading]:
     ]
 
 
-def _of_conversations(serving: Callable[[], Serving | None]) -> list[Reading]:
-    def of(read: Callable[[Sharing], Series]) -> Callable[[], Series]:
-        def now() -> Series:
-            found = serving()
-            sharing = None if found is None else found.conversing.sharing
-            return [] if sharing is None else read(sharing)
-
-        return now
-
+def _of_conversations(serving: Now) -> list[Reading]:
+    of = read_part(serving, lambda s: s.conversing.sharing)
     return [
         Reading(
             name="turnout_shared_conversations_read_total",
@@ -201,19 +166,9 @@ def _of_conversations(serving: Callable[[], Serving | None]) -> list[Reading]:
     ]
 
 
-def _of_records(serving: Callable[[], Serving | None]) -> list[Reading]:
-    def ledger() -> Ledger | None:
-        now = serving()
-        return None if now is None else now.recorder.ledger
-
-    def dropped() -> Series:
-        found: list[tuple[tuple[str, ...], float]] = [(("log",), lines_dropped())]
-        kept = ledger()
-        return found if kept is None else [*found, (("ledger",), kept.dropped)]
-
-    def failures() -> Series:
-        kept = ledger()
-        return [] if kept is None else [((), kept.failures)]
+def _of_records(serving: Now) -> list[Reading]:
+    of = read_part(serving, lambda s: s.recorder.ledger)
+    lost = of(lambda ledger: [(("ledger",), ledger.dropped)])
 
     return [
         Reading(
@@ -221,11 +176,11 @@ def _of_records(serving: Callable[[], Serving | None]) -> list[Reading]:
             help="Lines that were lost: of the log, because its writer was behind; of the ledger's journal, "
             "because the disk or the journal is full.",
             labels=("sink",),
-            read=dropped,
+            read=lambda: [(("log",), lines_dropped()), *lost()],
         ),
         Reading(
             name="turnout_ledger_failures_total",
             help="Tries to put records into the database that failed; the records wait.",
-            read=failures,
+            read=of(lambda ledger: [((), ledger.failures)]),
         ),
     ]

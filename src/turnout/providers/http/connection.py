@@ -8,7 +8,6 @@ caller has gone. General clients were measured and left out: see docs/lab-notes.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -21,7 +20,7 @@ MOST_HEAD_BYTES = 64 * 1024
 """Bytes of status line and headers; an upstream that sends more is refused."""
 MOST_HEADERS = 256
 HIGH_WATER = 64 * 1024
-"""Bytes of a body that wait for their reader before the socket is no longer read."""
+"""Bytes that wait for their reader, framing included, before the socket is no longer read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +44,10 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._chunks: list[bytes] = []
+        # Told by the parser: a piece of the body, its transfer coding taken off. As a function of the
+        # list's own it takes no step of Python for each.
+        self.on_body = self._chunks.append
         self._parser = httptools.HttpResponseParser(self)
         self._timer: asyncio.TimerHandle | None = None
         self._clear()
@@ -61,7 +64,7 @@ class Connection(asyncio.Protocol):
         self._head = False
         self._head_bytes = 0
         self._header_count = 0
-        self._chunks: deque[bytes] = deque()
+        self._chunks.clear()
         self._size = 0
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
@@ -123,14 +126,14 @@ class Connection(asyncio.Protocol):
         self._moved = self._loop.time()  # a slow reader is not a silent upstream
         return found
 
-    async def hand(self, take: Callable[[bytes], bool]) -> bool:
+    async def hand(self, take: Callable[[bytes], bool]) -> bytes | None:
         """Give the body to `take` as it arrives: no task has to have its turn for a piece.
 
         Args:
             take: takes a piece, and says whether it wants another one now.
 
         Returns:
-            True at the body's end; False where `take` wants no more for now.
+            What came with the body's end; None where `take` wants no more for now.
 
         Raises:
             SilentError, BrokenError, ProtocolError: as of `chunk`; and what `take` raises.
@@ -138,19 +141,19 @@ class Connection(asyncio.Protocol):
         self._take, self._enough = take, False
         try:
             while not self._enough:
+                if self.complete:
+                    return self._taken()
                 if self._chunks:
                     self._moved = self._loop.time()  # a slow reader is not a silent upstream
                     if not take(self._taken()):
-                        return False
-                if self.complete:
-                    return True
+                        return None
                 await self._wait()
         except BaseException:
             self.abort()
             raise
         finally:
             self._take = None
-        return False
+        return None
 
     def rest(self) -> bytes | None:
         """All that is left of the body, where it has come already; None where some is awaited."""
@@ -160,9 +163,8 @@ class Connection(asyncio.Protocol):
 
     def _taken(self) -> bytes:
         """All of the body that has come and was not read."""
-        chunks = self._chunks
-        found = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
+        found = b"".join(self._chunks)
+        self._chunks.clear()
         self._size = 0
         if self._paused and self._transport is not None:
             self._paused = False
@@ -205,9 +207,11 @@ class Connection(asyncio.Protocol):
         if not self._head and self._head_bytes > MOST_HEAD_BYTES:
             self._broken(ProtocolError(f"a head of more than {MOST_HEAD_BYTES} bytes"))
             return
-        if self._take is not None and self._chunks:
-            self._hand_over(self._take)
-            return
+        if self._chunks:
+            if self._take is not None and not self.complete:
+                self._hand_over(self._take)
+                return
+            self._size += len(data)
         if self._size > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
@@ -254,11 +258,6 @@ class Connection(asyncio.Protocol):
         if self.status >= 200:
             self._head = True
 
-    def on_body(self, body: bytes) -> None:
-        """A piece of the body, its transfer coding taken off."""
-        self._chunks.append(body)
-        self._size += len(body)
-
     def on_message_complete(self) -> None:
         """The answer is whole; of an interim one, the answer follows."""
         if not self._head:
@@ -295,7 +294,6 @@ class Connection(asyncio.Protocol):
             return
         if not more:
             self._take, self._enough = None, True
-        if self.complete or not more:
             self._wake()
 
     def _wake(self) -> None:

@@ -190,12 +190,12 @@ class Exchange:
             self.close()
         return found
 
-    async def hand(self, take: Callable[[bytes], bool]) -> bool:
+    async def hand(self, take: Callable[[bytes], bool]) -> bytes | None:
         """Give the body to `take` as it arrives. See `Connection.hand`."""
         if self._connection is None:
-            return True
+            return b""
         found = await self._connection.hand(take)
-        if found:
+        if found is not None:
             self.close()
         return found
 

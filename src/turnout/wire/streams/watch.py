@@ -34,6 +34,15 @@ _COUNTED_WORD: Mapping[Dialect, bytes] = {
     "messages": b'"message_',
 }
 """What all such lines have: cheap to look for, before the pattern decides."""
+_MARKS: Mapping[Dialect, tuple[bytes, ...]] = {
+    "chat": (b'"finish_reason":"', b'"finish_reason": "', b'"error"', b'"usage"', b"[DONE]"),
+    "responses": (
+        b'"error"', b"response.completed", b"response.incomplete", b"response.failed",
+    ),
+    "messages": (b'message_', b'"error"'),
+}  # fmt: skip
+"""Of a stream whose answer has begun: lines without any of these tell nothing but what they say."""
+_MARKS_OF_HIDDEN = (b'"choices":[]', b'"choices": []')
 _TROUBLE: Mapping[Dialect, tuple[bytes, ...]] = {
     "chat": (b'"error"',),
     "responses": (b'"error"', b"response.failed"),
@@ -61,8 +70,11 @@ class StreamWatch:
         self._dialect: Dialect = dialect
         self._lines = WholeLines(dialect=dialect)
         self._hide = hide_usage and dialect == "chat"
+        self._marks = _MARKS[dialect] + (_MARKS_OF_HIDDEN if self._hide else ())
         self._given: Any = None
         self._after_hidden = False
+        self._plain = False
+        """Lines without a mark need no look."""
         self.answered = False
         """Some of the answer has passed: from here on there is no other candidate."""
         self.failed = False
@@ -88,6 +100,12 @@ class StreamWatch:
 
     def feed(self, chunk: bytes) -> bytes:
         """What to pass on after this chunk: whole lines alone."""
+        if self._plain and not self._lines.held and chunk.endswith(b"\n"):
+            for mark in self._marks:
+                if mark in chunk:
+                    break
+            else:
+                return chunk
         return self._see(self._lines.feed(chunk))
 
     def rest(self) -> bytes:
@@ -108,7 +126,10 @@ class StreamWatch:
             for line in lines.splitlines():
                 if line.startswith(b"data:") and self._matters(line):
                     self._read(line)
-        return self._without_usage(lines) if self._hide else lines
+        if self._hide:
+            lines = self._without_usage(lines)
+        self._plain = self.answered and self.model is not None and not self._after_hidden
+        return lines
 
     def _tells_of_error(self, lines: bytes) -> bool:
         pattern = _ERROR[self._dialect]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any
 
 from turnout.calibration.proving import upper_rate
 from turnout.errors import TurnoutError
+from turnout.execution.health import BreakerRules, Health
 from turnout.gateway.beside import Beside
 from turnout.gateway.calls.relay import EVENTS
 from turnout.gateway.kept.keeping import Kept, KeptAnswers
@@ -38,6 +40,10 @@ MOST_POOLS = 256
 """Pairs of a client and its instructions that are remembered; those heard of longest ago go first."""
 MOST_COMPARING = 64
 """Comparisons under way; beyond that answers are passed over."""
+_SHARE = 0.5
+"""Of the time in which a client wants its answer to begin: the rest is left to the model."""
+_BREAKER = BreakerRules(consecutive=3)
+"""Of the encoder: each failure may have held a request up for as long as a decision may take."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +68,7 @@ class SemanticCache:
         beside: threads in which answers are compared.
         answers: of the exact cache.
         draw: a number in [0, 1), by which hits are chosen to be compared.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -71,9 +78,12 @@ class SemanticCache:
         beside: Beside,
         answers: KeptAnswers,
         draw: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.given, self._encoding, self._answers = given, encoding, answers
-        self._beside = beside
+        self._beside, self._clock = beside, clock
+        self.health = Health(_BREAKER)
+        """Of the encoder: while it is out, nothing is looked up."""
         self._draw = draw or random.Random().random  # noqa: S311 - chooses hits, no secret
         self._pools: OrderedDict[bytes, Pool] = OrderedDict()
         self._questions: OrderedDict[bytes, tuple[Question, Pool, bytes]] = OrderedDict()
@@ -82,17 +92,15 @@ class SemanticCache:
         self.guarded: Counter[str] = Counter()
         """Nearest questions that were passed over, by the detail in which they differ."""
 
-    async def look(self, meant: Meant) -> Sought | None:
-        """What is found for a question; None where the encoder fails, and the model answers.
+    async def look(self, meant: Meant, within_s: float | None = None) -> Sought | None:
+        """What is found for a question; None where the encoder fails or is out, and the model answers.
 
         Args:
             meant: of its request.
+            within_s: in which its client wants an answer to begin; None: it does not say.
         """
-        try:
-            vector = await self._encoding.vector(meant.text)
-        except (TurnoutError, TimeoutError) as error:
-            self.counts["failed"] += 1
-            log.warning("no vector for the semantic cache: %s", type(error).__name__)
+        vector = await self._vector(meant.text, None if within_s is None else _SHARE * within_s)
+        if vector is None:
             return None
         sought = Sought(meant=meant, details=details_of(meant.text), vector=vector)
         pool = self._pools.get(meant.kind)
@@ -101,6 +109,47 @@ class SemanticCache:
             self._pair(sought, pool, bucket)
         self.counts["hits" if sought.hit else "misses"] += 1
         return sought
+
+    async def _vector(self, text: str, within_s: float | None) -> Floats | None:
+        """(d,) of a question; None where the encoder gives none, or is not asked."""
+        began = self._clock()
+        if not self.health.fit(began):
+            self.counts["skipped"] += 1
+            return None
+        self.health.began(began)
+        try:
+            vector = await self._encoding.vector(text, within_s)
+        except (TurnoutError, TimeoutError) as error:
+            self._failed(error, began, within_s)
+            return None
+        except BaseException:
+            self.health.dropped()
+            raise
+        if self.health.state != "closed":
+            log.info("the encoder of the semantic cache is back")
+        now = self._clock()
+        self.health.succeeded(now, now - began)
+        return vector
+
+    def _failed(self, error: Exception, began: float, within_s: float | None) -> None:
+        """The encoder gave no vector. Of those that wait for one that is out already, nothing is said.
+
+        A client in a hurry says nothing of the encoder.
+        """
+        self.counts["failed"] += 1
+        was, now = self.health.state, self._clock()
+        if within_s is not None and within_s <= now - began < self._encoding.beside.timeout_s:
+            self.health.dropped()
+            return
+        self.health.failed(now)
+        if was == "open":
+            return
+        log.warning("no vector for the semantic cache: %s", type(error).__name__)
+        if self.health.state == "open":
+            log.warning(
+                "the encoder of the semantic cache failed %d times in a row: it is not asked for %g s",
+                self.health.failures, self.health.fit_at(now) - now,
+            )  # fmt: skip
 
     def _pair(self, sought: Sought, pool: Pool, bucket: Bucket) -> None:
         """The nearest question whose answer is still kept."""
@@ -222,10 +271,23 @@ class SemanticCache:
             task.cancel()
         await self.settle()
 
+    def compared(self) -> tuple[int, int]:
+        """Matches that were wrong, of those that were compared of late, over all clients."""
+        pools = list(self._pools.values())
+        return sum(p.wrong for p in pools), sum(len(p.compared) for p in pools)
+
+    def clients(self) -> dict[str, int]:
+        """Clients with their instructions, by whether their answers have shown to be right enough."""
+        pools = list(self._pools.values())
+        return {
+            "serving": sum(p.serving for p in pools),
+            "stopped": sum(p.stops > 0 and not p.serving for p in pools),
+            "proving": sum(p.stops == 0 and not p.serving for p in pools),
+        }
+
     def state(self) -> dict[str, Any]:
         """JSON-ready. The error rate is of the matches that were compared of late, over all clients."""
-        pools = list(self._pools.values())
-        wrong, compared = sum(p.wrong for p in pools), sum(len(p.compared) for p in pools)
+        wrong, compared = self.compared()
         counts = self.counts
         return {
             "hits": counts["hits"],
@@ -236,12 +298,10 @@ class SemanticCache:
             "error_rate": wrong / compared if compared else None,
             "error_rate_upper": upper_rate(wrong, compared),
             "max_error_rate": self.given.max_error_rate,
-            "clients": {
-                "serving": sum(p.serving for p in pools),
-                "stopped": sum(p.stops > 0 and not p.serving for p in pools),
-                "proving": sum(p.stops == 0 and not p.serving for p in pools),
-            },
+            "clients": self.clients(),
+            "encoder": self.health.state,
             "failed": counts["failed"],
+            "skipped": counts["skipped"],
             "passed_over": counts["passed_over"],
         }
 

@@ -46,8 +46,12 @@ class Encoding:
         self.encoder.encode([text])
         return time.thread_time() - start
 
-    async def vector(self, text: str) -> Floats:
+    async def vector(self, text: str, within_s: float | None = None) -> Floats:
         """(d,) of a question.
+
+        Args:
+            text: of it.
+            within_s: longest wait, where that is less than `beside` waits.
 
         Raises:
             RouterError: the encoder cannot encode now.
@@ -55,7 +59,7 @@ class Encoding:
         """
         if self.quick:
             return self._one(text)
-        return await self.beside.run(partial(self._one, text))
+        return await self.beside.run(partial(self._one, text), within_s)
 
     def _one(self, text: str) -> Floats:
         found: Floats = self.encoder.encode([text])[0]
