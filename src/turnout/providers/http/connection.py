@@ -15,6 +15,7 @@ from typing import cast
 import httptools
 
 from turnout.providers.http.errors import BrokenError, Phase, ProtocolError, SilentError
+from turnout.providers.http.turns import Turns
 
 MOST_HEAD_BYTES = 64 * 1024
 """Bytes of status line and headers; an upstream that sends more is refused."""
@@ -39,9 +40,13 @@ class Connection(asyncio.Protocol):
     """A connection; made by `asyncio.create_connection`.
 
     At any time one of: idle (in the pool), waiting for a head, carrying a body, over.
+
+    Args:
+        turns: for handing on what has come; shared by connections.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, turns: Turns) -> None:
+        self._turns, self._queued = turns, False
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._chunks: list[bytes] = []
@@ -207,15 +212,19 @@ class Connection(asyncio.Protocol):
         if not self._head and self._head_bytes > MOST_HEAD_BYTES:
             self._broken(ProtocolError(f"a head of more than {MOST_HEAD_BYTES} bytes"))
             return
+        enough = False
         if self._chunks:
-            if self._take is not None and not self.complete:
-                self._hand_over(self._take)
-                return
             self._size += len(data)
-        if self._size > HIGH_WATER and not self._paused and self._transport is not None:
+            enough = self._size > HIGH_WATER
+        if not self._chunks or self._take is None or self.complete:
+            self._wake()
+        elif not self._queued:
+            self._queued = True
+            # Where it has to wait for long, what else comes is read and handed on at once.
+            enough = self._turns.take(self._hand_over) or enough
+        if enough and not (self._paused or self.complete) and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
 
     def eof_received(self) -> bool:
         """The upstream has sent all that it will."""
@@ -284,7 +293,11 @@ class Connection(asyncio.Protocol):
         if self.lost is not None:
             raise self.lost
 
-    def _hand_over(self, take: Callable[[bytes], bool]) -> None:
+    def _hand_over(self) -> None:
+        """It is this connection's turn."""
+        take, self._queued = self._take, False
+        if take is None or self.complete or not self._chunks:
+            return  # they are read where the body is waited for
         try:
             more = take(self._taken())
         except Exception as error:  # noqa: BLE001 - it is raised where the body is waited for

@@ -7,12 +7,14 @@ import errno
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 from turnout.errors import InputError
 from turnout.providers.http.connection import Connection, Waits
 from turnout.providers.http.errors import ConnectError, ExhaustedError, SilentError, TlsError
 from turnout.providers.http.resolving import Resolver
+from turnout.providers.http.turns import Turns
 from turnout.settings.hosts import is_metadata_address
 
 KEPT_S = 30.0
@@ -61,6 +63,7 @@ class Origin:
         """The headers and path of the last request, and its head up to its length."""
         self._idle: list[tuple[float, Connection]] = []
         self._busy: set[Connection] = set()
+        self._turns = Turns()
 
     async def post(
         self, path: str, headers: Mapping[str, str], body: bytes, waits: Waits
@@ -135,7 +138,11 @@ class Origin:
                 raise ConnectError("its name leads to a link-local address or a metadata service")
             try:
                 _, connection = await loop.create_connection(
-                    Connection, address, self._port, ssl=self._tls, server_hostname=name
+                    partial(Connection, self._turns),
+                    address,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=name,
                 )
             except ssl.SSLError:
                 raise  # another address of the same name is no better
