@@ -12,7 +12,6 @@ from turnout.pricing import (
     DEFAULT_OUTPUT_TOKENS,
     arm_output_tokens,
     expected_cost_picousd,
-    expected_output_tokens,
     list_context_tokens,
     list_price,
     unpredicted_output_tokens,
@@ -175,15 +174,16 @@ def test_a_missing_price_stays_missing_in_its_column_only() -> None:
 
 
 def test_output_is_what_the_router_expects_and_a_guess_where_it_does_not_know() -> None:
-    found = expected_output_tokens([query(), query()], prediction([30, np.nan], [np.nan, 900]), 2)
+    guessed = prediction([30, np.nan], [np.nan, 900])
+    found = arm_output_tokens([query(), query()], [CHEAP, DEAR], guessed)
     assert found.tolist() == [[30, DEFAULT_OUTPUT_TOKENS], [DEFAULT_OUTPUT_TOKENS, 900]]
 
 
 def test_output_is_capped_by_what_the_request_allows() -> None:
     queries = [query(most=20), query(most=None), query(most=0)]
-    found = expected_output_tokens(queries, prediction([30, 10], [30, 10], [30, 10]), 2)
+    found = arm_output_tokens(queries, [CHEAP, DEAR], prediction([30, 10], [30, 10], [30, 10]))
     assert found.tolist() == [[20, 10], [30, 10], [0, 0]]
-    assert expected_output_tokens([query(most=5)], None, 1).tolist() == [[5]]
+    assert arm_output_tokens([query(most=5)], [CHEAP]).tolist() == [[5]]
 
 
 def test_no_query_has_no_cost() -> None:

@@ -32,13 +32,14 @@ from turnout.explaining import (
     withheld_decision,
 )
 from turnout.ids import id_maker
-from turnout.knobs import Knobs
+from turnout.knobs import MOST_KEPT, Knobs
 from turnout.names import RouteSpec, format_route, parse_route
 from turnout.policies.base import Policy
-from turnout.policies.constraints import exclusions
+from turnout.policies.constraints import Common, exclusions
 from turnout.policies.explore import DRAWS, Explore
-from turnout.pricing import arm_output_tokens, cost_of_tokens_picousd
+from turnout.pricing import Tariff
 from turnout.routers.base import Learns, Router, Samples
+from turnout.routers.by_candidates import ByCandidates
 from turnout.types import Candidate, Decision, Outcome, Pool, Prediction, Query
 
 log = logging.getLogger("turnout.engine")
@@ -90,6 +91,10 @@ class Engine:
         self.watches = {self.parse(w.certificate.route, "certificate"): w for w in watches}
         """Certificates in use, by their routes."""
         self._knobs = Knobs(pool, self.routers)
+        self._common = Common.of(pool.candidates)
+        self._tariffs: ByCandidates[Tariff] = ByCandidates()
+        self._subsets: dict[tuple[str, ...], tuple[Candidate, ...]] = {}
+        """By the names that are not in them."""
         self._lock = threading.Lock()
         self.fallbacks = 0
         """Decisions in which a router failed, and a fallback route or the default decided; one where
@@ -208,33 +213,59 @@ class Engine:
             raise UnknownNameError("router", spec.router, self.routers)
         if not 0.0 <= spec.threshold <= 1.0:
             raise RouteNameError("threshold", spec.threshold, "give a number from 0 to 1")
-        out = [
-            exclusions(
+        out = self._excluded(queries, spec, allow, max_cost_picousd, barred)
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for i, excluded in enumerate(out):
+            if len(excluded) == len(self.pool.candidates):
+                raise NoCandidateError(excluded)
+            groups.setdefault(tuple(sorted(excluded)) if excluded else (), []).append(i)
+        decisions: dict[int, Decision] = {}
+        for kept, at in groups.items():
+            some, why = [queries[i] for i in at], [out[i] for i in at]
+            fit = self._fit(kept)
+            made = self._decide_group(
+                some, fit, spec, why, explore=explore, usual=usual, apart=apart
+            )
+            decisions.update(zip(at, made, strict=True))
+        return [with_spares(decisions[i], self.pool, self.spares) for i in range(len(queries))]
+
+    def _excluded(
+        self,
+        queries: Sequence[Query],
+        spec: RouteSpec,
+        allow: Collection[str] | None,
+        max_cost_picousd: int | None,
+        barred: Mapping[str, str] | None,
+    ) -> list[dict[str, str]]:
+        """For each query, the candidates that constraints put out, and why."""
+        priced, common = spec.usd_per_quality is not None, self._common
+        free = allow is None and max_cost_picousd is None and not barred
+        free = free and (common.priced or not priced)
+        return [
+            {}
+            if free and common.serves(query)
+            else exclusions(
                 query,
                 self.pool.candidates,
                 allow=allow,
                 max_cost_picousd=max_cost_picousd,
                 barred=barred,
-                priced=spec.usd_per_quality is not None,
+                priced=priced,
             )
             for query in queries
         ]
-        for excluded in out:
-            if len(excluded) == len(self.pool.candidates):
-                raise NoCandidateError(excluded)
-        decisions: list[Decision | None] = [None] * len(queries)
-        for kept in dict.fromkeys(tuple(sorted(excluded)) for excluded in out):
-            at = [i for i, excluded in enumerate(out) if tuple(sorted(excluded)) == kept]
-            fit = [c for c in self.pool.candidates if c.name not in kept]
-            why = [out[i] for i in at]
-            some = [queries[i] for i in at]
-            made = self._decide_group(
-                some, fit, spec, why, explore=explore, usual=usual, apart=apart
-            )
-            for i, decision in zip(at, made, strict=True):
-                decisions[i] = decision
-        made = [d for d in decisions if d is not None]
-        return [with_spares(d, self.pool, self.spares) for d in made]
+
+    def _fit(self, excluded: tuple[str, ...]) -> tuple[Candidate, ...]:
+        """The candidates that are left: of the same names the same tuple, see `ByCandidates`."""
+        if not excluded:
+            return self.pool.candidates
+        found = self._subsets.get(excluded)
+        if found is None:
+            if len(self._subsets) >= MOST_KEPT:
+                self._subsets.clear()
+            found = tuple(c for c in self.pool.candidates if c.name not in excluded)
+            self._subsets[excluded] = found
+        return found
 
     def learn(self, outcomes: Sequence[Outcome]) -> dict[str, int]:
         """Let every router that learns take in outcomes of the pool's candidates, by their names.
@@ -487,9 +518,10 @@ class Engine:
             )
         if not np.isfinite(prediction.quality).all():
             raise RouterError(f"router {spec.router} predicted a quality that is not a number")
-        lengths = arm_output_tokens(queries, candidates, prediction)
+        tariff = self._tariffs.of(candidates, Tariff.of)
+        lengths = tariff.output_tokens(queries, prediction)
         tokens_in = np.asarray([q.input_tokens for q in queries], dtype=np.float64)
-        cost = cost_of_tokens_picousd(tokens_in, lengths, candidates)
+        cost = tariff.cost_picousd(tokens_in, lengths)
         cost = self._knobs.priced(spec.router, candidates, cost)
         policy = self.policy(spec, candidates)
         choice = policy.choose(prediction, candidates, cost)

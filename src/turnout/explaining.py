@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from turnout.routers.base import Router
 from turnout.types import Attempt, Candidate, Decision, Pool, Prediction, Query
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Routed:
     """What routing n queries gave, before it is written out as decisions."""
 
@@ -30,6 +30,46 @@ class Routed:
     choice: Choice
     output_tokens: NDArray[np.float64]
     """(n, m) expected, as `cost_picousd` counts them."""
+    written: Written = field(init=False)
+    """The same as plain values."""
+
+    def __post_init__(self) -> None:
+        self.written = Written.of(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What decisions take from arrays, as lists: taken number by number, each would cost as much as all.
+
+    What is the same for all of them is shared, and not to be changed in any.
+    """
+
+    index: list[int]
+    win_rate: list[float] | None
+    quality: list[list[float]]
+    spread: list[list[float]] | None
+    cost_picousd: list[list[float]]
+    output_tokens: list[list[float]]
+    basis: dict[str, str]
+    policy: dict[str, Any]
+    pair: list[Any]
+
+    @classmethod
+    def of(cls, routed: Routed) -> Written:
+        """Of n queries."""
+        prediction, choice = routed.prediction, routed.choice
+        pair, spread, rate = prediction.pair, prediction.spread, choice.win_rate
+        return cls(
+            index=choice.index.tolist(),
+            win_rate=None if rate is None else rate.tolist(),
+            quality=prediction.quality.tolist(),
+            spread=None if spread is None else spread.tolist(),
+            cost_picousd=routed.cost_picousd.tolist(),
+            output_tokens=routed.output_tokens.tolist(),
+            basis=dict(zip(prediction.candidates, prediction.basis, strict=False)),
+            policy=state(routed.policy, prediction.candidates),
+            pair=[pair.kind, pair.a, pair.b, pair.c],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +107,9 @@ def routed_decision(
         excluded: candidates that constraints put out, and why.
         elapsed_us: what deciding took.
     """
-    prediction, choice = routed.prediction, routed.choice
+    prediction, choice, written = routed.prediction, routed.choice, routed.written
     names = prediction.candidates
-    index, code, reason = int(choice.index[i]), choice.code[i], choice.reason[i]
+    index, code, reason = written.index[i], choice.code[i], choice.reason[i]
     if explored is not None and explored.drawn.index != index:
         code = "explored"
         reason = (
@@ -86,31 +126,30 @@ def routed_decision(
         reason=reason,
         propensity=None if explored is None else explored.drawn.propensity,
         threshold=spec.knob,
-        win_rate=None if choice.win_rate is None else float(choice.win_rate[i]),
-        quality=dict(zip(names, prediction.quality[i].tolist(), strict=True)),
-        spread=_spread(prediction, i),
-        expected_cost_picousd=_whole(names, routed.cost_picousd[i].tolist()),
+        win_rate=None if written.win_rate is None else written.win_rate[i],
+        quality=dict(zip(names, written.quality[i], strict=True)),
+        spread={} if written.spread is None else dict(zip(names, written.spread[i], strict=True)),
+        expected_cost_picousd=_whole(names, written.cost_picousd[i]),
         input_tokens=query.input_tokens,
-        expected_output_tokens=dict(zip(names, routed.output_tokens[i].tolist(), strict=True)),
-        basis=dict(zip(names, prediction.basis, strict=False)),
+        expected_output_tokens=dict(zip(names, written.output_tokens[i], strict=True)),
+        basis=written.basis,
         excluded=dict(excluded),
         artifact=routed.router.fingerprint,
         certificate=certificate,
         notes=(*query.notes, *prediction.notes[i : i + 1]),
         elapsed_us=elapsed_us,
-        grounds=_grounds(i, routed, explored, names[index]),
+        grounds=_grounds(i, written, explored, names[index]),
     )
 
 
-def _grounds(i: int, routed: Routed, explored: Explored | None, chose: str) -> dict[str, Any]:
+def _grounds(i: int, written: Written, explored: Explored | None, chose: str) -> dict[str, Any]:
     """What `recomputing.recompute` needs beside the decision itself."""
-    pair, cost = routed.prediction.pair, routed.cost_picousd[i].tolist()
     found: dict[str, Any] = {
         "way": "routed",
         "chose": chose,
-        "policy": state(routed.policy, routed.prediction.candidates),
-        "pair": [pair.kind, pair.a, pair.b, pair.c],
-        "cost_picousd": [None if c != c else c for c in cost],
+        "policy": written.policy,
+        "pair": written.pair,
+        "cost_picousd": [None if c != c else c for c in written.cost_picousd[i]],
     }
     if explored is not None:
         found["chances"], found["at"] = explored.drawn.chances, explored.drawn.at
@@ -129,12 +168,13 @@ def with_spares(decision: Decision, pool: Pool, most: int) -> Decision:
         pool: where it was made.
         most: further attempts.
     """
-    there = {attempt.candidate for attempt in decision.attempts}
-    left = [n for n in pool.names if n not in there and n not in decision.excluded]
-    cost = decision.expected_cost_picousd
-    order = sorted(left, key=lambda n: (-decision.quality.get(n, 0.0), cost.get(n) or 0))
+    there, excluded = [attempt.candidate for attempt in decision.attempts], decision.excluded
+    left = [n for n in pool.names if n not in there and n not in excluded]
+    if len(left) > 1:
+        quality, cost = decision.quality, decision.expected_cost_picousd
+        left.sort(key=lambda n: (-quality.get(n, 0.0), cost.get(n) or 0))
     why = f"serves if {decision.model} fails"
-    spares = (Attempt(candidate=name, reason=why) for name in order[:most])
+    spares = [Attempt(candidate=name, reason=why) for name in left[:most]]
     decision.attempts = (*decision.attempts, *spares)
     decision.grounds = {**decision.grounds, "pool": pool.names, "spares": most}
     return decision
@@ -299,13 +339,6 @@ def _expected(query: Query, candidate: Candidate) -> dict[str, Any]:
         "input_tokens": tokens_in,
         "expected_output_tokens": {candidate.name: float(tokens_out)},
     }
-
-
-def _spread(prediction: Prediction, i: int) -> dict[str, float]:
-    """Per candidate, of the i-th query; empty where the router cannot tell."""
-    if prediction.spread is None:
-        return {}
-    return dict(zip(prediction.candidates, prediction.spread[i].tolist(), strict=True))
 
 
 def _whole(names: Sequence[str], cost: Sequence[float]) -> dict[str, int | None]:

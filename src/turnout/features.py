@@ -8,9 +8,9 @@ and the lines of a multiple-choice question are told apart from its stem.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log1p
+from struct import unpack
 
 HEAD = 6000
 TAIL = 2000
@@ -67,10 +67,13 @@ FEATURES: tuple[str, ...] = (
 
 _WORD = re.compile(r"[A-Za-z\u00c0-\u024f\u0370-\u1fff\u3040-\uffef]+(?:['\u2019][A-Za-z]+)?")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_OPTION = re.compile(r"^[ \t]*\(?([A-Ja-j]|10|[1-9])[.):][ \t]+(\S[^\n]*)$", re.M)
+_OPTION = re.compile(r"[ \t]*\(?([A-Ja-j]|10|[1-9])[.):][ \t]+(\S[^\n]*)\Z")
+"""Of one line."""
+_OPTION_STARTS = frozenset(" \t(ABCDEFGHIJabcdefghij123456789")
 _OPTION_NUMERIC = re.compile(r"[-+$(\\ ]*\d|\$|\\")
 _CUE = re.compile(r"\s*(?:the )?(?:correct )?answer\s*(?:is)?\s*[:=]?\s*\Z", re.I)
 _MATH_ASCII = b"-+*/=^<>|~"
+_DIGITS = b"0123456789"
 _CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _QUOTES = '"\u201c\u201d\u00ab\u00bb'
 _MATH_OTHER = re.compile(r"[\u00b0-\u00b3\u00d7\u00f7\u03b1-\u03c9\u2190-\u21ff\u2200-\u22ff]")
@@ -141,19 +144,42 @@ _KINDS = (
     _COMPARISON_WORDS,
     _MULTIPLICATIVE_WORDS,
     frozenset(map(str.lower, _CODE_WORDS)),
+    frozenset(filter(str.islower, _CODE_WORDS)),
+    frozenset(("what",)),
+    frozenset(("which",)),
+    frozenset(("who", "whom", "whose", "when", "where")),
+    frozenset(("why",)),
+    frozenset(("how",)),
+    frozenset(("many", "much")),
 )
 (
     _FUNCTION, _PRONOUN, _COMPUTE, _COMPOSE, _NEGATION, _CONDITION, _COMPARISON, _MULTIPLICATIVE, _CODE,
+    _SMALL_CODE, _WHAT, _WHICH, _WHO, _WHY, _HOW, _MANY,
 ) = range(len(_KINDS))  # fmt: skip
+_KIND_BITS = 16
+"""Of a count, which is below the characters that are read."""
+_KIND_COUNTS = f"<{len(_KINDS)}H"
 _KINDS_OF = {
-    word: tuple(i for i, kind in enumerate(_KINDS) if word in kind)
+    word: sum(1 << _KIND_BITS * i for i, kind in enumerate(_KINDS) if word in kind)
     for word in frozenset().union(*_KINDS)
 }
-_LOWER_LETTERS = {
-    i: chr(i).lower() if chr(i).isalpha() or chr(i) == "'" else " " for i in range(128)
-}
+"""Word → one of each of its kinds, as the digits of one number: so all are counted by one sum."""
+
+
+def _by_byte(mark: Callable[[str], str]) -> bytes:
+    """A table for `bytes.translate`, of ASCII. Bytes are many times faster to go through than text."""
+    return bytes(ord(mark(chr(i))) if i < 128 else i for i in range(256))
+
+
+_LOWER_LETTERS = _by_byte(lambda c: c.lower() if c.isalpha() or c == "'" else " ")
 """Every other mark of ASCII parts words."""
-_NUMBERS_ALONE = {i: chr(i) if chr(i) in "0123456789.," else " " for i in range(128)}
+_NUMBERS_ALONE = _by_byte(lambda c: c if c in "0123456789.," else " ")
+_STOPS_ALONE = _by_byte(
+    lambda c: "." if c in ".!?" else " " if c.isspace() or c in "\"')]" else "x"
+)
+"""A sentence ends where a stop is before a space."""
+_USUAL = b"abcdefghijklmnopqrstuvwxyz \t\n\r.,:?!'"
+"""What most texts are made of: what needs other marks is looked for where there are any."""
 
 
 def _has_statements(text: str) -> bool:
@@ -165,7 +191,7 @@ def _has_statements(text: str) -> bool:
 
 
 def _has_gap(stem: str) -> bool:
-    return "__" in stem or "...." in stem or ("_" in stem and _LONE_GAP.search(stem) is not None)
+    return "...." in stem or ("_" in stem and ("__" in stem or _LONE_GAP.search(stem) is not None))
 
 
 def feature_vector(text: str) -> tuple[float, ...]:
@@ -182,30 +208,32 @@ def feature_vector(text: str) -> tuple[float, ...]:
         "utf-8", "surrogatepass"
     )  # an ASCII mark is one byte of it and of nothing else
     stem, options = _parted(text)
+    odd = raw.translate(None, _USUAL)
+    digits, capitals = _count(odd, _DIGITS), _count(odd, _CAPITALS)
+    rare = odd.translate(None, _DIGITS + _CAPITALS)
 
-    lower = _lower_words(text)
-    stem_lower = _lower_words(stem) if options else lower
     # A small letter may be longer than its capital outside of ASCII.
-    words = lower if plain else _WORD.findall(text)
+    words = _lower_words(text) if plain else _WORD.findall(text)
+    lower = words if plain else [w.lower() for w in words]
+    stem_lower = _lower_words(stem) if options else lower
     kinds = _kinds_of(lower)
     stem_kinds = _kinds_of(stem_lower) if options else kinds
-    stem_set = set(stem_lower)
     n_words = len(words)
     n_stem = len(stem_lower)
     lengths = list(map(len, words))
     letters = sum(lengths)
-    digits = _count(raw, b"0123456789")
     numbers = _numbers(stem) if digits or not plain else []
     n_numbers = len(numbers)
-    body = stem.rstrip(" \n\t.!?")
-    n_sentences = 1 + len(_STOP.findall(body)) + body.count("\n\n")
+    n_sentences = 1 + _ended_sentences(stem.rstrip(" \n\t.!?"))
     head = lower[:120]
-    code = sum(map(text.count, _CODE_PARTS))
+    code = sum(map(text.count, _CODE_PARTS)) if rare else 0
     if kinds[_CODE]:  # of these the capitals count
-        code += sum(map(_CODE_WORDS.__contains__, _WORD.findall(text)))
-    if b"(" in raw or b"[" in raw:
+        small = plain and not capitals
+        found = kinds[_SMALL_CODE]
+        code += found if small else sum(map(_CODE_WORDS.__contains__, _WORD.findall(text)))
+    if b"(" in rare or b"[" in rare:
         code += len(_CODE_CALL.findall(text))
-    math = _count(raw, _MATH_ASCII)
+    math = _count(rare, _MATH_ASCII)
     if not plain:
         math += len(_MATH_OTHER.findall(text))
     per_char = 1.0 / (n + 1)
@@ -224,28 +252,30 @@ def feature_vector(text: str) -> tuple[float, ...]:
         log1p(max(map(len, numbers))) if numbers else 0.0,
         log1p(sum(1 for x in numbers if "." in x)) if numbers else 0.0,
         math * per_char,
-        log1p(text.count("$") + (len(_LATEX.findall(text)) if "\\" in text else 0)),
+        log1p(text.count("$") + (len(_LATEX.findall(text)) if b"\\" in rare else 0))
+        if rare
+        else 0.0,
         log1p(code),
-        _count(raw, b"()[]{}") * per_char,
+        _count(rare, b"()[]{}") * per_char,
         letters / n_words if n_words else 0.0,
-        sum(map((8).__lt__, lengths)) * per_word,
-        _count(raw, _CAPITALS) / (letters + 1),
-        _proper_nouns(text) * per_word,
+        len([1 for length in lengths if length > 8]) * per_word,
+        capitals / (letters + 1),
+        _proper_nouns(text) * per_word if capitals else 0.0,
         log1p(n_sentences),
         log1p(n_stem / n_sentences),
         log1p(stem.count("\n")),
         text.count(",") * per_word,
-        log1p(sum(map(text.count, '"' if plain else _QUOTES))),
+        log1p(sum(map(text.count, '"' if plain else _QUOTES))) if rare else 0.0,
         0.0 if plain else (n - len(text.encode("ascii", "ignore"))) * per_char,
         len(set(head)) / len(head) if head else 0.0,
         kinds[_FUNCTION] * per_word,
         kinds[_PRONOUN] * per_word,
-        float("what" in stem_set),
-        float("which" in stem_set),
-        float(not stem_set.isdisjoint(("who", "whom", "whose", "when", "where"))),
-        float("why" in stem_set),
-        float("how" in stem_set),
-        float("how" in stem_set and not stem_set.isdisjoint(("many", "much"))),
+        float(stem_kinds[_WHAT] > 0),
+        float(stem_kinds[_WHICH] > 0),
+        float(stem_kinds[_WHO] > 0),
+        float(stem_kinds[_WHY] > 0),
+        float(stem_kinds[_HOW] > 0),
+        float(stem_kinds[_HOW] > 0 and stem_kinds[_MANY] > 0),
         float(stem.rstrip()[-1:] in ("?", "\uff1f")),
         float(bool(stem_lower) and stem_lower[0] in _IMPERATIVE),
         log1p(stem_kinds[_COMPUTE]),
@@ -275,20 +305,19 @@ def _parted(text: str) -> tuple[str, list[str]]:
     options: list[str] = []
     if "\n" not in text:  # one line is one option at most
         return text, options
-    first = 0
-    want = 0
+    start = first = want = 0
     numeric = False
-    for m in _OPTION.finditer(text):
-        label = m.group(1)
-        position = int(label) - 1 if label.isdigit() else ord(label.upper()) - 65
-        if position == 0:
-            options = [m.group(2)]
-            first = m.start()
-            want = 1
-            numeric = label.isdigit()
-        elif options and position == want and label.isdigit() == numeric:
-            options.append(m.group(2))
-            want += 1
+    for line in text.split("\n"):
+        m = _OPTION.match(line) if line[:1] in _OPTION_STARTS else None
+        if m is not None:
+            label = m.group(1)
+            position = int(label) - 1 if label.isdigit() else ord(label.upper()) - 65
+            if position == 0:
+                options, first, want, numeric = [m.group(2)], start, 1, label.isdigit()
+            elif options and position == want and label.isdigit() == numeric:
+                options.append(m.group(2))
+                want += 1
+        start += len(line) + 1
     return (text[:first], options) if len(options) > 1 else (text, [])
 
 
@@ -296,7 +325,7 @@ def _lower_words(text: str) -> list[str]:
     """The words of a text in small letters. Of ASCII by `translate` and `split`: a fifth of the time."""
     if not text.isascii():
         return [w.lower() for w in _WORD.findall(text)]
-    found = text.translate(_LOWER_LETTERS).split()
+    found = text.encode().translate(_LOWER_LETTERS).decode().split()
     if "'" not in text:
         return found
     return [w for part in found for w in (_WORD.findall(part) if "'" in part else (part,))]
@@ -304,17 +333,23 @@ def _lower_words(text: str) -> list[str]:
 
 def _numbers(text: str) -> list[str]:
     if text.isascii():  # what stands between numbers need not be looked through
-        text = " ".join(text.translate(_NUMBERS_ALONE).split())
+        text = b" ".join(text.encode().translate(_NUMBERS_ALONE).split()).decode()
     return _NUMBER.findall(text)
 
 
-def _kinds_of(words: Sequence[str]) -> list[int]:
-    """How many of some words are in each of `_KINDS`: every word is looked up once."""
-    found = [0] * len(_KINDS)
-    for kinds, times in Counter(map(_KINDS_OF.get, words)).items():
-        for kind in kinds or ():
-            found[kind] += times
+def _kinds_of(words: Sequence[str]) -> tuple[int, ...]:
+    """How many of some words are in each of `_KINDS`."""
+    counts = sum(filter(None, map(_KINDS_OF.get, words)))
+    found: tuple[int, ...] = unpack(_KIND_COUNTS, counts.to_bytes(2 * len(_KINDS), "little"))
     return found
+
+
+def _ended_sentences(body: str) -> int:
+    """How many sentences end within a text, which itself ends with no stop."""
+    paragraphs = body.count("\n\n")
+    if body.isascii():
+        return body.encode().translate(_STOPS_ALONE).count(b". ") + paragraphs
+    return len(_STOP.findall(body)) + paragraphs
 
 
 def _count(raw: bytes, marks: bytes) -> int:

@@ -166,21 +166,6 @@ def _calculated(model: str) -> PriceCalculation | None:
     return None
 
 
-def expected_output_tokens(
-    queries: Sequence[Query], prediction: Prediction | None, m: int
-) -> NDArray[np.float64]:
-    """(n, m) output tokens to expect: the router's estimate, capped by what the request allows."""
-    n = len(queries)
-    expected = np.full((n, m), float(DEFAULT_OUTPUT_TOKENS))
-    if prediction is not None and prediction.output_tokens is not None:
-        known = np.asarray(prediction.output_tokens, dtype=np.float64)
-        expected = np.where(np.isnan(known), expected, known)
-    cap = [q.max_output_tokens if q.max_output_tokens is not None else np.inf for q in queries]
-    limit: NDArray[np.float64] = np.asarray(cap, dtype=np.float64)[:, None]
-    capped: NDArray[np.float64] = np.minimum(expected, limit)
-    return capped
-
-
 def expected_cost_picousd(
     queries: Sequence[Query], candidates: Sequence[Candidate], prediction: Prediction | None = None
 ) -> NDArray[np.float64]:
@@ -195,10 +180,7 @@ def arm_output_tokens(
     queries: Sequence[Query], candidates: Sequence[Candidate], prediction: Prediction | None = None
 ) -> NDArray[np.float64]:
     """(n, m) output tokens to expect, capped by the request or, where it says nothing, by the arm."""
-    tokens_out = expected_output_tokens(queries, prediction, len(candidates))
-    own = np.asarray([q.max_output_tokens is not None for q in queries], dtype=bool)[:, None]
-    arms = np.asarray([c.arm_output_tokens or np.inf for c in candidates], dtype=np.float64)
-    return np.where(own, tokens_out, np.minimum(tokens_out, arms[None, :]))
+    return Tariff.of(candidates).output_tokens(queries, prediction)
 
 
 def unpredicted_output_tokens(query: Query, candidate: Candidate) -> int:
@@ -214,20 +196,66 @@ def cost_of_tokens_picousd(
     output_tokens: NDArray[np.float64],
     candidates: Sequence[Candidate],
 ) -> NDArray[np.float64]:
-    """(n, m) price of calls with (n,) or (n, m) input and (n, m) output tokens, in picodollars.
+    """(n, m) price of calls in picodollars: see `Tariff.cost_picousd`."""
+    return Tariff.of(candidates).cost_picousd(input_tokens, output_tokens)
 
-    Long inputs at their own price. NaN for a candidate without a price, and where tokens are.
-    """
-    tokens_in = input_tokens[:, None] if input_tokens.ndim == 1 else input_tokens
-    cost: NDArray[np.float64] = tokens_in * rates(
-        candidates, "input_picousd"
-    ) + output_tokens * rates(candidates, "output_picousd")
-    for j, candidate in enumerate(candidates):
-        for start, price in () if candidate.price is None else candidate.price.above:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """What m candidates charge, and how much they write, as arrays: the same for every query."""
+
+    input_picousd: NDArray[np.float64]
+    """(m,) a token; NaN without a price."""
+    output_picousd: NDArray[np.float64]
+    """(m,)"""
+    arms: NDArray[np.float64]
+    """(m,) output limits of the arms; infinite where one asks for none."""
+    above: tuple[tuple[int, int, Price], ...]
+    """Prices of long inputs: a candidate's column, the tokens above which its price holds, and it."""
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate]) -> Tariff:
+        """The candidates' own."""
+        priced = [(j, c.price) for j, c in enumerate(candidates) if c.price is not None]
+        arms = [c.arm_output_tokens or np.inf for c in candidates]
+        return cls(
+            input_picousd=rates(candidates, "input_picousd"),
+            output_picousd=rates(candidates, "output_picousd"),
+            arms=np.asarray(arms, dtype=np.float64),
+            above=tuple((j, start, price) for j, p in priced for start, price in p.above),
+        )
+
+    def output_tokens(
+        self, queries: Sequence[Query], prediction: Prediction | None = None
+    ) -> NDArray[np.float64]:
+        """(n, m) to expect, capped by the request or, where it says nothing, by the arm."""
+        usual: NDArray[np.float64]
+        if prediction is None or prediction.output_tokens is None:
+            usual = np.full((len(queries), len(self.arms)), DEFAULT_OUTPUT_TOKENS, dtype=np.float64)
+        else:
+            known = np.asarray(prediction.output_tokens, dtype=np.float64)
+            usual = np.where(np.isnan(known), float(DEFAULT_OUTPUT_TOKENS), known)
+        found = np.minimum(usual, self.arms)
+        for i, query in enumerate(queries):
+            if query.max_output_tokens is not None:
+                found[i] = np.minimum(usual[i], query.max_output_tokens)
+        return found
+
+    def cost_picousd(
+        self, input_tokens: NDArray[np.float64], output_tokens: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """(n, m) price of calls with (n,) or (n, m) input and (n, m) output tokens, in picodollars.
+
+        Long inputs at their own price. NaN for a candidate without a price, and where tokens are.
+        """
+        tokens_in = input_tokens[:, None] if input_tokens.ndim == 1 else input_tokens
+        cost: NDArray[np.float64] = tokens_in * self.input_picousd
+        cost += output_tokens * self.output_picousd
+        for j, start, price in self.above:
             given, out = tokens_in[:, min(j, tokens_in.shape[1] - 1)], output_tokens[:, j]
             dearer = given * price.input_picousd + out * price.output_picousd
             cost[:, j] = np.where(given > start, dearer, cost[:, j])
-    return cost
+        return cost
 
 
 def rates(candidates: Sequence[Candidate], field: str) -> NDArray[np.float64]:

@@ -364,18 +364,23 @@ class PairRule:
     def win_rate(self, strong: Floats, weak: Floats) -> Floats:
         """Win rate in [0, 1] of the strong over the weak model; arrays of any one shape."""
         if self.kind == "strong":
-            return np.asarray(np.clip(strong, 0.0, 1.0), dtype=np.float32)
+            return _within(strong, 0.0, 1.0)
         if self.kind == "weak_fails":
-            return np.asarray(np.clip(1.0 - weak, 0.0, 1.0), dtype=np.float32)
+            return _within(1.0 - weak, 0.0, 1.0)
         if self.kind == "difference":
-            return np.asarray(np.clip(strong - weak, 0.0, 1.0), dtype=np.float32)
+            return _within(strong - weak, 0.0, 1.0)
         if self.kind == "odds":
             s, w = (np.clip(q.astype(np.float64), 1e-7, 1.0 - 1e-7) for q in (strong, weak))
             wins = s * (1.0 - w)
             return np.asarray(wins / (wins + w * (1.0 - s)), dtype=np.float32)
         # Beyond 80 a float32 exponential overflows, and the rate is 0 or 1 anyway.
-        logit = np.clip(self.a * strong + self.b * weak + self.c, -80.0, 80.0)
+        logit = _within(self.a * strong + self.b * weak + self.c, -80.0, 80.0)
         return np.asarray(1.0 / (1.0 + np.exp(-logit)), dtype=np.float32)
+
+
+def _within(x: NDArray[np.floating[Any]], low: float, high: float) -> Floats:
+    """`np.clip` as float32, without what its wrappers cost where there are few numbers."""
+    return np.asarray(np.minimum(np.maximum(x, low), high), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -402,7 +407,7 @@ class Prediction:
         return self.pair.win_rate(self.quality[:, s], self.quality[:, w])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Attempt:
     """One call to make: a candidate, and why it stands at this place."""
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from turnout.policies.constraints import exclusions
+from turnout.policies.constraints import Common, exclusions
 from turnout.types import Candidate, Query
 
 UNKNOWN = Candidate(name="unknown")
@@ -59,3 +61,16 @@ def test_an_allow_list_leaves_only_those_it_names() -> None:
 def test_the_first_reason_is_the_one_told() -> None:
     found = exclusions(query(10**6, None, "vision"), [SMALL], allow=["able"])
     assert found == {"small": "not on the allow-list"}
+
+
+@given(
+    tokens=st.integers(0, 1_200),
+    most=st.none() | st.integers(0, 120),
+    needs=st.lists(st.sampled_from(["tools", "vision", "json_schema", "audio"])),
+    pool=st.lists(st.sampled_from([UNKNOWN, PLAIN, ABLE, SMALL])),
+)
+def test_what_all_can_do_excludes_none_and_nothing_else(
+    tokens: int, most: int | None, needs: list[str], pool: list[Candidate]
+) -> None:
+    asked = query(tokens, most, *needs)
+    assert Common.of(pool).serves(asked) == (exclusions(asked, pool) == {})

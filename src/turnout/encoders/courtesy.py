@@ -43,6 +43,8 @@ _CLOSING = re.compile(
     r"(?: (?:in advance|so much|very much|a lot|again|for your (?:help|time)))*[\s.!]*\Z",
     re.IGNORECASE,
 )
+_CLOSED_BY = ("thank", "thx", "cheers", "please")
+"""Every closing has one of these in it."""
 _MOST = 4
 
 
@@ -55,10 +57,21 @@ def without_courtesy(text: str) -> str:
             break
         at = found.end()
     rest = text[at:]
-    close = _CLOSING.search(rest, max(len(rest) - TAIL, 0))
+    close = _closing(rest)
     if close is not None:
         rest = rest[: close.start()] + _mark(close[0])
+    if at == 0 and close is None:
+        return text
     return rest if any(c.isalnum() for c in rest) else text
+
+
+def _closing(text: str) -> re.Match[str] | None:
+    tail = text[-TAIL:]
+    if tail.isascii():  # beyond ASCII other signs count as these letters
+        small = tail.lower()
+        if not any(word in small for word in _CLOSED_BY):
+            return None
+    return _CLOSING.search(text, max(len(text) - TAIL, 0))
 
 
 def _mark(closing: str) -> str:

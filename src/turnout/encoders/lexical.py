@@ -8,6 +8,7 @@ another. Characters of scripts that put no blanks between words count as words.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ OVERSAMPLING = 16
 POWER_STEPS = 2
 
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\u0e00-\u0e7f"
-_TOKEN_ASCII = re.compile(r"[a-z0-9_]+|[^\w\s]")
+_TOKEN_ASCII = re.compile(rb"[a-z0-9_]+|[^\w\s\x1c-\x1f]")
 _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]")
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _Keys = NDArray[np.uint32]
@@ -118,18 +119,25 @@ def _most_common(hashes: Sequence[_Keys], most: int) -> tuple[_Keys, NDArray[np.
 
 def _hashes(text: str) -> _Keys:
     """Hash of every word, every pair of neighbours, and the words at both ends, with repeats."""
-    text = clip(text).lower()
-    tokens = (_TOKEN_ASCII if text.isascii() else _TOKEN).findall(text)
-    edges = [f"^{t}" for t in tokens[:2]] + [f"{t}$" for t in tokens[-2:]]
-    edges.append("^" + " ".join(tokens[:3]))
-    words = np.asarray([crc32(t.encode()) for t in tokens], dtype=np.uint64)
-    ends = np.asarray([crc32(t.encode()) for t in edges], dtype=np.uint64)
-    parts = [
-        _mixed(ends + np.uint64(7)),
-        _mixed(words + np.uint64(1)),
-        _mixed(_mixed(words[:-1]) + words[1:] * np.uint64(31)),
-    ]
-    return (np.concatenate(parts) >> np.uint64(32)).astype(np.uint32)
+    tokens = _tokens(clip(text).lower())
+    edges = [b"^" + t for t in tokens[:2]] + [t + b"$" for t in tokens[-2:]]
+    edges.append(b"^" + b" ".join(tokens[:3]))
+    n, e = len(tokens), len(edges)
+    codes = np.asarray([*map(crc32, edges), *map(crc32, tokens), *map(crc32, tokens[:-1])])
+    codes = codes.astype(np.uint64)
+    codes[:e] += np.uint64(7)
+    words = codes[e + 1 : e + n] * np.uint64(31)
+    codes[e : e + n] += np.uint64(1)
+    codes = _mixed(codes)
+    codes[e + n :] = _mixed(codes[e + n :] + words)
+    return (codes >> np.uint64(32)).astype(np.uint32)
+
+
+def _tokens(text: str) -> list[bytes]:
+    """Words and marks of a text in small letters."""
+    if text.isascii():
+        return _TOKEN_ASCII.findall(text.encode())
+    return [token.encode() for token in _TOKEN.findall(text)]
 
 
 def _mixed(code: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -142,10 +150,13 @@ def _weighted(hashes: _Keys, keys: _Keys, idf: Floats) -> _Row:
     if not len(keys):
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.float32)
     near = np.minimum(np.searchsorted(keys, hashes), len(keys) - 1)
-    counts = np.bincount(near[keys[near] == hashes], minlength=len(keys))
-    at = np.flatnonzero(counts)
-    values = (1.0 + np.log(counts[at])) * idf[at]
-    return at, (values / max(float(np.sqrt(values @ values)), 1e-9)).astype(np.float32)
+    found = np.sort(near[keys[near] == hashes])
+    first = np.ones(len(found) + 1, dtype=bool)  # of each key; and the end
+    np.not_equal(found[1:], found[:-1], out=first[1:-1])
+    starts = first.nonzero()[0]
+    at = found[starts[:-1]]
+    values = (1.0 + np.log(starts[1:] - starts[:-1])) * idf[at]
+    return at, (values / max(math.sqrt(values @ values), 1e-9)).astype(np.float32)
 
 
 def _times(rows: Sequence[_Row], right: Floats) -> Floats:
@@ -160,4 +171,5 @@ def _transposed_times(rows: Sequence[_Row], left: Floats, size: int) -> Floats:
 
 
 def _unit(x: Floats) -> Floats:
-    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9), np.float32)
+    length = np.sqrt(np.add.reduce(x * x, axis=1, keepdims=True))
+    return np.asarray(x / np.maximum(length, 1e-9), np.float32)

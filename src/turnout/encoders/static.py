@@ -49,8 +49,8 @@ class StaticEncoder:
         fingerprint: str,
     ) -> None:
         self.name, self.fingerprint = name, fingerprint
-        self._words = WordIds(tokenizer)
-        self._rows, self._scale, self._unknown = rows, scale, unknown
+        self._words = WordIds(tokenizer, left_out=unknown)
+        self._rows, self._scale = rows, scale
 
     @property
     def dimension(self) -> int:
@@ -59,13 +59,13 @@ class StaticEncoder:
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """(n, d) vectors of unit length; all zero for a text without known tokens."""
-        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         for i, text in enumerate(texts):
-            ids = np.array(self._words.of(clip(text)), dtype=np.intp)
-            ids = ids[ids != self._unknown]
-            if len(ids):
-                total = self._scale[ids] @ self._rows[ids].astype(np.float32)
-                vectors[i] = total / max(float(np.sqrt(total @ total)), 1e-12)
+            ids = self._words.of(clip(text))
+            rows = self._rows.take(ids, axis=0).astype(np.float32)
+            np.matmul(self._scale.take(ids), rows, out=vectors[i])
+        lengths = np.sqrt(np.vecdot(vectors, vectors))
+        vectors /= np.maximum(lengths, np.float32(1e-12))[:, None]
         return vectors
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from turnout.pricing import DEFAULT_OUTPUT_TOKENS
-from turnout.types import PICO, Candidate, Query
+from turnout.types import PICO, Candidate, Capability, Query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,42 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What every candidate of a pool can do: most queries ask for no more, and exclude none."""
+
+    capabilities: frozenset[Capability] | None
+    """None: of no candidate it is known that it lacks one."""
+    context_tokens: float
+    max_output_tokens: float
+    priced: bool
+    """Whether each has a price."""
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate]) -> Common:
+        """What is known of all, or of none not to hold."""
+        able = [c.capabilities for c in candidates if c.capabilities is not None]
+        return cls(
+            capabilities=frozenset.intersection(*able) if able else None,
+            context_tokens=_least(c.context_tokens for c in candidates),
+            max_output_tokens=_least(c.max_output_tokens for c in candidates),
+            priced=all(c.price is not None for c in candidates),
+        )
+
+    def serves(self, query: Query) -> bool:
+        """Whether every candidate can serve a query, whatever it costs."""
+        asked = query.max_output_tokens or 0
+        return (
+            (self.capabilities is None or query.needs <= self.capabilities)
+            and asked <= self.max_output_tokens
+            and query.input_tokens + asked <= self.context_tokens
+        )
+
+
+def _least(known: Iterable[int | None]) -> float:
+    return min((tokens for tokens in known if tokens is not None), default=math.inf)
 
 
 def exclusions(

@@ -50,17 +50,17 @@ class ThresholdPolicy:
         codes = ("win_rate_reaches_threshold", "win_rate_below_threshold")
         return Choice(
             index=index,
-            code=tuple(codes[j] for j in index),
+            code=tuple(codes[j] for j in index.tolist()),
             reason=tuple(
-                f"{prediction.pair.sentence(float(rate), strong, weak)}"
+                f"{prediction.pair.sentence(rate, strong, weak)}"
                 f"{' only, below ' if j else ', at least '}{self.threshold:g}"
-                for rate, j in zip(win_rate, index, strict=True)
+                for rate, j in zip(win_rate.tolist(), index.tolist(), strict=True)
             ),
             win_rate=win_rate,
         )
 
     def _of(self, win_rate: Floats) -> NDArray[np.intp]:
-        return np.where(win_rate >= self.threshold, 0, 1).astype(np.intp)
+        return (~(win_rate >= self.threshold)).astype(np.intp)
 
 
 def _win_rate(prediction: Prediction, candidates: Sequence[Candidate]) -> Floats:

@@ -49,10 +49,12 @@ class Inputs:
 
     def transform(self, blocks: Sequence[Floats]) -> Floats:
         """(n, d) scaled rows of raw blocks."""
-        scaled = (np.concatenate(blocks, axis=1) - self.shift) * self.scale
+        scaled = np.concatenate(blocks, axis=1, dtype=np.float32)
+        scaled -= self.shift
+        scaled *= self.scale
         f = len(self.bound)
         scaled[:, -f:] = clamp(scaled[:, -f:], -self.bound, self.bound)
-        return np.asarray(scaled, dtype=np.float32)
+        return scaled
 
     def arrays(self) -> Arrays:
         """What was learned, by name; the encoder is named by the manifest."""

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from turnout.routers.arrays import clamp
 from turnout.routers.base import Head
+from turnout.routers.by_candidates import ByCandidates
 from turnout.routers.columns import Columns
 from turnout.routers.inputs import Inputs
 from turnout.routers.platt import Platt
 from turnout.routers.reference import Reference, ShareKnob
 from turnout.types import Candidate, Floats, PairRule, Prediction, Query, texts
 
-_MOST_MIXES = 256
-"""Pools are few, but allow-lists could make many subsets of them."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Mix:
     """How some candidates follow from the columns: worked out once."""
 
+    names: tuple[str, ...]
     weights: Floats
     """(K, m)"""
     basis: tuple[str, ...]
@@ -40,7 +37,7 @@ class ColumnRouter(ShareKnob):
     pair: PairRule
     known: Reference
     """Out-of-fold predictions beside outcomes, by column."""
-    _mixes: dict[tuple[Candidate, ...], _Mix] = field(default_factory=dict, repr=False)
+    _mixes: ByCandidates[_Mix] = field(default_factory=ByCandidates, repr=False)
 
     def check(self, candidates: Sequence[Candidate]) -> None:
         """Every candidate must be a column, or find a place on the ladder.
@@ -53,13 +50,10 @@ class ColumnRouter(ShareKnob):
     def prediction(self, by_column: Floats, candidates: Sequence[Candidate]) -> Prediction:
         """What (n, K) qualities by column mean for m candidates."""
         mix = self._mix(candidates)
-        tokens = mix.output_tokens[None]
-        if len(by_column) > 1:
-            tokens = np.broadcast_to(tokens, (len(by_column), len(candidates)))
         return Prediction(
-            candidates=tuple(c.name for c in candidates),
+            candidates=mix.names,
             quality=clamp(by_column @ mix.weights, 0.0, 1.0),
-            output_tokens=tokens,
+            output_tokens=mix.output_tokens[None].repeat(len(by_column), axis=0),
             pair=self.pair,
             basis=mix.basis,
         )
@@ -81,15 +75,12 @@ class ColumnRouter(ShareKnob):
         return self.columns.weights(candidates)
 
     def _mix(self, candidates: Sequence[Candidate]) -> _Mix:
-        key = tuple(candidates)
-        found = self._mixes.get(key)
-        if found is None:
-            if len(self._mixes) >= _MOST_MIXES:
-                self._mixes.clear()
-            weights, basis = self.mixture(candidates)
-            tokens = self.known.mix(weights).mean_output_tokens()
-            found = self._mixes[key] = _Mix(weights, basis, tokens)
-        return found
+        return self._mixes.of(candidates, self._look_up)
+
+    def _look_up(self, candidates: Sequence[Candidate]) -> _Mix:
+        weights, basis = self.mixture(candidates)
+        tokens = self.known.mix(weights).mean_output_tokens()
+        return _Mix(tuple(c.name for c in candidates), weights, basis, tokens)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from turnout.errors import ArtifactError
 from turnout.routers.abroad import Abroad
 from turnout.routers.arrays import sigmoid
 from turnout.routers.base import OpenedArtifact
+from turnout.routers.by_candidates import ByCandidates
 from turnout.routers.columns import name_forms
 from turnout.routers.factors import Factors, TextFactors
 from turnout.routers.inputs import Inputs, RawRows
@@ -21,8 +22,6 @@ from turnout.routers.reference import Reference, ShareKnob
 from turnout.routers.remembered import Remembered, output_tokens
 from turnout.routers.space import ModelSpace
 from turnout.types import Candidate, Floats, PairRule, Prediction, Query, split_arm, texts
-
-_MOST_MIXES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Universal(ShareKnob):
     """What is expected of models, by their plain names, on prompts of kinds not seen."""
     own: Own | None = None
     """What `turnout train universal` learned of the user's outcomes."""
-    _mixes: dict[tuple[Candidate, ...], _Mix] = field(default_factory=dict, repr=False)
+    _mixes: ByCandidates[_Mix] = field(default_factory=ByCandidates, repr=False)
 
     def check(self, candidates: Sequence[Candidate]) -> None:
         """Every candidate has a place, be it the prior."""
@@ -173,17 +172,11 @@ class Universal(ShareKnob):
             space=space,
             known=self.known.of_columns(unmoved),
             abroad=None if self.abroad is None else self.abroad.without(moved),
-            _mixes={},
+            _mixes=ByCandidates(),
         )
 
     def _mix(self, candidates: Sequence[Candidate]) -> _Mix:
-        key = tuple(candidates)
-        found = self._mixes.get(key)
-        if found is None:
-            if len(self._mixes) >= _MOST_MIXES:
-                self._mixes.clear()
-            found = self._mixes[key] = self._look_up(key)
-        return found
+        return self._mixes.of(candidates, self._look_up)
 
     def _look_up(self, candidates: Sequence[Candidate]) -> _Mix:
         space = self.space
