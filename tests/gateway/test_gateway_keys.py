@@ -6,7 +6,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,14 @@ from turnout.settings.access import KeySettings, LimitSettings, TeamSettings
 
 TOKEN, ADMIN = "tk_gateway-canary-0d41f77a2c", "tk_admin-canary-99ab35e0c1"
 HTTP = httpx2.Client(timeout=20)  # one: making a client takes longer than most of these tests
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed_in_the_end() -> Iterator[None]:
+    yield
+    HTTP.close()
+
+
 ASK: Any = [{"role": "user", "content": "Hi"}]
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"model": "cheap", "messages": ASK},

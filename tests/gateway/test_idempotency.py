@@ -326,14 +326,14 @@ def test_turned_off_it_is_the_upstreams_business() -> None:
 
 def test_openais_client_gets_its_answer_after_a_lost_one(home: Deployment) -> None:
     home.upstream.script.append(Fault(delay_s=HELD_S))
-    client = openai.OpenAI(
+    with openai.OpenAI(
         base_url=f"{home.url}/v1", api_key="x", timeout=HELD_S / 2, max_retries=3
-    )
-    reply = client.chat.completions.with_raw_response.create(
-        model="auto",
-        messages=[{"role": "user", "content": "Name a colour"}],
-        extra_headers=keyed("from-the-sdk"),
-    )
+    ) as client:
+        reply = client.chat.completions.with_raw_response.create(
+            model="auto",
+            messages=[{"role": "user", "content": "Name a colour"}],
+            extra_headers=keyed("from-the-sdk"),
+        )
     assert reply.headers["idempotent-replayed"] == "true"
     assert len(home.upstream.seen) == 1
 
