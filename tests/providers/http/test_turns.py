@@ -9,7 +9,7 @@ from itertools import pairwise
 from scripted import Scripted, against, chunked
 from turnout.providers.http.connection import Waits
 from turnout.providers.http.pool import Origin
-from turnout.providers.http.turns import AT_ONCE, MANY, Turns
+from turnout.providers.http.turns import AT_ONCE, FREE, MANY, Turns
 
 STREAMS = 4 * MANY
 
@@ -25,6 +25,20 @@ def test_turns_come_in_order_and_a_few_in_a_round() -> None:
             seen.append(len(called))
         assert called == list(range(STREAMS))
         assert {after - before for before, after in pairwise(seen)} <= {0, AT_ONCE}
+
+    asyncio.run(asyncio.wait_for(work(), 5))
+
+
+def test_a_few_in_a_moment_are_free_unless_others_wait() -> None:
+    async def work() -> None:
+        turns, called = Turns(), list[int]()
+        assert [turns.free(1.0) for _ in range(FREE + 2)] == [True] * FREE + [False] * 2
+        assert turns.free(1.001)
+        turns.take(partial(called.append, 1))
+        assert not turns.free(1.002)
+        while not called:
+            await asyncio.sleep(0)
+        assert turns.free(1.002)
 
     asyncio.run(asyncio.wait_for(work(), 5))
 

@@ -212,19 +212,13 @@ class Connection(asyncio.Protocol):
         if not self._head and self._head_bytes > MOST_HEAD_BYTES:
             self._broken(ProtocolError(f"a head of more than {MOST_HEAD_BYTES} bytes"))
             return
-        enough = False
         if self._chunks:
             self._size += len(data)
-            enough = self._size > HIGH_WATER
-        if not self._chunks or self._take is None or self.complete:
+        if self._take is None or self.complete or not self._chunks:
+            self._pause(self._size > HIGH_WATER)
             self._wake()
-        elif not self._queued:
-            self._queued = True
-            # Where it has to wait for long, what else comes is read and handed on at once.
-            enough = self._turns.take(self._hand_over) or enough
-        if enough and not (self._paused or self.complete) and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
+        else:
+            self._pause(self._awaits_turn() or self._size > HIGH_WATER)
 
     def eof_received(self) -> bool:
         """The upstream has sent all that it will."""
@@ -292,6 +286,25 @@ class Connection(asyncio.Protocol):
     def _raise_if_lost(self) -> None:
         if self.lost is not None:
             raise self.lost
+
+    def _awaits_turn(self) -> bool:
+        """Hand on what has come, now or at this connection's turn; whether that is long to wait for.
+
+        What else comes until then is better left in the socket: it is read and handed on at once.
+        """
+        if self._queued:
+            return False
+        if self._turns.free(self._moved):
+            self._hand_over()
+            return False
+        self._queued = True
+        return self._turns.take(self._hand_over)
+
+    def _pause(self, enough: bool) -> None:
+        """Read no more for now, where this is enough; `_taken` goes on."""
+        if enough and not (self._paused or self.complete) and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
 
     def _hand_over(self) -> None:
         """It is this connection's turn."""

@@ -8,6 +8,10 @@ from collections.abc import Callable
 
 AT_ONCE = 2
 """Turns in a round of the loop."""
+FREE = 8
+"""Turns in a moment that need not be waited for."""
+MOMENT_S = 0.0005
+"""Less than the step of the loop's clock, which may be a millisecond."""
 MANY = 8
 """More that wait than this are many: what they wait with grows faster than it is dealt with."""
 
@@ -20,12 +24,26 @@ class Turns:
     it waits for a few; and what arrives for a stream before its turn goes out in one write.
     """
 
-    __slots__ = ("_coming", "_waiting")
+    __slots__ = ("_coming", "_free", "_moment", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
         self._coming = False
         """A round is to come."""
+        self._moment, self._free = 0.0, FREE
+
+    def free(self, now: float) -> bool:
+        """Whether a turn may be had at once: none waits, and few were had in this moment.
+
+        Args:
+            now: the loop's time, in seconds.
+        """
+        if self._waiting:
+            return False
+        if now - self._moment > MOMENT_S:
+            self._moment, self._free = now, FREE
+        self._free -= 1
+        return self._free >= 0
 
     def take(self, turn: Callable[[], None]) -> bool:
         """Call this when its turn has come, and not before; it must not raise.
