@@ -78,11 +78,8 @@ class Engine:
                 raise InputError("candidates", name, "name each candidate once")
         if pool.default not in pool.names:
             raise UnknownNameError("candidate", pool.default, pool.names)
-        self.pool, self.routers, self._new_id = (
-            pool,
-            dict(routers),
-            new_id or id_maker("dec_", 8, ordered=True),
-        )
+        self.pool, self.routers = pool, dict(routers)
+        self._new_id = new_id or id_maker("dec_", 8, ordered=True)
         self.explore, self.spares = explore, spares
         self._fallback_routes = dict(fallbacks or {})
         for name, spec in self._fallback_routes.items():
