@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from turnout.errors import DeadlineError
-from turnout.gateway.http.asgi import ClientLeftError, Departure
+from turnout.gateway.http.asgi import Call, ClientLeftError, Departure
 
 
 class Line:
@@ -43,6 +43,10 @@ class Line:
 
 async def nothing() -> Any:
     await asyncio.Event().wait()
+
+
+async def never_sent(message: Any) -> None:
+    raise AssertionError("nothing is to be sent")
 
 
 def test_for_a_client_that_has_left_no_work_is_begun() -> None:
@@ -90,6 +94,21 @@ def test_what_was_spent_before_is_of_the_time_too() -> None:
 
     with pytest.raises(DeadlineError, match="within the 40 s"):
         asyncio.run(asyncio.wait_for(work(), 5))
+
+
+def test_a_time_begins_with_the_request() -> None:
+    call = Call({"method": "POST", "path": "/v1/route", "headers": []}, nothing, never_sent)
+    call.trail.arrived -= 41.0
+    call.trail.waited_s = 1.5  # for its own body
+
+    async def work(within_s: float) -> str:
+        async with call.unless_gone(within_s):
+            await asyncio.sleep(0.05)
+            return "done"
+
+    assert asyncio.run(work(60.0)) == "done"
+    with pytest.raises(DeadlineError, match=r"within the 39\.4 s"):
+        asyncio.run(asyncio.wait_for(work(39.4), 5))
 
 
 def test_work_beyond_its_time_is_late() -> None:

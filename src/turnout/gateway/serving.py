@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -132,9 +131,8 @@ class Serving:
         key = None
         if talk is not None:
             key = cache_key(self.cache, request, decision.model, self.semantic)
-        within_s, since = deadline_s(call.headers), time.monotonic()
+        within_s = deadline_s(call.headers)
         found = None if key is None else await key.find(within_s)
-        spent_s = time.monotonic() - since
         if found is not None:
             decision = found.noted(decision)
         entry = self.recorder.begin(request, decision, admitted.reserved_picousd)
@@ -145,7 +143,7 @@ class Serving:
             self.alarm.see(request.key, decision)
         caller = self._caller(request, admitted.output_tokens)
         try:
-            async with call.unless_gone(within_s, spent_s):
+            async with call.unless_gone(within_s):
                 prefer = "" if talk is None else talk.prefer
                 plan = self.resilience.plan(prefer)
                 if self.hedging is None:

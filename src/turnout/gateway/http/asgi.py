@@ -180,8 +180,15 @@ class Call:
         """Writes a piece of the body if that takes no wait, and says whether it did."""
         return _not_now if self._writer is None else self._writer.piece
 
-    def unless_gone(self, within_s: float | None = None, spent_s: float = 0.0) -> Departure:
-        """A block of work that is cancelled when the client leaves, or after a time. See `Departure`."""
+    def unless_gone(self, within_s: float | None = None) -> Departure:
+        """A block of work that is cancelled when the client leaves, or after a time. See `Departure`.
+
+        Args:
+            within_s: from the arrival of the request, without what its client took to send it.
+        """
+        spent_s = 0.0
+        if within_s is not None:
+            spent_s = time.perf_counter() - self.trail.arrived - self.trail.waited_s
         return Departure(self._receive, within_s, spent_s, stays=self.stays, writer=self._writer)
 
 
