@@ -241,7 +241,7 @@ class Prediction:
         return self.pair.win_rate(self.quality[:, s], self.quality[:, w])
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One call to make: a candidate, and why it stands at this place."""
 
