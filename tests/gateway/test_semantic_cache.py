@@ -325,20 +325,25 @@ def test_an_encoder_that_does_not_come_back_is_refused(monkeypatch: pytest.Monke
         over.set()
 
 
+class Hanging:
+    """An encoder that does not come back until it is over, and then fails."""
+
+    name, dimension, fingerprint, waits = "hanging", 256, "sha256:0", True
+
+    def __init__(self, over: threading.Event) -> None:
+        self._over = over
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        self._over.wait(30)
+        raise RouterError("no vector")
+
+
 def test_an_encoder_that_hangs_holds_no_thread_of_the_routers() -> None:
     over = threading.Event()
-
-    class Hanging:
-        name, dimension, fingerprint, waits = "hanging", 256, "sha256:0", True
-
-        def encode(self, texts: Sequence[str]) -> Floats:
-            over.wait(30)
-            raise RouterError("no vector")
-
     try:
         with semantic_site() as site:
             deciding = site.app.opened().deciding.beside
-            site.cache._encoding.encoder = Hanging()
+            site.cache._encoding.encoder = Hanging(over)
             site.cache._encoding.quick = False
             site.cache._encoding.beside.timeout_s = 0.05  # type: ignore[attr-defined]
             for i in range(10):
@@ -360,13 +365,6 @@ def test_a_look_up_is_of_the_time_that_the_client_gives(upstream_s: float, statu
     """Half of it at most, and what it takes is not given again."""
     over = threading.Event()
 
-    class Hanging:
-        name, dimension, fingerprint, waits = "hanging", 256, "sha256:0", True
-
-        def encode(self, texts: Sequence[str]) -> Floats:
-            over.wait(30)
-            raise RouterError("no vector")
-
     def say(_: str) -> str:
         threading.Event().wait(upstream_s)
         return "well"
@@ -374,7 +372,7 @@ def test_a_look_up_is_of_the_time_that_the_client_gives(upstream_s: float, statu
     try:
         with semantic_site() as site:
             site.up.say = say
-            site.cache._encoding.encoder = Hanging()
+            site.cache._encoding.encoder = Hanging(over)
             site.cache._encoding.quick = False
             fields = {"model": "auto", "temperature": 0}
             began = time.monotonic()

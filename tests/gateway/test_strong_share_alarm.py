@@ -36,7 +36,7 @@ from turnout.gateway.setup.cataloging import build_catalog
 from turnout.policies.explore import Explore
 from turnout.providers.fake import create_fake_app
 from turnout.recomputing import recompute
-from turnout.settings import AlarmSettings, RouteSettings, StoreSettings
+from turnout.settings import AlarmSettings, RouteSettings, Settings, StoreSettings
 from turnout.settings.access import KeySettings
 from turnout.store.database import open_database
 from turnout.store.records import RecordTable
@@ -231,10 +231,9 @@ def test_without_a_calibration_a_key_is_set_against_all_others(clock: list[float
     assert 0.25 < told["expected_share"] < 0.35
 
 
-def test_a_certificate_says_what_is_to_be_expected(clock: list[float]) -> None:
-    settings = make_settings("http://127.0.0.1:9")
-    pool, plain = build_pool(settings), make_engine(settings)
-    router = plain.routers["length"]
+def certified(settings: Settings) -> tuple[Engine, Watch]:
+    """An engine whose route has a certificate, and what watches that."""
+    pool, router = build_pool(settings), LengthRouter()
     made = certificate(
         route="router-length-0.5",
         models=pool.names,
@@ -243,12 +242,17 @@ def test_a_certificate_says_what_is_to_be_expected(clock: list[float]) -> None:
         pool=pool_fingerprint(pool.candidates, priced=False),
     )
     watch = Watch(made, pool.candidates, made.artifact, now=lambda: seconds(made.made_at))
-    engine = Engine(pool, {"length": router}, watches=[watch])
+    return Engine(pool, {"length": router}, watches=[watch]), watch
+
+
+def test_a_certificate_says_what_is_to_be_expected(clock: list[float]) -> None:
+    settings = make_settings("http://127.0.0.1:9")
+    engine, watch = certified(settings)
     alarm, _ = alarm_of(clock, engine=engine)
     for _ in range(200):
         ask(alarm, engine, "rogue", HARD)
     (told,) = alarm.listing()
-    assert told["expected_share"] == round(made.watched.share_high, 4)
+    assert told["expected_share"] == round(watch.certificate.watched.share_high, 4)
     stated, _ = alarm_of(clock, engine=engine, strong_share={"auto": 0.125})
     for _ in range(200):
         ask(stated, engine, "rogue", HARD)
@@ -265,28 +269,19 @@ def test_a_held_key_is_no_evidence_against_a_certificate(action: str, counted: i
             keys=key_settings(),
             auto="router-length-0.5",
         )
-        pool, router = build_pool(settings), LengthRouter()
-        made = certificate(
-            route="router-length-0.5",
-            models=pool.names,
-            safe="strong",
-            artifact=router.fingerprint,
-            pool=pool_fingerprint(pool.candidates, priced=False),
-        )
-        watch = Watch(made, pool.candidates, made.artifact, now=lambda: seconds(made.made_at))
-        engine = Engine(pool, {"length": router}, watches=[watch])
+        engine, watch = certified(settings)
         with (
             serving(create_app(settings, engine=engine)) as url,
             httpx2.Client(base_url=url, timeout=10) as http,
         ):
             for i in range(SOON):
-                assert post(http, f"{HARD}{i}").headers["x-turnout-certificate"] == made.id
+                assert post(http, f"{HARD}{i}").headers["x-turnout-certificate"] == watch.id
             assert watch.requests == SOON
             replies = [post(http, f"{text} again") for text in (HARD, EASY)]
             assert watch.requests == SOON + counted
             named = [r for r in replies if "x-turnout-certificate" in r.headers]
             assert len(named) == counted
-            assert post(http, EASY, "app").headers["x-turnout-certificate"] == made.id
+            assert post(http, EASY, "app").headers["x-turnout-certificate"] == watch.id
             assert watch.requests == SOON + counted + 1
             for i in range(30):
                 post(http, f"{HARD}{i} at last")

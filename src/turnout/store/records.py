@@ -84,12 +84,10 @@ class RecordTable:
 
     def put_rows(self, rows: Iterable[Row]) -> None:
         """`put` of rows, whose text databases take already (`read_row`)."""
-        given, left = iter(rows), True
+        given = iter(rows)
         with self._db.transaction():
-            while left:
-                block = list(islice(given, _AT_ONCE))
-                left = len(block) == _AT_ONCE
-                if left and len({row[ID] for row in block}) == _AT_ONCE:
+            while block := list(islice(given, _AT_ONCE)):
+                if len({row[ID] for row in block}) == _AT_ONCE:
                     self._db.run(_PUT_MANY, list(chain.from_iterable(block)))
                 else:
                     self._db.run_many(_PUT, block)

@@ -32,6 +32,8 @@ LINGER_S = 2.0
 """How long a refused client may go on sending: closed at once, it would not see the refusal."""
 MOST_LINGERING = 32
 """Connections over the limit that may do so."""
+LAST_CHUNK = b"0\r\n\r\n"
+"""The end of a body in chunks (RFC 9112, 7.1), without trailers."""
 BODILESS = (204, 304)
 """Statuses of answers that have no body, and so no framing."""
 
@@ -322,28 +324,30 @@ class Direct:
         cycle.transport.write(b"".join(head))
         return True
 
-    def piece(self, content: bytes) -> bool:
-        """A piece of an answer that has begun and goes on; False where the client does not read."""
+    def piece(self, content: bytes, end: bytes = b"") -> bool:
+        """A piece of an answer that has begun and goes on; False where the client does not read.
+
+        Args:
+            content: of the body; empty for none.
+            end: what follows it in the same write.
+        """
         cycle = self._cycle
         if cycle.disconnected:
             return True
         if cycle.flow.write_paused or not cycle.chunked_encoding or cycle.response_complete:
             return False
         if content:
-            cycle.transport.write(b"%x\r\n%b\r\n" % (len(content), content))
+            cycle.transport.write(b"%x\r\n%b\r\n%b" % (len(content), content, end))
+        elif end:
+            cycle.transport.write(end)
         return True
 
     def last(self, content: bytes) -> bool:
         """The last piece of an answer and its end, in one write; False where the client does not read."""
-        cycle = self._cycle
-        if cycle.disconnected:
+        if self._cycle.disconnected:
             return True
-        if cycle.flow.write_paused or not cycle.chunked_encoding or cycle.response_complete:
+        if not self.piece(content, LAST_CHUNK):
             return False
-        if content:
-            cycle.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content))
-        else:
-            cycle.transport.write(b"0\r\n\r\n")
         self._over()
         return True
 
