@@ -10,10 +10,11 @@ from turnout.access.counters import Counters, Hold, Refusal
 from turnout.access.identity import Identity
 from turnout.access.keyring import Keyring
 from turnout.access.limits import Limit, usd
-from turnout.access.worst import Asked, Costs
+from turnout.access.memory import MemoryCounters
+from turnout.access.worst import Asked, CostRule, Costs
 from turnout.errors import BudgetError, LimitError, NoCandidateError
 from turnout.store.record import Record
-from turnout.types import Decision
+from turnout.types import Decision, Query
 
 log = logging.getLogger("turnout.access")
 
@@ -149,7 +150,7 @@ class Access:
                 )
                 if isinstance(found, Hold):
                     self._holds[decision.id] = found
-                    limit = self._send_limit if asked.query.max_output_tokens is None else None
+                    limit = self.limit_sent(asked.query)
                     return Admitted(decision, cost, rate_headers(found), limit)
                 if found.limit.kind != "usd":
                     raise self._refused(found)
@@ -160,6 +161,39 @@ class Access:
                     break  # the chosen one is too dear: choose again
                 excluded = {**decision.excluded, **dear}
                 decision = replace(decision, attempts=kept, excluded=excluded)
+
+    def at_once(
+        self, who: Identity | None, asked: Asked, candidate: str
+    ) -> tuple[MemoryCounters, tuple[Limit, ...], CostRule | None] | None:
+        """How requests of a caller for one candidate are admitted without waiting and without a choice.
+
+        Args:
+            who: the caller, who may use this candidate.
+            asked: the size of one of these requests, which differ in their text alone.
+            candidate: who is to serve.
+
+        Returns:
+            Where and under which limits each is counted, and what it costs at most where a budget
+            asks (see `keep`); None where that takes `admit`.
+        """
+        limits = self._common if who is None else who.limits
+        budgets = bool(limits) and limits[-1].kind == "usd"
+        if not isinstance(self.counters, MemoryCounters):
+            return None
+        if who is not None and who.max_request_picousd is not None:
+            return None
+        if not budgets:
+            return self.counters, limits, None
+        rule = self._costs.rule(asked, candidate)
+        return None if rule is None else (self.counters, limits, rule)
+
+    def keep(self, hold: Hold) -> None:
+        """Something was reserved for a request whose end is told by `ended`, or which is abandoned."""
+        self._holds[hold.id] = hold
+
+    def limit_sent(self, query: Query) -> int | None:
+        """The output limit to send with a request under a budget; None: none."""
+        return self._send_limit if query.max_output_tokens is None else None
 
     async def also(self, decision_id: str, hold_id: str) -> bool:
         """Reserve, for a second call of a request, what its budgets hold for the first.

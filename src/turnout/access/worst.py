@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from turnout.pricing import DEFAULT_OUTPUT_TOKENS
 from turnout.types import BYTES_PER_TOKEN, Candidate, Query
@@ -59,9 +59,27 @@ class Asked:
 
     def usual_tokens(self) -> int:
         """What it takes of a limit of tokens until its usage is known."""
+        return self.query.input_tokens + self.usual_output_tokens()
+
+    def usual_output_tokens(self) -> int:
+        """The same of its output alone, which does not follow from the text."""
         asked = self.query.max_output_tokens
         output = DEFAULT_OUTPUT_TOKENS if asked is None else min(asked, _USUAL_OUTPUT_TOKENS)
-        return self.query.input_tokens + output * self.copies
+        return output * self.copies
+
+
+class CostRule(NamedTuple):
+    """The most that requests cost at one candidate which differ in their text alone."""
+
+    rate_in: int
+    """Picodollars a token."""
+    window: int
+    output_picousd: int
+
+    def most_picousd(self, most_input_tokens: int) -> int:
+        """Of a request with so many input tokens: see `Asked.most_input_tokens`."""
+        tokens = most_input_tokens if most_input_tokens < self.window else self.window
+        return tokens * self.rate_in + self.output_picousd
 
 
 class Costs:
@@ -88,6 +106,20 @@ class Costs:
             for c in candidates
             if c.price is not None
         ]
+
+    def rule(self, asked: Asked, candidate: str) -> CostRule | None:
+        """`most_picousd` at one candidate, for requests that differ in their text alone.
+
+        None where no price of it is known, or where the output that it may cost follows from the text.
+        """
+        if asked.predicted:
+            return None
+        for name, rate_in, rate_out, window, longest, unasked in self._rows:
+            if name == candidate:
+                limit = asked.query.max_output_tokens
+                tokens = min(unasked if limit is None else limit, longest, window) * asked.copies
+                return CostRule(rate_in, window, tokens * rate_out)
+        return None
 
     def most_picousd(self, asked: Asked) -> dict[str, int | None]:
         """Candidate → the most that one call can cost; None where no price is known.
