@@ -76,10 +76,12 @@ class CostRule(NamedTuple):
     window: int
     output_picousd: int
 
-    def most_picousd(self, most_input_tokens: int) -> int:
-        """Of a request with so many input tokens: see `Asked.most_input_tokens`."""
-        tokens = most_input_tokens if most_input_tokens < self.window else self.window
-        return tokens * self.rate_in + self.output_picousd
+    def most_picousd(self, input_tokens: int) -> int:
+        """Of a request of so many input tokens, as estimated, that is text alone."""
+        tokens = BYTES_PER_TOKEN * input_tokens + OVERHEAD_TOKENS
+        return (
+            tokens if tokens < self.window else self.window
+        ) * self.rate_in + self.output_picousd
 
 
 class Costs:
@@ -107,19 +109,19 @@ class Costs:
             if c.price is not None
         ]
 
-    def rule(self, asked: Asked, candidate: str) -> CostRule | None:
-        """`most_picousd` at one candidate, for requests that differ in their text alone.
+    def rules(self, asked: Asked) -> dict[str, CostRule] | None:
+        """`most_picousd` for requests of text that differ in it alone, by candidate.
 
-        None where no price of it is known, or where the output that it may cost follows from the text.
+        None where the price of a candidate is not known, or where the output that a request may cost
+        follows from its text, or its input from more.
         """
-        if asked.predicted:
+        if asked.predicted or asked.query.needs or self.unpriced:
             return None
+        limit, found = asked.query.max_output_tokens, {}
         for name, rate_in, rate_out, window, longest, unasked in self._rows:
-            if name == candidate:
-                limit = asked.query.max_output_tokens
-                tokens = min(unasked if limit is None else limit, longest, window) * asked.copies
-                return CostRule(rate_in, window, tokens * rate_out)
-        return None
+            tokens = min(unasked if limit is None else limit, longest, window) * asked.copies
+            found[name] = CostRule(rate_in, window, tokens * rate_out)
+        return found
 
     def most_picousd(self, asked: Asked) -> dict[str, int | None]:
         """Candidate → the most that one call can cost; None where no price is known.

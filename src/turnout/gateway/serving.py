@@ -153,22 +153,27 @@ class Serving:
         await self._end(request, talk, decision, caller, entry, key, explained, work)
 
     async def go_on(self, call: Call, begun: Begun) -> None:
-        """End a request whose first call went out elsewhere, as any other."""
+        """End a request that was decided elsewhere, and maybe called for, as any other."""
         call.identity, call.dialect, decision = begun.identity, "chat", begun.decision
         try:
             request = await read_request(call, "chat", self.max_body_bytes)
-            request.rename = begun.rename
+            request.rename, request.route = begun.rename, begun.route
             talk = await self.conversing.find(request)
+            talk.wanted = decision.model if begun.route else ""
             caller = self._caller(request, begun.output_tokens)
             if isinstance(caller, Caller):
                 caller.under_way = begun.call
             explained = {**begun.headers, **decision_headers(decision)}
-            plan = self.resilience.resume(begun.target, begun.began)
-            work = arun(decision, caller, plan, begun.target)
+            if begun.call is None:
+                work = arun(decision, caller, self.resilience.plan())
+            else:
+                target = begun.call.target
+                plan = self.resilience.resume(target, begun.call.began)
+                work = arun(decision, caller, plan, target)
             await self._end(request, talk, decision, caller, begun.entry, None, explained, work)
         finally:
-            if begun.call.give_up():  # its client had left
-                self.resilience.dropped_at(begun.target)
+            if begun.call is not None and begun.call.give_up():  # its client had left
+                self.resilience.dropped_at(begun.call.target)
             self.access.abandon(decision.id)
 
     async def _end(

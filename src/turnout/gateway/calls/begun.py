@@ -1,4 +1,4 @@
-"""A request whose first call went out already, handed over to be ended as any other."""
+"""A request that was decided, or called for, already: handed over to be ended as any other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from turnout.access.identity import Identity
-from turnout.execution.attempts import Target
 from turnout.gateway.calls.calling import UnderWay
 from turnout.gateway.calls.recording import Entry
 from turnout.gateway.http.asgi import Call
@@ -27,12 +26,10 @@ class Begun:
     rename: str | None
     entry: Entry
     trail: Trail
-    target: Target
-    """Where the first call went."""
-    began: float
-    """When, by the clock of `Resilience`."""
-    call: UnderWay
-    """What came of it."""
+    call: UnderWay | None
+    """The first call, and what came of it; None where none went out."""
+    route: str
+    """The route that was asked for, its knob included, where a router chose; else empty."""
     on: Callable[[Call, Begun], Awaitable[None]]
     """Ends it (`Serving.go_on`)."""
     release: Callable[[], None]

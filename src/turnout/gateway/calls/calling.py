@@ -107,6 +107,9 @@ class UnderWay:
     """A call that was made before its `Caller`, and what came of it."""
 
     result: Reply | UpstreamError
+    target: Target
+    began: float
+    """By the clock of `Resilience`."""
     taken: bool = False
 
     def take(self) -> Reply:

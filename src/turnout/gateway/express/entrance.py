@@ -15,9 +15,10 @@ from typing import Protocol
 from turnout.gateway.express.heads import Head, head_of
 from turnout.gateway.express.lane import Lane
 from turnout.gateway.express.place import Place
-from turnout.gateway.express.ride import Client, Ride
+from turnout.gateway.express.ride import Client
 from turnout.gateway.http.admission import Admission
 from turnout.gateway.http.door import Door
+from turnout.gateway.http.protocol import Served
 from turnout.gateway.serving import Serving
 from turnout.observe.trail import Trail
 
@@ -63,8 +64,6 @@ class Entrance:
         self._heads: dict[tuple[bytes, bytes], Head] = {}
         self.taken = 0
         """Requests that came this way."""
-        self.handed_over = 0
-        """Those of them that the application had to end."""
 
     def head_of(
         self,
@@ -84,7 +83,7 @@ class Entrance:
             self._heads.clear()
         return self._heads.setdefault(found.key, found)
 
-    def begin(self, client: Client, head: Head, body: bytes) -> Ride | None:
+    def begin(self, client: Client, head: Head, body: bytes) -> Served | None:
         """Serve a request; None where it is for the application, and nothing was done for it."""
         live = self._live()
         if live is None or live.lane is None:
@@ -94,7 +93,6 @@ class Entrance:
         if found is None:
             return None
         if not self._admission.enter():
-            found.shape.sends.close(found.connection)
             return None
         serving = live.__enter__()
         place = Place(
@@ -104,12 +102,12 @@ class Entrance:
             door=self._door,
             over_with=self._over,
         )
-        ride = None
+        served = None
         try:
-            ride = live.lane.send(found, place, client, trail)
+            served = live.lane.begin(found, place, client, trail)
         finally:
-            if ride is None:
+            if served is None:
                 live.__exit__(None, None, None)
                 self._admission.step_back()
-        self.taken += ride is not None
-        return ride
+        self.taken += served is not None
+        return served

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from turnout.access.counters import Hold
-from turnout.access.gate import rate_headers
+from turnout.access.gate import Admission
 from turnout.access.identity import Identity
 from turnout.access.memory import MemoryCounters
 from turnout.errors import TurnoutError
+from turnout.explaining import kept_decision
+from turnout.gateway.calls.recording import Entry
+from turnout.gateway.express.facts import KnownFacts, explained
 from turnout.gateway.express.heads import Head
 from turnout.gateway.express.place import Place
-from turnout.gateway.express.ride import Client, Ride
-from turnout.gateway.express.shapes import Facts, Shape, Shaping
+from turnout.gateway.express.ride import Client, Ride, begun
+from turnout.gateway.express.shapes import Shape, Shaping, Way
+from turnout.gateway.http.protocol import Served
 from turnout.gateway.serving import Serving
+from turnout.observe.logs import safe_traceback
 from turnout.observe.trail import Trail
 from turnout.providers.http.connection import Connection
-from turnout.store.record import Record
+from turnout.store.record import Record, json_line
+from turnout.types import Decision, Query
 from turnout.wire import chat
 from turnout.wire.one_message import Said, take_apart
+
+log = logging.getLogger("turnout.gateway")
 
 MOST_SHAPES = 512
 MOST_SEEN = 4096
@@ -41,14 +49,25 @@ def lane_of(serving: Serving) -> Lane | None:
     return Lane(serving)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class Found:
-    """A request that can go at once."""
+    """A request that may go the express way."""
 
     shape: Shape
     said: Said
     input_tokens: int
-    connection: Connection
+    query: Query | None
+    """Where a router is to be asked."""
+
+
+@dataclass(slots=True)  # not frozen: that would double what making one costs
+class Taken:
+    """A request that is served here."""
+
+    found: Found
+    place: Place
+    client: Client
+    trail: Trail
 
 
 @dataclass(slots=True)
@@ -71,7 +90,7 @@ class Lane:
         )
 
     def look(self, head: Head, body: bytes) -> Found | None:
-        """A request that is like others before it, if all that it needs is there. It changes nothing."""
+        """A request that is like others before it, and may be decided now. It changes nothing."""
         if len(body) > self.serving.max_body_bytes:
             return None
         try:
@@ -85,12 +104,15 @@ class Lane:
             shape = self._shape(head, who, said)
         except TurnoutError:
             return None  # it is refused by those who have the words for it
-        if shape is None or not self.serving.resilience.is_fit(shape.target):
+        if shape is None:
             return None
-        connection = shape.sends.idle()
-        if connection is None:
+        tokens = chat.plain_tokens(said.text)
+        if shape.routed is None:
+            return Found(shape, said, tokens, None)
+        query, key = shape.query(said.text, tokens), shape.routed.key
+        if not (self.serving.deciding.at_once(query, key[0]) and shape.admits.fits(tokens)):
             return None
-        return Found(shape, said, chat.plain_tokens(said.text), connection)
+        return Found(shape, said, tokens, query)
 
     def _shape(self, head: Head, who: Identity | None, said: Said) -> Shape | None:
         key = (head.key, said.before, said.after)
@@ -112,56 +134,76 @@ class Lane:
         shape = self._shapes[key] = self._shaping.shape_of(head, who, said)
         return shape
 
-    def send(self, found: Found, place: Place, client: Client, trail: Trail) -> Ride | None:
-        """Send a request upstream; None where a limit is reached, and nothing was done."""
-        shape, tokens = found.shape, found.input_tokens
-        facts, decision_id = shape.facts(tokens), self.serving.engine.new_id()
-        hold = self._reserve(shape, facts, decision_id, tokens)
-        if hold is None:
-            shape.sends.close(found.connection)
-            return None
-        decision = facts.decision
+    def begin(self, found: Found, place: Place, client: Client, trail: Trail) -> Served | None:
+        """Serve a request; None where it is for the application, and nothing was done for it."""
         trail.path = PATH
-        trail.decided(self.serving.catalog.named(shape.model), decision.router, decision.model)
-        record = self._record(found, facts, decision_id)
-        recorder, resilience = self.serving.recorder, self.serving.resilience
-        ride = Ride(
-            place=place,
-            client=client,
-            resilience=resilience,
-            shape=shape,
-            facts=facts,
-            headers=rate_headers(hold) if shape.limits else {},
-            trail=trail,
-            entry=recorder.open(record, trail, facts.expected_picousd),
-            connection=found.connection,
-            began=resilience.begin_at(shape.target),
-            since=time.perf_counter(),
-        )
-        before, after = shape.around
-        content = b"%b%b%b" % (before, found.said.written.encode(), after)
-        shape.sends.send(found.connection, content, ride.told)
-        return ride
-
-    def _reserve(self, shape: Shape, facts: Facts, decision_id: str, tokens: int) -> Hold | None:
-        if not shape.limits:
-            return _NO_HOLD
-        found = shape.counters.take(
-            decision_id,
-            shape.limits,
-            cost=facts.most_picousd or 0,
-            tokens=tokens + shape.output_tokens,
-        )
-        if not isinstance(found, Hold):
+        taken, shape = Taken(found, place, client, trail), found.shape
+        if shape.facts is not None:
+            return self._named(taken, shape.facts)
+        if shape.routed is None or found.query is None:
             return None
-        self.serving.access.keep(found)
-        return found
+        asking = Asking(self, taken)
+        self.serving.deciding.ask(found.query, shape.routed.key, asking)
+        return asking
 
-    def _record(self, found: Found, facts: Facts, decision_id: str) -> Record:
-        """As `Recorder.begin` makes it."""
-        shape, decision = found.shape, facts.decision
-        reserved, (before, after) = facts.most_picousd, facts.kept
-        return Record(
+    def _named(self, taken: Taken, facts: KnownFacts) -> Ride | None:
+        """A candidate was asked for by its name."""
+        shape, tokens = taken.found.shape, taken.found.input_tokens
+        way = shape.way(facts.candidate)
+        connection = None if way is None else self._idle(way)
+        if way is None or connection is None:
+            return None
+        known, decision_id = facts.of(tokens), self.serving.engine.new_id()
+        admitted = shape.admits.take(decision_id, (facts.candidate,), tokens)
+        if admitted is None:
+            way.sends.close(connection)
+            return None
+        before, after = known.kept
+        kept = f"{before}{decision_id}{after}"
+        entry = self._open(taken, known.decision, decision_id, kept, admitted)
+        start, end = known.told
+        told = b"%b%b%b" % (start, decision_id.encode(), end)
+        return self._send(taken, way, connection, known.decision, told, admitted, entry)
+
+    def decided(self, taken: Taken, decision: Decision) -> None:
+        """A router has chosen."""
+        shape, client = taken.found.shape, taken.client
+        if shape.routed is not None:
+            decision = shape.routed.want.told(decision)
+        names = [attempt.candidate for attempt in decision.attempts]
+        admitted = shape.admits.take(decision.id, names, taken.found.input_tokens)
+        if admitted is None:  # to choose again is for the application
+            taken.place.leave()
+            client.hand_over(None)
+            return
+        kept = json_line(kept_decision(decision)).decode()
+        entry = self._open(taken, decision, decision.id, kept, admitted)
+        way = shape.way(decision.model)
+        connection = None if way is None else self._idle(way)
+        if way is None or connection is None:
+            headers, trail = admitted.headers, taken.trail
+            client.hand_over(begun(taken.place, shape, decision, headers, entry, trail, None))
+            return
+        told = explained(decision)
+        client.goes_on(self._send(taken, way, connection, decision, told, admitted, entry))
+
+    def _idle(self, way: Way) -> Connection | None:
+        """An open connection to a candidate that may be called now."""
+        return way.sends.idle() if self.serving.resilience.is_fit(way.target) else None
+
+    def _open(
+        self,
+        taken: Taken,
+        decision: Decision,
+        decision_id: str,
+        kept: str,
+        admitted: Admission,
+    ) -> Entry:
+        """Note that a request has begun, as `Recorder.begin` does."""
+        found, recorder = taken.found, self.serving.recorder
+        shape, reserved = found.shape, admitted.reserved_picousd
+        taken.trail.decided(shape.named, decision.router, decision.model)
+        record = Record(
             id=decision_id,
             at_ms=time.time_ns() // 1_000_000,
             status="unknown",
@@ -174,8 +216,80 @@ class Lane:
             cost_picousd=reserved,
             cost_basis="none" if reserved is None else "reserved",
             session=shape.session_of(found.said.text),
-            decision=f"{before}{decision_id}{after}" if self.serving.recorder.ledger else "",
+            decision=kept if recorder.ledger else "",
         )
+        return recorder.open(record, taken.trail, decision.expected_cost_picousd)
+
+    def _send(
+        self,
+        taken: Taken,
+        way: Way,
+        connection: Connection,
+        decision: Decision,
+        told: bytes,
+        admitted: Admission,
+        entry: Entry,
+    ) -> Ride:
+        """Call the candidate."""
+        found, resilience = taken.found, self.serving.resilience
+        ride = Ride(
+            place=taken.place,
+            client=taken.client,
+            resilience=resilience,
+            shape=found.shape,
+            way=way,
+            decision=decision,
+            explained=told,
+            headers=admitted.headers,
+            text=found.said.text,
+            input_tokens=found.input_tokens,
+            trail=taken.trail,
+            entry=entry,
+            connection=connection,
+            began=resilience.begin_at(way.target),
+            since=time.perf_counter(),
+        )
+        content = b"%b%b%b" % (way.before, found.said.written.encode(), way.after)
+        way.sends.send(connection, content, ride.told)
+        return ride
 
 
-_NO_HOLD = Hold("", (), (), (), ())
+@dataclass(slots=True)
+class Asking:
+    """A request whose router is asked: told of what it decides, and of a client that leaves."""
+
+    lane: Lane
+    taken: Taken
+    left: bool = False
+
+    def done(self) -> bool:
+        """See `Decided`."""
+        return self.left
+
+    def set_result(self, decision: Decision, /) -> None:
+        """See `Decided`."""
+        if self.left:
+            return
+        try:
+            self.lane.decided(self.taken, decision)
+        except Exception as error:  # noqa: BLE001 - the process edge; its trace is logged
+            # Not the message: an error that is not ours may quote the prompt.
+            log.error("request failed with %s", safe_traceback(error))
+            self.taken.client.fail()
+            self.taken.place.over(self.taken.trail, decision.id)
+
+    def set_exception(self, error: Exception, /) -> None:  # noqa: ARG002 - the application asks again
+        """See `Decided`: what to say of it is for the application."""
+        if not self.left:
+            self.taken.place.leave()
+            self.taken.client.hand_over(None)
+
+    def gone(self) -> None:
+        """See `Served`."""
+        self.left = True
+        self.taken.place.left(self.taken.trail, "")
+
+    def end(self) -> None:
+        """See `Served`."""
+        self.left = True
+        self.taken.place.over(self.taken.trail, "")

@@ -319,8 +319,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._expect("next")
         self.flow.resume_reading()
 
+    def goes_on(self, served: Served) -> None:
+        """The request under way is served by this from now on."""
+        self._served = served
+
     def hand_over(self, begun: object) -> None:
-        """Let the application end a request: it is parsed now, as any other is."""
+        """Let the application end a request, or serve it (None): it is parsed now, as any other is."""
         data, later, self._served, self._came = self._came, self._later, None, b""
         self._later, self._begun = b"", begun
         self._expect("head")
