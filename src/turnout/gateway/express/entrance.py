@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from turnout.gateway.express.heads import Head, head_of
+from turnout.gateway.express.heads import Head, around_length, head_of
 from turnout.gateway.express.lane import Lane
 from turnout.gateway.express.place import Place
 from turnout.gateway.express.ride import Client
@@ -82,6 +82,11 @@ class Entrance:
         if len(self._heads) >= MOST_HEADS:
             self._heads.clear()
         return self._heads.setdefault(found.key, found)
+
+    def known(self, data: bytes) -> Head | None:
+        """The head by which `data` begins, where it has come before, on whatever connection."""
+        key = around_length(data)
+        return None if key is None else self._heads.get(key)
 
     def begin(self, client: Client, head: Head, body: bytes) -> Served | None:
         """Serve a request; None where it is for the application, and nothing was done for it."""

@@ -18,6 +18,8 @@ from turnout.gateway.express.heads import Head
 from turnout.gateway.express.place import Place
 from turnout.gateway.express.ride import Client, Ride, begun
 from turnout.gateway.express.shapes import Shape, Shaping, Way
+from turnout.gateway.express.streamed import Streamed
+from turnout.gateway.express.whole import Whole
 from turnout.gateway.http.protocol import Served
 from turnout.gateway.serving import Serving
 from turnout.observe.logs import safe_traceback
@@ -212,6 +214,7 @@ class Lane:
             router=decision.router,
             candidate=decision.model,
             code=decision.code,
+            stream=shape.stream,
             input_tokens=found.input_tokens,
             cost_picousd=reserved,
             cost_basis="none" if reserved is None else "reserved",
@@ -232,7 +235,7 @@ class Lane:
     ) -> Ride:
         """Call the candidate."""
         found, resilience = taken.found, self.serving.resilience
-        ride = Ride(
+        ride = (Streamed if found.shape.stream else Whole)(
             place=taken.place,
             client=taken.client,
             resilience=resilience,
@@ -288,6 +291,9 @@ class Asking:
         """See `Served`."""
         self.left = True
         self.taken.place.left(self.taken.trail, "")
+
+    def writable(self) -> None:
+        """See `Served`."""
 
     def end(self) -> None:
         """See `Served`."""

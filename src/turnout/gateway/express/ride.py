@@ -1,9 +1,8 @@
-"""One request on the express way, from the moment that it is sent upstream."""
+"""One request on the express way, from the moment that it is sent upstream: what all have in common."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -14,7 +13,7 @@ from turnout.gateway.calls.begun import Begun
 from turnout.gateway.calls.calling import Answer, UnderWay
 from turnout.gateway.calls.recording import Entry
 from turnout.gateway.express.place import Place
-from turnout.gateway.express.shapes import Routed, Shape, Way
+from turnout.gateway.express.shapes import Shape, Way
 from turnout.gateway.http.headers import answer_headers, header_lines, new_request_id, to_client
 from turnout.gateway.http.protocol import Served
 from turnout.observe.logs import safe_traceback
@@ -22,12 +21,8 @@ from turnout.observe.trail import Trail
 from turnout.providers.base import Reply
 from turnout.providers.http.connection import Connection
 from turnout.types import Decision
-from turnout.wire.renaming import renamed_reply
-from turnout.wire.usage import read_usage_of_reply
 
 log = logging.getLogger("turnout.gateway")
-
-_JSON = "application/json"
 
 
 class Client(Protocol):
@@ -50,8 +45,20 @@ class Client(Protocol):
         """The request, which was decided meanwhile, is served by this from now on."""
         ...
 
+    def begin(self, lines: bytes, content: bytes) -> None:
+        """Write the beginning of an answer in pieces with status 200, and the first of them."""
+        ...
+
+    def piece(self, content: bytes) -> bool:
+        """Write a piece; False: the client does not read so fast, and nothing was written."""
+        ...
+
+    def last(self, content: bytes) -> None:
+        """Write the last piece and the end of the answer; the next request may come."""
+        ...
+
     def fail(self) -> None:
-        """Answer that something went wrong here, and hear no more."""
+        """Answer that something went wrong here, or break the answer off, and hear no more."""
         ...
 
 
@@ -83,21 +90,9 @@ class Ride:
     """Nobody was told yet what came of the call."""
 
     def told(self) -> None:
-        """Something has come from upstream, or nothing will any more."""
-        connection = self.connection
-        if not (connection.complete or connection.lost or self._held_up(connection)):
-            return
-        self.trail.upstream_s += time.perf_counter() - self.since
+        """Something has come from upstream, or nothing will any more. It never raises."""
         try:
-            content = connection.whole()
-            if content is None or not self._plain(connection, content):
-                self._hand_over(connection)
-            else:
-                headers = connection.headers
-                self.way.sends.close(connection)
-                self.calling = False
-                self.resilience.answered_at(self.way.target, self.began)
-                self._answer(headers, content)
+            self.look()
         except Exception as error:  # noqa: BLE001 - the process edge; its trace is logged
             # Not the message: an error that is not ours may quote the prompt.
             log.error("request failed with %s", safe_traceback(error))
@@ -105,9 +100,16 @@ class Ride:
             self.client.fail()
             self.place.over(self.trail, self.entry.record.id)
 
+    def look(self) -> None:
+        """What is to be done about what has come."""
+        raise NotImplementedError
+
     def _held_up(self, connection: Connection) -> bool:
         """Whether an answer has begun of which no more comes unless some is taken."""
         return self.way.sends.begun(connection) and connection.held_up
+
+    def writable(self) -> None:
+        """Its client takes more again."""
 
     def gone(self) -> None:
         """Its client has left: the call is cut off."""
@@ -126,58 +128,42 @@ class Ride:
             self.calling = False
             self.resilience.dropped_at(self.way.target)
 
-    def _plain(self, connection: Connection, content: bytes) -> bool:
-        """Whether an answer is such that it only needs to be passed on and booked."""
-        headers = connection.headers
-        return (
-            connection.status == 200
-            and headers.get("content-type", "").startswith(_JSON)
-            and "content-encoding" not in headers
-            and content.lstrip()[:1] == b"{"
-        )
+    def _answered(self) -> None:
+        """The call was answered."""
+        self.calling = False
+        self.resilience.answered_at(self.way.target, self.began)
 
-    def _answer(self, headers: Mapping[str, str], content: bytes) -> None:
+    def _answer_of(self, connection: Connection) -> Answer:
+        """What a candidate gave, without its content."""
         target = self.way.target
-        found = read_usage_of_reply("chat", content)
-        answer = Answer(
+        return Answer(
             candidate=target.candidate,
             provider=target.provider,
             target=target.key,
-            status=200,
-            headers=headers,
+            status=connection.status,
+            headers=connection.headers,
             asked=target.model,
-            usage=found.reading.usage,
-            problems=found.reading.problems,
-            model=found.model,
-            service=found.service,
-            events=found.output_estimate,
             first_byte_s=self.resilience.clock() - self.began,
         )
-        if self.shape.routed is not None:
-            self._keep_conversation(self.shape.routed, answer)
-        if self.shape.rename is not None:
-            content = renamed_reply(content, self.shape.rename)
-        self.entry.end("ok", http_status=200, calls=1, answer=answer)
-        named = answer.named
-        lines = self._lines(headers, named if named != answer.asked else "")
-        self.client.answer(lines, content)
-        self.trail.begun, self.trail.status = time.perf_counter(), 200
-        self.place.over(self.trail, self.entry.record.id)
 
-    def _keep_conversation(self, routed: Routed, answer: Answer) -> None:
-        """A router chose: who answers has the conversation from here on."""
+    def _keep_conversation(self, answer: Answer) -> None:
+        """Where a router chose, who answers has the conversation from here on."""
+        routed = self.shape.routed
+        if routed is None:
+            return
         query = self.shape.query(self.text, self.input_tokens)
         self.place.serving.conversing.keep(
             self.entry.record.session, None, query, answer, routed.route, self.decision.model
         )
 
-    def _lines(self, headers: Mapping[str, str], other_model: str) -> bytes:
+    def _lines(self, answer: Answer, **more: str) -> bytes:
         """The headers of the answer, as `Serving` gives them."""
-        told = {"x-request-id": new_request_id(), **to_client(headers), **self.headers}
-        lines = header_lines(told) + self.explained
-        if other_model:
-            lines += header_lines(answer_headers((), other_model=other_model))
-        return lines
+        to = to_client(answer.headers)
+        lines = header_lines({"x-request-id": new_request_id(), **to, **more, **self.headers})
+        named = answer.named
+        if not named or named == answer.asked:
+            return lines + self.explained
+        return lines + self.explained + header_lines(answer_headers((), other_model=named))
 
     def _hand_over(self, connection: Connection) -> None:
         """Anything but a plain answer is for those who know what to do about it."""

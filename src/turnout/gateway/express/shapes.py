@@ -16,9 +16,9 @@ from turnout.access.worst import Asked
 from turnout.engine import Engine
 from turnout.execution.attempts import Target
 from turnout.execution.resilience import Resilience
-from turnout.gateway.calls.calling import limited_arm_fields
+from turnout.gateway.calls.calling import asked_usage, limited_arm_fields
 from turnout.gateway.calls.redirecting import check_upstream_is_ours
-from turnout.gateway.calls.request import asked_model
+from turnout.gateway.calls.request import asked_model, is_streamed
 from turnout.gateway.express.facts import KnownFacts
 from turnout.gateway.express.heads import Head
 from turnout.gateway.routing.asking import Wanted, wanted
@@ -45,6 +45,8 @@ class Way(NamedTuple):
     before: bytes
     """What goes upstream before the content."""
     after: bytes
+    hide_usage: bool
+    """The usage of its stream was not asked for by the client."""
 
 
 class Routed(NamedTuple):
@@ -71,6 +73,8 @@ class Shape:
     session_of: Callable[[str], str]
     """Text → the id of its conversation."""
     admits: AtOnce
+    stream: bool
+    """Whether the answer is to come as a stream of events."""
     max_output_tokens: int | None
     rename: str | None
     facts: KnownFacts | None
@@ -116,9 +120,7 @@ class Shaping:
             return None
         fields, key = frame.body.fields, "" if who is None else who.id
         check_upstream_is_ours(fields)
-        if FIELD in fields or fields.get("stream") is True:
-            return None
-        if read_asks(head.headers, fields) is not NOTHING:
+        if FIELD in fields or read_asks(head.headers, fields) is not NOTHING:
             return None
         session_of = by_first_text(key)
         text = chat.first_user_text(fields)
@@ -147,6 +149,7 @@ class Shaping:
             named=self.catalog.named(model),
             session_of=session_of,
             admits=admits,
+            stream=is_streamed(fields),
             max_output_tokens=query.max_output_tokens,
             rename=model if as_requested else None,
             facts=facts,
@@ -172,8 +175,15 @@ class Shaping:
         provider = None if target is None else self.providers[target.provider]
         if target is None or not isinstance(provider, HttpProvider) or provider.dialect != "chat":
             return None
-        sends = provider.at_once(PATHS["chat"], candidate=candidate.name, headers=head.onward)
+        fields, name = frame.body.fields, candidate.name
+        sends = provider.at_once(
+            PATHS["chat"], candidate=name, headers=head.onward, stream=is_streamed(fields)
+        )
         if sends is None:
             return None
-        arm = limited_arm_fields(candidate, frame.body.fields, "chat", admits.limit_sent)
-        return Way(target, sends, *frame.around({"model": target.model, **arm}))
+        arm, asked = (
+            limited_arm_fields(candidate, fields, "chat", admits.limit_sent),
+            asked_usage(fields, provider),
+        )
+        before, after = frame.around({"model": target.model, **arm, **asked})
+        return Way(target, sends, before, after, bool(asked))
