@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
 
 from turnout.errors import UpstreamError
 from turnout.execution.resilience import Resilience
-from turnout.gateway.calls.begun import Begun
 from turnout.gateway.calls.calling import Answer, UnderWay
 from turnout.gateway.calls.recording import Entry
-from turnout.gateway.express.place import Place
-from turnout.gateway.express.shapes import Shape, Way
+from turnout.gateway.express.shapes import Way
+from turnout.gateway.express.taken import Taken
 from turnout.gateway.http.headers import answer_headers, header_lines, new_request_id, to_client
-from turnout.gateway.http.protocol import Served
 from turnout.observe.logs import safe_traceback
-from turnout.observe.trail import Trail
 from turnout.providers.base import Reply
 from turnout.providers.http.connection import Connection
 from turnout.types import Decision
@@ -25,63 +21,21 @@ from turnout.types import Decision
 log = logging.getLogger("turnout.gateway")
 
 
-class Client(Protocol):
-    """The connection that a request came over."""
-
-    def answer(self, lines: bytes, content: bytes) -> None:
-        """Write a whole answer with status 200; the next request may come.
-
-        Args:
-            lines: its headers, but for those that say how the body is framed and who serves.
-            content: its body.
-        """
-        ...
-
-    def hand_over(self, begun: Begun | None) -> None:
-        """Let the request be ended by the application, or served by it from the start."""
-        ...
-
-    def goes_on(self, served: Served) -> None:
-        """The request, which was decided meanwhile, is served by this from now on."""
-        ...
-
-    def begin(self, lines: bytes, content: bytes) -> None:
-        """Write the beginning of an answer in pieces with status 200, and the first of them."""
-        ...
-
-    def piece(self, content: bytes) -> bool:
-        """Write a piece; False: the client does not read so fast, and nothing was written."""
-        ...
-
-    def last(self, content: bytes) -> None:
-        """Write the last piece and the end of the answer; the next request may come."""
-        ...
-
-    def fail(self) -> None:
-        """Answer that something went wrong here, or break the answer off, and hear no more."""
-        ...
-
-
-@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class Ride:
     """Waits for the answer to one request, and passes it on."""
 
-    place: Place
-    client: Client
-    resilience: Resilience
-    shape: Shape
+    taken: Taken
     way: Way
     decision: Decision
-    """Its id is the record's."""
+    """But for its id, which the record has."""
     explained: bytes
     """The headers that explain it."""
     headers: Mapping[str, str]
     """What its client is told of its limits."""
-    text: str
-    input_tokens: int
-    trail: Trail
     entry: Entry
     connection: Connection
+    resilience: Resilience
     began: float
     """When the call began, by the clock of `Resilience`."""
     since: float
@@ -97,8 +51,8 @@ class Ride:
             # Not the message: an error that is not ours may quote the prompt.
             log.error("request failed with %s", safe_traceback(error))
             self._cut()
-            self.client.fail()
-            self.place.over(self.trail, self.entry.record.id)
+            self.taken.client.fail()
+            self.taken.over(self.entry.record.id)
 
     def look(self) -> None:
         """What is to be done about what has come."""
@@ -115,12 +69,12 @@ class Ride:
         """Its client has left: the call is cut off."""
         self._cut()
         self.entry.end("left", http_status=0, calls=1)
-        self.place.left(self.trail, self.entry.record.id)
+        self.taken.left(self.entry.record.id)
 
     def end(self) -> None:
         """This process ends, and its time for running answers is over."""
         self._cut()
-        self.place.over(self.trail, self.entry.record.id)
+        self.taken.over(self.entry.record.id)
 
     def _cut(self) -> None:
         self.way.sends.close(self.connection)
@@ -148,11 +102,11 @@ class Ride:
 
     def _keep_conversation(self, answer: Answer) -> None:
         """Where a router chose, who answers has the conversation from here on."""
-        routed = self.shape.routed
+        taken, routed = self.taken, self.taken.shape.routed
         if routed is None:
             return
-        query = self.shape.query(self.text, self.input_tokens)
-        self.place.serving.conversing.keep(
+        query = taken.shape.query(taken.said.text, taken.input_tokens)
+        taken.serving.conversing.keep(
             self.entry.record.session, None, query, answer, routed.route, self.decision.model
         )
 
@@ -175,33 +129,5 @@ class Ride:
             result = sends.error(connection.lost)
         self.calling = False  # who takes over tells of it
         call = UnderWay(result, self.way.target, self.began)
-        self.client.hand_over(
-            begun(self.place, self.shape, self.decision, self.headers, self.entry, self.trail, call)
-        )
-
-
-def begun(
-    place: Place,
-    shape: Shape,
-    decision: Decision,
-    headers: Mapping[str, str],
-    entry: Entry,
-    trail: Trail,
-    call: UnderWay | None,
-) -> Begun:
-    """A request for the application to end."""
-    if decision.id != entry.record.id:
-        decision = replace(decision, id=entry.record.id)
-    return Begun(
-        identity=shape.who,
-        decision=decision,
-        headers=headers,
-        output_tokens=shape.admits.limit_sent,
-        rename=shape.rename,
-        route="" if shape.routed is None else shape.routed.route,
-        entry=entry,
-        trail=trail,
-        call=call,
-        on=place.serving.go_on,
-        release=place.leave,
-    )
+        begun = self.taken.begun(self.decision, self.headers, self.entry, call)
+        self.taken.client.hand_over(begun)

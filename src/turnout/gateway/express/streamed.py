@@ -18,7 +18,7 @@ from turnout.wire import sse
 log = logging.getLogger("turnout.gateway")
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class Streamed(Ride):
     """Waits until the content of a stream begins, then passes pieces on where they arrive."""
 
@@ -65,24 +65,24 @@ class Streamed(Ride):
 
     def _new_passing(self) -> Passing:
         passing = Untouched("chat", hide_usage=self.way.hide_usage)
-        name = self.shape.rename
+        name = self.taken.shape.rename
         return passing if name is None else Renamed(passing, "chat", name)
 
     def _give_up(self, connection: Connection) -> None:
-        self.trail.upstream_s += time.perf_counter() - self.since
+        self.taken.trail.upstream_s += time.perf_counter() - self.since
         self._hand_over(connection)
 
     def _answer(self, connection: Connection, passing: Passing, content: bytes) -> None:
         """The content has begun."""
-        self.trail.upstream_s += time.perf_counter() - self.since
+        self.taken.trail.upstream_s += time.perf_counter() - self.since
         answer = self.answer = self._answer_of(connection)
         answer.passing, self.held = passing, []
         self._answered()
         self._keep_conversation(answer)
         answer.passed(content)
         lines = self._lines(answer, **{"content-type": EVENTS})
-        self.client.begin(lines, content)
-        self.trail.begun, self.trail.status = time.perf_counter(), 200
+        self.taken.client.begin(lines, content)
+        self.taken.trail.begun, self.taken.trail.status = time.perf_counter(), 200
         connection.hand_on(self.take)
 
     def take(self, chunk: bytes) -> bool:
@@ -93,14 +93,14 @@ class Streamed(Ride):
         if not data:
             return True
         answer.passed(data)
-        if self.client.piece(data):
+        if self.taken.client.piece(data):
             return True
         self.left = data
         return False
 
     def writable(self) -> None:
         """See `Ride`."""
-        if not self.left or not self.client.piece(self.left):
+        if not self.left or not self.taken.client.piece(self.left):
             return
         self.left = b""
         self.connection.hand_on(self.take)
@@ -127,8 +127,8 @@ class Streamed(Ride):
                 last += end
                 log.warning("stream of %s ended before its answer was complete", answer.candidate)
         self.entry.end(status, http_status=200, calls=1, answer=answer)
-        self.client.last(last)
-        self.place.over(self.trail, self.entry.record.id)
+        self.taken.client.last(last)
+        self.taken.over(self.entry.record.id)
 
     def gone(self) -> None:
         """See `Ride`."""
@@ -138,7 +138,7 @@ class Streamed(Ride):
         log.info("client left during the stream of %s; upstream cut off", self.answer.candidate)
         self._cut()
         self.entry.end("left", http_status=200, calls=1, answer=self.answer)
-        self.place.over(self.trail, self.entry.record.id)
+        self.taken.over(self.entry.record.id)
 
     def end(self) -> None:
         """See `Ride`."""

@@ -13,7 +13,7 @@ from turnout.wire.usage import read_usage_of_reply
 _JSON = "application/json"
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
+@dataclass(slots=True)  # not frozen: that would double what making one costs
 class Whole(Ride):
     """Waits for a whole answer, and passes it on."""
 
@@ -22,7 +22,7 @@ class Whole(Ride):
         connection = self.connection
         if not (connection.complete or connection.lost or self._held_up(connection)):
             return
-        self.trail.upstream_s += time.perf_counter() - self.since
+        self.taken.trail.upstream_s += time.perf_counter() - self.since
         content = connection.whole()
         if content is None or not _is_plain(connection, content):
             self._hand_over(connection)
@@ -35,12 +35,12 @@ class Whole(Ride):
         answer.model, answer.service = found.model, found.service
         answer.events = found.output_estimate
         self._keep_conversation(answer)
-        if self.shape.rename is not None:
-            content = renamed_reply(content, self.shape.rename)
+        if self.taken.shape.rename is not None:
+            content = renamed_reply(content, self.taken.shape.rename)
         self.entry.end("ok", http_status=200, calls=1, answer=answer)
-        self.client.answer(self._lines(answer), content)
-        self.trail.begun, self.trail.status = time.perf_counter(), 200
-        self.place.over(self.trail, self.entry.record.id)
+        self.taken.client.answer(self._lines(answer), content)
+        self.taken.trail.begun, self.taken.trail.status = time.perf_counter(), 200
+        self.taken.over(self.entry.record.id)
 
 
 def _is_plain(connection: Connection, content: bytes) -> bool:

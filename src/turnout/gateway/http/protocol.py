@@ -51,6 +51,19 @@ class Guard:
         self.limits, self.max_connections = limits, max_connections
         self.counts: Counter[str] = Counter()
         """Clients that were refused or cut off, by reason."""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._first_lines = STATUS_LINE[200]
+
+    def first_lines(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The first lines of an answer with status 200.
+
+        Args:
+            headers: of every answer; uvicorn makes another list where they change.
+        """
+        if headers is not self._headers:
+            lines = [b"%b: %b\r\n" % header for header in headers]
+            self._headers, self._first_lines = headers, STATUS_LINE[200] + b"".join(lines)
+        return self._first_lines
 
 
 class Repeated(Protocol):
@@ -355,13 +368,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_over()
 
     def _head_lines(self, lines: bytes) -> list[bytes]:
-        head = [STATUS_LINE[200]]
-        for name, value in self.server_state.default_headers:
-            head += (name, b": ", value, b"\r\n")
-        head.append(lines)
-        if self._last:
-            head.append(b"connection: close\r\n")
-        return head
+        first = self.guard.first_lines(self.server_state.default_headers)
+        return [first, lines, b"connection: close\r\n"] if self._last else [first, lines]
 
     def _is_over(self) -> None:
         """The answer is written: the next request may come."""
