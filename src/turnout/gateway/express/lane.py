@@ -191,6 +191,7 @@ class Lane:
         shape, recorder = taken.shape, self.serving.recorder
         reserved = admitted.reserved_picousd
         taken.trail.decided(shape.named, decision.router, decision.model)
+        log.debug("%s: %s serves (%s)", decision_id, decision.model, decision.code)
         record = Record(
             id=decision_id,
             at_ms=time.time_ns() // 1_000_000,

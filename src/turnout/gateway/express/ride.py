@@ -48,11 +48,7 @@ class Ride:
         try:
             self.look()
         except Exception as error:  # noqa: BLE001 - the process edge; its trace is logged
-            # Not the message: an error that is not ours may quote the prompt.
-            log.error("request failed with %s", safe_traceback(error))
-            self._cut()
-            self.taken.client.fail()
-            self.taken.over(self.entry.record.id)
+            self._fail(error)
 
     def look(self) -> None:
         """What is to be done about what has come."""
@@ -74,6 +70,14 @@ class Ride:
     def end(self) -> None:
         """This process ends, and its time for running answers is over."""
         self._cut()
+        self.taken.over(self.entry.record.id)
+
+    def _fail(self, error: Exception) -> None:
+        """A bug: its client must not wait for ever."""
+        # Not the message: an error that is not ours may quote the prompt.
+        log.error("request failed with %s", safe_traceback(error))
+        self._cut()
+        self.taken.client.fail()
         self.taken.over(self.entry.record.id)
 
     def _cut(self) -> None:

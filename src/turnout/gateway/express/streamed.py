@@ -86,16 +86,19 @@ class Streamed(Ride):
         connection.hand_on(self.take)
 
     def take(self, chunk: bytes) -> bool:
-        """Pass a piece on; see `Connection.hand`."""
+        """Pass a piece on; see `Connection.hand_on`."""
         passing, answer = self.passing, self.answer
         assert passing is not None and answer is not None  # noqa: PT018 - it has begun
-        data = passing.feed(chunk)
-        if not data:
-            return True
-        answer.passed(data)
-        if self.taken.client.piece(data):
-            return True
-        self.left = data
+        try:
+            data = passing.feed(chunk)
+            if not data:
+                return True
+            answer.passed(data)
+            if self.taken.client.piece(data):
+                return True
+            self.left = data
+        except Exception as error:  # noqa: BLE001 - the process edge; its trace is logged
+            self._fail(error)
         return False
 
     def writable(self) -> None:

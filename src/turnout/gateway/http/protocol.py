@@ -376,7 +376,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._served, self._came, self._begins = None, b"", False
         self.server_state.total_requests += 1
         self._expect("next")
-        if self._last:
+        if self._last or self.transport.is_closing():
             self.transport.close()
             return
         self.flow.resume_reading()
