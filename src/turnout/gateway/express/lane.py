@@ -26,12 +26,13 @@ from turnout.observe.logs import safe_traceback
 from turnout.providers.http.connection import Connection
 from turnout.store.record import Record, json_line
 from turnout.types import Decision, Query
-from turnout.wire import chat
 from turnout.wire.one_message import Said, take_apart
 
 log = logging.getLogger("turnout.gateway")
 
-MOST_SHAPES = 512
+MOST_SHAPES = 256
+MOST_CHARACTERS = 8192
+"""Of what a shape's requests have in common: shapes are kept."""
 MOST_SEEN = 4096
 """Requests of which only a mark is kept: the second that is like one of them is worth a look."""
 PATH = "/chat/completions"
@@ -82,7 +83,7 @@ class Lane:
             said = take_apart(body.decode())
         except UnicodeDecodeError:
             return None
-        if said is None:
+        if said is None or len(said.before) + len(said.after) > MOST_CHARACTERS:
             return None
         try:
             who = self.serving.access.keyring.identify_by(head.hashed)
@@ -91,7 +92,7 @@ class Lane:
             return None  # it is refused by those who have the words for it
         if shape is None:
             return None
-        tokens = chat.plain_tokens(said.text)
+        tokens = shape.input_tokens(said.text)
         if shape.routed is None:
             return shape, said, tokens, None
         query, key = shape.query(said.text, tokens), shape.routed.key

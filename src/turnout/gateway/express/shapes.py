@@ -75,7 +75,10 @@ class Shape:
     admits: AtOnce
     stream: bool
     """Whether the answer is to come as a stream of events."""
-    max_output_tokens: int | None
+    like: Query
+    """The query of one of them."""
+    tokens_beside: int
+    """Input tokens beside those of the text."""
     rename: str | None
     facts: KnownFacts | None
     """Of a candidate that is asked for by its name."""
@@ -93,10 +96,21 @@ class Shape:
             found = self._ways[candidate] = self.way_of(candidate)
             return found
 
+    def input_tokens(self, text: str) -> int:
+        """Of a request, as estimated."""
+        return self.tokens_beside + chat.plain_tokens(text)
+
     def query(self, text: str, input_tokens: int) -> Query:
         """The query of a request."""
-        most = self.max_output_tokens
-        return Query(text=text, input_tokens=input_tokens, max_output_tokens=most)
+        like = self.like
+        return Query(
+            text=text,
+            system=like.system,
+            input_tokens=input_tokens,
+            max_output_tokens=like.max_output_tokens,
+            conversation=like.conversation,
+            notes=like.notes,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +136,11 @@ class Shaping:
         check_upstream_is_ours(fields)
         if FIELD in fields or read_asks(head.headers, fields) is not NOTHING:
             return None
-        session_of = by_first_text(key)
+        session_of = by_first_text(key, frame.query.system)
         text = chat.first_user_text(fields)
         if session_of(text) != session_key("chat", frame.body, head.headers, scope=key).id:
             return None  # something else tells of its conversation
-        query = chat.read_query(fields)
+        query = frame.query
         admits = self.access.at_once(who, Asked.of(query, fields, 0))
         model = asked_model(fields)
         barred = self.access.barred(who, model)
@@ -150,7 +164,8 @@ class Shaping:
             session_of=session_of,
             admits=admits,
             stream=is_streamed(fields),
-            max_output_tokens=query.max_output_tokens,
+            like=query,
+            tokens_beside=frame.tokens,
             rename=model if as_requested else None,
             facts=facts,
             routed=routed,
