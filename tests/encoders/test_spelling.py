@@ -45,7 +45,7 @@ CODE = [
         ("waht is teh capital of frnace?", "what is the capital of france?"),
         ("is it (recieve) or the \"clasiscal\", eevr?", "is it (receive) or the \"classical\", ever?"),
         ("list th eend of every stroy", "list the end of every story"),
-        ("this isa n easy, a nexample", "this is an easy, an example"),
+        ("it is aneasy, a nexample", "it is aneasy, an example"),
         ("one\n\nquesiton\tper  line ", "one\n\nquestion\tper  line "),
         ("the goverment had a postive plan", "the government had a positive plan"),
         ("how many passemgers are there", "how many passengers are there"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache
+from itertools import compress, count, islice
 
 from turnout.encoders.static import vocabulary
 from turnout.encoders.text import HEAD_CHARACTERS, TAIL_CHARACTERS
@@ -50,12 +51,13 @@ _ENDINGS = {
 _LONGEST_ENDING = max(map(len, _ENDINGS))
 _DOUBLING = frozenset(["ed", "ing", "er", "ers", "est"])
 """Endings before which a last letter may be doubled."""
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ROWS = (("qwertyuiop", 0.0), ("asdfghjkl", 0.25), ("zxcvbnm", 0.75))
 """Of a keyboard, and how far each begins to the right."""
 
 _PART = re.compile(r"\S+")
-_WORD = re.compile(r"([\"'(]?)([a-z]+)([\"')]?[.,;:?!]*[\"')]?)")
+_OPENING, _CLOSING = "\"'(", "\"').,;:?!"
+_MARKS = _OPENING + _CLOSING
+_WORD = re.compile(r"[\"'(]?[a-z]+[\"')]?[.,;:?!]*[\"')]?")
 """A word between blanks, and the marks of prose around it; any other mark makes it something else."""
 
 
@@ -78,7 +80,7 @@ def _mended(text: str) -> str:
     unknown = list(map(_UNKNOWN.__getitem__, parts))
     if not any(unknown):
         return text
-    left = {i: word for i, word in enumerate(unknown) if word}
+    left = dict(zip(compress(count(), unknown), filter(None, unknown), strict=True))
     if _is_foreign(parts, left):
         return text
     seen = len(left)
@@ -126,8 +128,9 @@ class _Unknown(dict[str, str]):
     def __missing__(self, part: str) -> str:
         if len(part) > _LONGEST:
             return ""
-        found = _WORD.fullmatch(part)
-        word = "" if found is None or _is_known(found[2]) else found[2]
+        word = part.strip(_MARKS)
+        if word in _ranks() or not word.isalpha() or not _WORD.fullmatch(part) or _is_known(word):
+            word = ""
         if len(self) >= MOST_WORDS:
             self.clear()
         self[part] = word
@@ -144,11 +147,12 @@ def _is_known(word: str) -> bool:
         return True
     for n in range(1, min(_LONGEST_ENDING, len(word) - 3) + 1):
         ending = word[-n:]
-        stem = word[:-n]
-        if any(stem + end in ranks for end in _ENDINGS.get(ending, ())):
-            return True
-        if ending in _DOUBLING and stem[-1] == stem[-2] and stem[:-1] in ranks:
-            return True
+        if ending in _ENDINGS:
+            stem = word[:-n]
+            if any(stem + end in ranks for end in _ENDINGS[ending]):
+                return True
+            if ending in _DOUBLING and stem[-1] == stem[-2] and stem[:-1] in ranks:
+                return True
     return False
 
 
@@ -157,14 +161,10 @@ def _by_exchange(word: str) -> str:
     """The most common word of which two letters were exchanged; the word itself where there is none."""
     if len(word) < 3:
         return word
-    ranks, most = _ranks(), COMMON if len(word) == 3 else len(_ranks())
-    found = [
-        (ranks[other], other)
-        for i in range(len(word) - 1)
-        if (other := word[:i] + word[i + 1] + word[i] + word[i + 2 :]) in ranks
-    ]
-    rank, best = min(found, default=(most, word))
-    return best if rank < most else word
+    ranks = _ranks()
+    others = [word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1)]
+    best = min(filter(ranks.__contains__, others), key=ranks.__getitem__, default=word)
+    return word if len(word) == 3 and ranks.get(best, COMMON) >= COMMON else best
 
 
 @lru_cache(maxsize=MOST_WORDS)
@@ -175,29 +175,34 @@ def _by_other_slips(word: str) -> str:
     """
     if len(word) < LONG:
         return word
-    ranks, near, heads = _ranks(), _neighbours(), range(len(word) - 1)
-    found = {word[:i] + word[i + 1 :] for i in heads}
-    found |= {word[:i] + c + word[i + 1 :] for i in heads for c in near[word[i]]}
-    found |= {word[:i] + c + word[i:] for i in range(len(word)) for c in _LETTERS}
-    rank, best = min(
-        ((ranks[other], other) for other in found if other in ranks), default=(COMMON, word)
-    )
-    return best if rank < COMMON else word
+    ranks, common = _ranks(), _common()
+    found = [other for other in common.get(word, ()) if len(other) > len(word)]
+    rests = [word[:i] + word[i + 1 :] for i in range(len(word) - 1)]
+    for rest in filter(common.__contains__, rests):
+        found += [other for other in common[rest] if other == rest or _is_beside(other, word)]
+    return min(found, key=ranks.__getitem__, default=word)
 
 
-@lru_cache(maxsize=MOST_WORDS)
+def _is_beside(other: str, word: str) -> bool:
+    """Whether two words differ by one letter, not their last, struck a key aside."""
+    if len(other) != len(word):
+        return False
+    at = [i for i, (a, b) in enumerate(zip(other, word, strict=True)) if a != b]
+    return len(at) == 1 and at[0] < len(word) - 1 and other[at[0]] in _near(word[at[0]])
+
+
 def _by_moved_blank(first: str, second: str) -> tuple[str, str] | None:
     """Both parts as they are when one letter moves over the blank, where both words then are known."""
-    one, other = _WORD.fullmatch(first), _WORD.fullmatch(second)
-    if one is None or other is None or one[3] or other[1]:
+    a, b = first.lstrip(_OPENING), second.rstrip(_CLOSING)
+    if not (a and b and a[-1].isalpha() and b[0].isalpha()):
         return None
-    ranks, a, b = _ranks(), one[2], other[2]
+    ranks = _ranks()
     moved = ((a + b[0], b[1:]), (a[:-1], a[-1] + b))
     found = [(max(ranks[x], ranks[y]), x, y) for x, y in moved if x in ranks and y in ranks]
     if not found:
         return None
     _, x, y = min(found)
-    return one[1] + x, y + other[3]
+    return first[: len(first) - len(a)] + x, y + second[len(b) :]
 
 
 @cache
@@ -208,10 +213,21 @@ def _ranks() -> dict[str, int]:
 
 
 @cache
-def _neighbours() -> dict[str, str]:
-    """Letter → letters one key aside, above or below."""
+def _common() -> dict[str, tuple[str, ...]]:
+    """Common words by themselves, and by what is left of them without one letter, not their last."""
+    found: dict[str, tuple[str, ...]] = {}
+    for word in islice(_ranks(), COMMON):
+        if len(word) >= LONG - 1:
+            for key in {word, *(word[:i] + word[i + 1 :] for i in range(len(word) - 1))}:
+                found[key] = (*found.get(key, ()), word)
+    return found
+
+
+@cache
+def _near(letter: str) -> frozenset[str]:
+    """Letters one key aside, above or below."""
     at = {c: (i + far, row) for row, (keys, far) in enumerate(_ROWS) for i, c in enumerate(keys)}
-    return {
-        c: "".join(d for d, (u, v) in at.items() if d != c and abs(u - x) <= 1 and abs(v - y) <= 1)
-        for c, (x, y) in at.items()
-    }
+    x, y = at[letter]
+    return frozenset(
+        c for c, (u, v) in at.items() if c != letter and abs(u - x) <= 1 and abs(v - y) <= 1
+    )
