@@ -7,8 +7,9 @@
 
 Prompts are made of some sixty words, all of which the encoder has seen before the first time that counts: it keeps
 words' token ids. With `--data` they are real prompts of the folder's `prompt_pools.parquet`, joined and cut to
-length, and the encoder has read `--warm` others before: what it knows of a new prompt's words is then
-what it would know in traffic.
+just so many tokens of the shipped encoder's tokenizer (WordPiece), and the encoder has read `--warm` others
+before: what it knows of a new prompt's words is then what it would know in traffic. Routers share that
+encoder, so that each decides on prompts of its own.
 
 With `--batches`: CPU time of a decision that is made alone, and of one made together with others, which
 is what the gateway does with requests that arrive together.
@@ -33,16 +34,20 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import argparse
 import json
 import random
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from turnout import Candidate, Engine, Pool, Price, Query, open_router
+from turnout.encoders.static import SHIPPED
 from turnout.names import RouteSpec
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 PEERS = ("minilm+index", "bert", "minilm int8")
 WORDS = (
@@ -106,30 +111,33 @@ Make = Callable[[int, int], list[str]]
 
 
 def real_prompts(folder: Path, warm: int) -> tuple[list[str], Make]:
-    """Texts to read first, and a function of (tokens, n): n others of so many words and marks."""
+    """Texts to read first, and a function of (tokens, n): n others of just so many tokens."""
     import pyarrow.parquet as pq
+    from tokenizers import Tokenizer
 
+    tokenizer = Tokenizer.from_file(str(SHIPPED / "tokenizer.json"))
     texts = pq.read_table(folder / "prompt_pools.parquet", columns=["prompt"])["prompt"].to_pylist()
     random.Random(0).shuffle(texts)
     first, rest = texts[:warm], texts[warm:]
 
     def cut(tokens: int, n: int) -> list[str]:
         return [
-            _cut(rest, start, tokens) for start in random.Random(tokens).sample(range(len(rest)), n)
+            _cut(tokenizer, rest, start, tokens)
+            for start in random.Random(tokens).sample(range(len(rest)), n)
         ]
 
     return first, cut
 
 
-def _cut(texts: list[str], start: int, tokens: int) -> str:
-    """The text at `start` and those after it, as far as so many words and marks."""
+def _cut(tokenizer: Tokenizer, texts: list[str], start: int, tokens: int) -> str:
+    """The text at `start` and those after it, as far as so many tokens."""
     found = ""
     for i in range(start, start + len(texts)):
         found = f"{found}\n{texts[i % len(texts)]}" if found else texts[i]
-        ends = [m.end() for m in re.finditer(r"\w+|[^\w\s]", found)]
+        ends = tokenizer.encode(found, add_special_tokens=False).offsets
         if len(ends) >= tokens:
-            return found[: ends[tokens - 1]]
-    raise SystemExit(f"the prompts of the pool have fewer than {tokens} words together")
+            return found[: ends[tokens - 1][1]]
+    raise SystemExit(f"the prompts of the pool have fewer than {tokens} tokens together")
 
 
 def measure(calls: dict[str, Callable[[int], object]], n: int) -> dict[str, np.ndarray]:
@@ -225,14 +233,12 @@ def compared(
     """Tokens → what → its times."""
     make, others, result = texts_of(engine, specs, args), peers(args), {}
     for tokens in (20, 200, 2000):
-        texts = make(tokens, args.n)
-        calls: dict[str, Callable[[int], object]] = {
-            "turnout" if name == args.router else name: lambda i, t=texts, s=spec: engine.decide(
-                Query.of(t[i]), s
-            )
-            for name, spec in specs.items()
-        }
-        times = measure(calls | others(tokens, texts), args.n)
+        every, calls = make(tokens, args.n * len(specs)), {}
+        texts = [every[k :: len(specs)] for k in range(len(specs))]
+        for (name, spec), own in zip(specs.items(), texts, strict=True):
+            label = "turnout" if name == args.router else name
+            calls[label] = lambda i, t=own, s=spec: engine.decide(Query.of(t[i]), s)
+        times = measure(calls | others(tokens, texts[0]), args.n)
         ours = float(np.median(times["turnout"]))
         result[tokens] = {
             name: {

@@ -516,7 +516,7 @@ def timing(data: Path, base: str | None) -> str:
             "## Times and sizes",
             "",
             "Ratios in one run count, absolute times depend on the machine and on what else it does. Prompts are real ones, cut or",
-            "joined to so many words and marks. `minilm+index` and `bert` are forward passes in numpy without tokenisation,",
+            "joined to just so many tokens of the shipped encoder's tokenizer. `minilm+index` and `bert` are forward passes in numpy without tokenisation,",
             "which an optimised runtime makes two to three times faster; `minilm int8` is such a runtime: all-MiniLM-L6-v2 in 8 bits",
             "under ONNX Runtime with its tokenisation, which reads 256 tokens at most.",
             "",

@@ -311,6 +311,10 @@ class Engine:
                 raise NoCandidateError(out)
         return self.named(query, self.pool[name])
 
+    def new_id(self) -> str:
+        """The id of a decision that is made elsewhere."""
+        return self._new_id()
+
     def named(self, query: Query, model: Candidate) -> Decision:
         """The same for any model, such as one for embeddings, which is not among the candidates."""
         return named_decision(query, model, decision_id=self._new_id())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import unicodedata
 
 import pytest
 from hypothesis import example, given
@@ -28,6 +29,16 @@ PIECES = [
     "\x0b",
     "\x7f",
     "\t",
+    "(x+1),",
+    "“Quoted”",
+    "漢字かな交じり",
+    "Ĳ\u0301",
+    "na\u0308ive",
+    "ﬁ",
+    "Привет!",
+    "한국어",
+    "हिन्दी",
+    "🧠",
 ]
 
 
@@ -56,6 +67,16 @@ def test_ids_are_the_tokenizers(text: str) -> None:
     assert IDS.of(text).tolist() == own(text)  # once more, by what is known now
     without = WordIds(TOKENIZER, left_out=UNKNOWN).of(text).tolist()
     assert without == [i for i in own(text) if i != UNKNOWN]
+
+
+def test_no_character_is_parted_otherwise() -> None:
+    known = [
+        c for c in map(chr, range(0x20000)) if unicodedata.category(c) not in ("Cn", "Co", "Cs")
+    ]
+    for start in range(0, len(known), 2000):
+        some = known[start : start + 2000]
+        text = " ".join(f"{c} a{c}b é{c}が{c}中" for c in some)
+        assert IDS.of(text).tolist() == own(text), f"from U+{ord(some[0]):04X}"
 
 
 def test_another_tokenizer_is_asked_for_whole_texts() -> None:

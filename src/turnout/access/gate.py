@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from turnout.access.counters import Counters, Hold, Refusal
 from turnout.access.identity import Identity
 from turnout.access.keyring import Keyring
 from turnout.access.limits import Limit, usd
-from turnout.access.worst import Asked, Costs
+from turnout.access.memory import MemoryCounters
+from turnout.access.worst import Asked, CostRule, Costs
 from turnout.errors import BudgetError, LimitError, NoCandidateError
 from turnout.store.record import Record
-from turnout.types import Decision
+from turnout.types import Decision, Query
 
 log = logging.getLogger("turnout.access")
 
@@ -149,7 +151,7 @@ class Access:
                 )
                 if isinstance(found, Hold):
                     self._holds[decision.id] = found
-                    limit = self._send_limit if asked.query.max_output_tokens is None else None
+                    limit = self.limit_sent(asked.query, most)
                     return Admitted(decision, cost, rate_headers(found), limit)
                 if found.limit.kind != "usd":
                     raise self._refused(found)
@@ -160,6 +162,43 @@ class Access:
                     break  # the chosen one is too dear: choose again
                 excluded = {**decision.excluded, **dear}
                 decision = replace(decision, attempts=kept, excluded=excluded)
+
+    def at_once(self, who: Identity | None, asked: Asked) -> AtOnce | None:
+        """How requests of a caller are admitted without waiting, where they differ in their text alone.
+
+        Args:
+            who: the caller.
+            asked: the size of one of them, whatever its text.
+
+        Returns:
+            See `AtOnce`; None where that takes `admit`.
+        """
+        if not isinstance(self.counters, MemoryCounters):
+            return None
+        limits = self._common if who is None else who.limits
+        budgets = bool(limits) and limits[-1].kind == "usd"
+        if who is not None and who.max_request_picousd is not None:
+            return None
+        rules = self._costs.rules(asked) if budgets else {}
+        if rules is None:
+            return None
+        output = asked.usual_output_tokens()
+        return AtOnce(
+            self, self.counters, limits, rules, output, self.limit_sent(asked.query, rules)
+        )
+
+    def keep(self, hold: Hold) -> None:
+        """Something was reserved for a request whose end is told by `ended`, or which is abandoned."""
+        self._holds[hold.id] = hold
+
+    def limit_sent(self, query: Query, rules: Mapping[str, object]) -> int | None:
+        """The output limit to send to a candidate of which none is known; None: none.
+
+        Args:
+            query: that may have a limit of its own.
+            rules: what it costs, where a budget asks; else empty.
+        """
+        return self._send_limit if rules and query.max_output_tokens is None else None
 
     async def also(self, decision_id: str, hold_id: str) -> bool:
         """Reserve, for a second call of a request, what its budgets hold for the first.
@@ -229,6 +268,58 @@ class Access:
         )
         waits = when if least <= found.limit.cap else None
         return BudgetError(message, retry_after_s=waits, limit=kind)
+
+
+@dataclass(slots=True)
+class AtOnce:
+    """Admits requests that differ in their text alone, without waiting: `Access.admit` in one step."""
+
+    access: Access
+    counters: MemoryCounters
+    limits: tuple[Limit, ...]
+    rules: Mapping[str, CostRule]
+    """Candidate → what a request costs at most; empty where no budget asks."""
+    output_tokens: int
+    """What an answer takes of a limit of tokens until its usage is known."""
+    limit_sent: int | None
+    """See `Access.limit_sent`."""
+
+    def fits(self, input_tokens: int) -> bool:
+        """Whether any candidate may be chosen for a request of so many tokens, as budgets stand."""
+        if not self.rules:
+            return True
+        most = [rule.most_picousd(input_tokens) for rule in self.rules.values()]
+        return self.counters.tightest(self.limits, max(most)) is None
+
+    def take(
+        self, decision_id: str, candidates: Sequence[str], input_tokens: int
+    ) -> Admission | None:
+        """Reserve for a request that was decided; None: a limit is reached, and nothing was reserved.
+
+        Args:
+            decision_id: of the request.
+            candidates: that may be called for it.
+            input_tokens: of it, as estimated.
+        """
+        if not self.limits:
+            return Admission(None, {})
+        cost = None
+        if self.rules:
+            cost = max([self.rules[name].most_picousd(input_tokens) for name in candidates])
+        found = self.counters.take(
+            decision_id, self.limits, cost=cost or 0, tokens=input_tokens + self.output_tokens
+        )
+        if not isinstance(found, Hold):
+            return None
+        self.access.keep(found)
+        return Admission(cost, rate_headers(found))
+
+
+class Admission(NamedTuple):
+    """What was reserved for a request, and what its client is told of its limits."""
+
+    reserved_picousd: int | None
+    headers: Mapping[str, str]
 
 
 def _unpayable(most: Mapping[str, int | None], ceiling: int | None) -> dict[str, str]:

@@ -94,13 +94,19 @@ class Keyring:
             ForbiddenError: a valid key of a team that does not exist.
             AccessDownError: the database has not been read for too long to tell.
         """
+        return self.identify_by(hash_of(headers) if self.closed else None)
+
+    def identify_by(self, hashed: str | None) -> Identity | None:
+        """The same by the hash of the key that was given (see `hash_of`); None: none was.
+
+        Raises:
+            AuthenticationError, ForbiddenError, AccessDownError: as of `identify`.
+        """
         if not self.closed:
             self._check_fresh()
             return None
-        token = given_token(headers.get("authorization"), headers.get("x-api-key"))
-        if token is None:
+        if hashed is None:
             raise AuthenticationError(f"this gateway asks for a key: {_HOW}")
-        hashed = digest(token)
         known = self._known.get(hashed)
         if known is None or not hmac.compare_digest(known[0], hashed):
             self._check_fresh()
@@ -193,6 +199,12 @@ class Keyring:
         """Raise where keys may have changed for too long without being seen."""
         if self._store is not None and self._clock() - self._read_at > self._cache_s:
             raise AccessDownError("the database of keys cannot be read")
+
+
+def hash_of(headers: Mapping[str, str]) -> str | None:
+    """The hash of the key in a request's headers; None where it brings none."""
+    token = given_token(headers.get("authorization"), headers.get("x-api-key"))
+    return None if token is None else digest(token)
 
 
 def _has_budget(identity: Identity) -> bool:

@@ -42,6 +42,12 @@ class MemoryCounters:
         self, hold_id: str, limits: tuple[Limit, ...], *, cost: int, tokens: int
     ) -> Hold | Refusal:
         """Reserve under every limit or under none. See `Counters`."""
+        return self.take(hold_id, limits, cost=cost, tokens=tokens)
+
+    def take(
+        self, hold_id: str, limits: tuple[Limit, ...], *, cost: int, tokens: int
+    ) -> Hold | Refusal:
+        """`reserve`, which here needs no waiting."""
         now_s, clock = self._now_s(), self._clock()
         plan = self._plan(limits)
         taken_of = (tokens, cost, 1)

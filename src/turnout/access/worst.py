@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from turnout.pricing import DEFAULT_OUTPUT_TOKENS
 from turnout.types import BYTES_PER_TOKEN, Candidate, Query
@@ -59,9 +59,29 @@ class Asked:
 
     def usual_tokens(self) -> int:
         """What it takes of a limit of tokens until its usage is known."""
+        return self.query.input_tokens + self.usual_output_tokens()
+
+    def usual_output_tokens(self) -> int:
+        """The same of its output alone, which does not follow from the text."""
         asked = self.query.max_output_tokens
         output = DEFAULT_OUTPUT_TOKENS if asked is None else min(asked, _USUAL_OUTPUT_TOKENS)
-        return self.query.input_tokens + output * self.copies
+        return output * self.copies
+
+
+class CostRule(NamedTuple):
+    """The most that requests cost at one candidate which differ in their text alone."""
+
+    rate_in: int
+    """Picodollars a token."""
+    window: int
+    output_picousd: int
+
+    def most_picousd(self, input_tokens: int) -> int:
+        """Of a request of so many input tokens, as estimated, that is text alone."""
+        tokens = BYTES_PER_TOKEN * input_tokens + OVERHEAD_TOKENS
+        return (
+            tokens if tokens < self.window else self.window
+        ) * self.rate_in + self.output_picousd
 
 
 class Costs:
@@ -88,6 +108,20 @@ class Costs:
             for c in candidates
             if c.price is not None
         ]
+
+    def rules(self, asked: Asked) -> dict[str, CostRule] | None:
+        """`most_picousd` for requests of text that differ in it alone, by candidate.
+
+        None where the price of a candidate is not known, or where the output that a request may cost
+        follows from its text, or its input from more.
+        """
+        if asked.predicted or asked.query.needs or self.unpriced:
+            return None
+        limit, found = asked.query.max_output_tokens, {}
+        for name, rate_in, rate_out, window, longest, unasked in self._rows:
+            tokens = min(unasked if limit is None else limit, longest, window) * asked.copies
+            found[name] = CostRule(rate_in, window, tokens * rate_out)
+        return found
 
     def most_picousd(self, asked: Asked) -> dict[str, int | None]:
         """Candidate → the most that one call can cost; None where no price is known.

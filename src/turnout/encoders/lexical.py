@@ -30,7 +30,10 @@ POWER_STEPS = 2
 
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\u0e00-\u0e7f"
 _TOKEN_ASCII = re.compile(rb"[a-z0-9_]+|[^\w\s\x1c-\x1f]")
-_TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]")
+_TOKEN = re.compile(
+    rf"[a-z0-9_]+[^\W{_UNSPACED}]*|[!-/:-@\[-^`{{-~]|[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]"
+)
+"""A word, a mark, or a character of those scripts; what is ASCII is tried first, since it is quicker."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _Keys = NDArray[np.uint32]
 _Row = tuple[NDArray[np.intp], Floats]
@@ -54,7 +57,7 @@ class LexicalEncoder:
         out = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for i, text in enumerate(texts):
             at, values = _weighted(_hashes(text), self.keys_, self.idf_)
-            out[i] = values @ self.basis_[at]
+            out[i] = values @ self.basis_.take(at, axis=0)
         return _unit(out)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -123,13 +126,14 @@ def _hashes(text: str) -> _Keys:
     edges = [b"^" + t for t in tokens[:2]] + [t + b"$" for t in tokens[-2:]]
     edges.append(b"^" + b" ".join(tokens[:3]))
     n, e = len(tokens), len(edges)
-    codes = np.asarray([*map(crc32, edges), *map(crc32, tokens), *map(crc32, tokens[:-1])])
-    codes = codes.astype(np.uint64)
+    each = np.fromiter(map(crc32, edges + tokens), dtype=np.uint64, count=e + n)
+    codes = np.concatenate((each, each[e : e + n - 1]))
     codes[:e] += np.uint64(7)
-    words = codes[e + 1 : e + n] * np.uint64(31)
     codes[e : e + n] += np.uint64(1)
-    codes = _mixed(codes)
-    codes[e + n :] = _mixed(codes[e + n :] + words)
+    _mix(codes)
+    pairs = codes[e + n :]
+    pairs += each[e + 1 :] * np.uint64(31)
+    _mix(pairs)
     return (codes >> np.uint64(32)).astype(np.uint32)
 
 
@@ -140,17 +144,19 @@ def _tokens(text: str) -> list[bytes]:
     return [token.encode() for token in _TOKEN.findall(text)]
 
 
-def _mixed(code: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    code = code * _MIX
-    return code ^ (code >> np.uint64(31))
+def _mix(codes: NDArray[np.uint64]) -> None:
+    """In place."""
+    codes *= _MIX
+    codes ^= codes >> np.uint64(31)
 
 
 def _weighted(hashes: _Keys, keys: _Keys, idf: Floats) -> _Row:
     """Places of a text's known words among the keys, and their TF-IDF, of length 1 in all."""
     if not len(keys):
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.float32)
+    hashes = np.sort(hashes)  # in order they are found quicker
     near = np.minimum(np.searchsorted(keys, hashes), len(keys) - 1)
-    found = np.sort(near[keys[near] == hashes])
+    found = near[keys.take(near) == hashes]
     first = np.ones(len(found) + 1, dtype=bool)  # of each key; and the end
     np.not_equal(found[1:], found[:-1], out=first[1:-1])
     starts = first.nonzero()[0]

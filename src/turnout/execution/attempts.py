@@ -224,6 +224,11 @@ class _Loop:
         self._plan.began(target)
         return Try(attempt, target)
 
+    def resume(self, target: Target) -> Try:
+        """The first call, where it is under way already."""
+        self._calls = 1
+        return Try(self._attempts[0], target)
+
     def answered(self, first: Try) -> None:
         """The first call was answered: there is no walk."""
         self._plan.ended(first.target, None)
@@ -407,11 +412,22 @@ def run(decision: Decision, call: Callable[[Try], T], plan: Plan | None = None) 
 
 
 async def arun(
-    decision: Decision, call: Callable[[Try], Awaitable[T]], plan: Plan | None = None
+    decision: Decision,
+    call: Callable[[Try], Awaitable[T]],
+    plan: Plan | None = None,
+    under_way: Target | None = None,
 ) -> T:
-    """`run` for an asynchronous call."""
+    """`run` for an asynchronous call.
+
+    Args:
+        decision: with its attempts.
+        call: makes one.
+        plan: see `Plan`.
+        under_way: where the first call went already, of which the plan was told; `call` gives what
+            comes of it.
+    """
     loop = _loop(decision, plan)
-    first = loop.first()
+    first = loop.first() if under_way is None else loop.resume(under_way)
     if first is None:
         return await _walk_on(loop.run(), call)
     result: T | UpstreamError | TranslationError

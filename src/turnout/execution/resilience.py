@@ -79,6 +79,41 @@ class Resilience:
         self._budget.first_call()
         return RequestPlan(self, prefer)
 
+    def only(self, candidate: str) -> Target | None:
+        """The one target of a candidate; None where there are several to choose from."""
+        targets = self.targets.get(candidate, ())
+        return targets[0] if len(targets) == 1 else None
+
+    def is_fit(self, target: Target) -> bool:
+        """Whether a call may go to this target now."""
+        return self.health[target.key].fit(self.clock())
+
+    def begin_at(self, target: Target) -> float:
+        """The first call of a request goes to this target, which is fit: `plan` and `began` in one.
+
+        Returns:
+            When it began, for `answered_at` or `resume`.
+        """
+        now = self.clock()
+        self._budget.first_call()
+        self.health[target.key].began(now)
+        return now
+
+    def answered_at(self, target: Target, began: float) -> None:
+        """The call that began so was answered."""
+        now = self.clock()
+        self.health[target.key].succeeded(now, now - began)
+
+    def dropped_at(self, target: Target) -> None:
+        """It was given up by this side."""
+        self.health[target.key].dropped()
+
+    def resume(self, target: Target, began: float) -> RequestPlan:
+        """The plan of a request whose first call was begun by `begin_at`."""
+        plan = RequestPlan(self)
+        plan.resume(target, began)
+        return plan
+
     def fit(self, candidate: str) -> bool:
         """Whether a target of a candidate may be called now."""
         now = self.clock()
@@ -101,6 +136,10 @@ class RequestPlan:
         self._shared, self._prefer = shared, prefer
         self._began: dict[str, float] = {}
         """By target: two may be called at once."""
+
+    def resume(self, target: Target, began: float) -> None:
+        """A call is under way already."""
+        self._began[target.key] = began
 
     def pick(self, candidate: str, tried: frozenset[str]) -> Target | None:
         """The preferred target; else of two drawn at random the one with the lower load.

@@ -23,9 +23,11 @@ from turnout.errors import (
     TurnoutError,
     UnavailableError,
 )
+from turnout.gateway.calls.begun import Begun
 from turnout.gateway.deploying import Deployment, check_change, deploy
+from turnout.gateway.express.entrance import Entrance
 from turnout.gateway.http.admission import Admission, patience_s
-from turnout.gateway.http.asgi import Call, ClientLeftError, Receive, Scope, Send
+from turnout.gateway.http.asgi import BEGUN, Call, ClientLeftError, Receive, Scope, Send
 from turnout.gateway.http.door import Door
 from turnout.gateway.http.headers import refusal_headers
 from turnout.gateway.http.hops import Hops
@@ -79,6 +81,13 @@ class Gateway:
         self._retiring: set[asyncio.Task[None]] = set()
         self.door = Door()
         self.observing = Observing(settings, self._serving, self.door)
+        self.entrance = Entrance(
+            lambda: self.live,
+            self.admission,
+            self.door,
+            self.observing.over,
+            traced=self.observing.traces,
+        )
         self._endpoints: dict[str, dict[str, Endpoint]] = {
             "/chat/completions": {"POST": partial(self._complete, dialect="chat")},
             "/responses": {"POST": partial(self._complete, dialect="responses")},
@@ -188,7 +197,7 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await self._serve(Call(scope, receive, send))
+            await self._serve(Call(scope, receive, send), scope.get(BEGUN))
         else:
             raise RuntimeError(f"no such protocol here: {scope['type']}")
 
@@ -208,10 +217,16 @@ class Gateway:
             raise
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _serve(self, call: Call) -> None:
+    async def _serve(self, call: Call, begun: Begun | None = None) -> None:
         """Answer a request, whatever happens: this is the process edge."""
-        self.observing.arrived(call)
+        if begun is None:
+            self.observing.arrived(call)
+        else:
+            call.trail = begun.trail
         try:
+            if begun is not None:
+                await begun.go_on(call)
+                return
             path = call.path.removeprefix("/v1") if call.path.startswith("/v1/") else call.path
             call.dialect = dialect_of(path, call.headers)
             if self.live is not None:

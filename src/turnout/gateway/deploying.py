@@ -22,6 +22,7 @@ from turnout.gateway.calls.embedding import build_embeddings
 from turnout.gateway.calls.hedging import Hedging, hedge_rules
 from turnout.gateway.calls.mirroring import Mirror
 from turnout.gateway.calls.recording import Observer, Recorder
+from turnout.gateway.express.lane import lane_of
 from turnout.gateway.http.hops import Hops
 from turnout.gateway.kept.idempotency.once import Once
 from turnout.gateway.routing.deciding import Deciding
@@ -69,7 +70,7 @@ class Deployment:
     """
 
     __slots__ = (
-        "_idle", "_retired", "_stack", "_users", "caches", "problem", "serving", "settings",
+        "_idle", "_retired", "_stack", "_users", "caches", "lane", "problem", "serving", "settings",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +82,7 @@ class Deployment:
         stack: AsyncExitStack,
     ) -> None:
         self.settings, self.serving, self.problem = settings, serving, problem
+        self.lane = lane_of(serving)
         self.caches, self._stack = caches, stack
         self._users = 0
         self._retired = False

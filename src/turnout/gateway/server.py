@@ -90,6 +90,7 @@ class GatewayServer(uvicorn.Server):
         config = GuardedConfig(
             app,
             self.guard,
+            getattr(app, "entrance", None),
             lifespan="on",
             log_config=None,
             access_log=False,

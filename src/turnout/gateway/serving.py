@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from turnout.access.gate import Access, Admitted
 from turnout.access.worst import Asked
@@ -14,6 +15,7 @@ from turnout.engine import Engine
 from turnout.errors import NoCandidateError, TurnoutError, UpstreamError
 from turnout.execution import arun
 from turnout.execution.resilience import Resilience
+from turnout.gateway.calls.begun import Begun
 from turnout.gateway.calls.calling import Answer, Caller
 from turnout.gateway.calls.embedding import (
     EmbeddingCaller,
@@ -124,7 +126,7 @@ class Serving:
 
     async def _serve(self, request: Request, talk: Talk | None, admitted: Admitted) -> None:
         """Call candidates until one answers, and pass its answer on."""
-        call, dialect, decision = request.call, request.dialect, admitted.decision
+        call, decision = request.call, admitted.decision
         call.trail.decided(self.catalog.named(request.model), decision.router, decision.model)
         explained = {**admitted.headers, **decision_headers(decision)}
         log.debug("%s: %s serves (%s)", decision.id, decision.model, decision.code)
@@ -142,15 +144,54 @@ class Serving:
         if self.alarm is not None:
             self.alarm.see(request.key, decision)
         caller = self._caller(request, admitted.output_tokens)
+        plan = self.resilience.plan("" if talk is None else talk.prefer)
+        if self.hedging is None:
+            work = arun(decision, caller, plan)
+        else:
+            reserved = admitted.reserved_picousd
+            work = self.hedging.run(request, decision, caller, plan, reserved)
+        await self._end(request, talk, decision, caller, entry, key, explained, work)
+
+    async def go_on(self, call: Call, begun: Begun) -> None:
+        """End a request that was decided elsewhere, and maybe called for, as any other."""
+        call.identity, call.dialect, decision = begun.identity, "chat", begun.decision
         try:
-            async with call.unless_gone(within_s):
-                prefer = "" if talk is None else talk.prefer
-                plan = self.resilience.plan(prefer)
-                if self.hedging is None:
-                    answer = await arun(decision, caller, plan)
-                else:
-                    reserved = admitted.reserved_picousd
-                    answer = await self.hedging.run(request, decision, caller, plan, reserved)
+            request = await read_request(call, "chat", self.max_body_bytes)
+            request.rename, request.route = begun.rename, begun.route
+            talk = await self.conversing.find(request)
+            talk.wanted = decision.model if begun.route else ""
+            caller = self._caller(request, begun.output_tokens)
+            if isinstance(caller, Caller):
+                caller.under_way = begun.call
+            explained = {**begun.headers, **decision_headers(decision)}
+            if begun.call is None:
+                work = arun(decision, caller, self.resilience.plan())
+            else:
+                target = begun.call.target
+                plan = self.resilience.resume(target, begun.call.began)
+                work = arun(decision, caller, plan, target)
+            await self._end(request, talk, decision, caller, begun.entry, None, explained, work)
+        finally:
+            if begun.call is not None and begun.call.give_up():  # its client had left
+                self.resilience.dropped_at(begun.call.target)
+            self.access.abandon(decision.id)
+
+    async def _end(
+        self,
+        request: Request,
+        talk: Talk | None,
+        decision: Decision,
+        caller: Caller | EmbeddingCaller,
+        entry: Entry,
+        key: CacheKey | None,
+        explained: dict[str, str],
+        work: Coroutine[Any, Any, Answer],
+    ) -> None:
+        """Wait for the answer that `work` gives, and pass it on."""
+        call, dialect = request.call, request.dialect
+        try:
+            async with call.unless_gone(deadline_s(call.headers)):
+                answer = await work
         except ClientLeftError:
             entry.end("left", http_status=0, calls=len(caller.made))
             raise
@@ -163,6 +204,8 @@ class Serving:
                 call, error, {**explained, **answer_headers(caller.made)}, dialect
             )
             return
+        finally:
+            work.close()  # where it was not begun, since the client had left
         if talk is not None:
             self.conversing.answered(request, talk, answer)
         await self._give(request, decision, answer, caller, entry, key, explained)

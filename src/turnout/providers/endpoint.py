@@ -10,7 +10,7 @@ from typing import Self
 
 from turnout.errors import OverloadedError, UpstreamError, UpstreamTimeoutError
 from turnout.providers.base import hand_chunks
-from turnout.providers.http.connection import Waits
+from turnout.providers.http.connection import Connection, Waits
 from turnout.providers.http.decoding import Decoder, decodes
 from turnout.providers.http.errors import (
     ConnectError,
@@ -126,6 +126,21 @@ class HttpProvider:
             raise _upstream_error(error, self.name, candidate) from error
         return HttpReply(exchange, provider=self.name, candidate=candidate)
 
+    def at_once(
+        self, path: str, *, candidate: str, headers: Mapping[str, str], stream: bool = False
+    ) -> AtOnce | None:
+        """What sends requests like this one without a task for each; None while it is not open."""
+        if self._origin is None:
+            return None
+        sent = self._over(headers) if headers else self._alone
+        return AtOnce(
+            self._origin,
+            self._origin.opening(path, sent),
+            self._stream_waits if stream else self._waits,
+            provider=self.name,
+            candidate=candidate,
+        )
+
     def _over(self, headers: Mapping[str, str]) -> dict[str, str]:
         """The provider's own headers over the client's."""
         found = {**headers, **self._headers}
@@ -183,6 +198,58 @@ class HttpReply:
     def close(self) -> None:
         """Give the connection back, or cut it where the body was not read to its end."""
         self._exchange.close()
+
+
+class AtOnce:
+    """Sends requests that differ in their bodies alone, each without a task that waits for its answer.
+
+    It uses connections that are open already: where none is, `HttpProvider.post` opens one.
+    """
+
+    __slots__ = ("_candidate", "_opening", "_origin", "_provider", "_waits")
+
+    def __init__(
+        self, origin: Origin, opening: bytes, waits: Waits, *, provider: str, candidate: str
+    ) -> None:
+        self._origin, self._opening, self._waits = origin, opening, waits
+        self._provider, self._candidate = provider, candidate
+
+    def idle(self) -> Connection | None:
+        """A connection to `send` over; it is given back by `close`."""
+        return self._origin.idle()
+
+    def send(self, connection: Connection, body: bytes, told: Callable[[], None]) -> None:
+        """Send a request. See `Connection.send`.
+
+        Raises:
+            HttpError: the connection has ended.
+        """
+        head = b"%b%d\r\n\r\n" % (self._opening, len(body))
+        connection.send(head + body, self._waits, told)
+
+    def begun(self, connection: Connection) -> bool:
+        """Whether status and headers of its answer are in."""
+        return connection.begun(self._waits)
+
+    def reply(self, connection: Connection) -> HttpReply:
+        """The answer whose head is in, as `HttpProvider.post` gives it."""
+        connection.untold()
+        exchange = Exchange(self._origin, connection)
+        return HttpReply(exchange, provider=self._provider, candidate=self._candidate)
+
+    def error(self, lost: Exception | None) -> UpstreamError:
+        """What `HttpProvider.post` raises where a connection was lost by this before an answer began."""
+        if not isinstance(lost, HttpError):
+            raise RuntimeError("a call ended without a word") from lost
+        error = _upstream_error(lost, self._provider, self._candidate)
+        if not isinstance(error, UpstreamError):  # of connections that could not be opened
+            raise error
+        return error
+
+    def close(self, connection: Connection) -> None:
+        """Give a connection back, or cut it where its answer was not read to its end."""
+        connection.untold()
+        self._origin.give_back(connection)
 
 
 def _upstream_error(

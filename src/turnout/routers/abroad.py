@@ -58,11 +58,10 @@ class Abroad:
         if not known.any():
             return quality
         hard = difficulty(self.difficulty_, rows, shares)
-        made = np.array(quality, dtype=np.float32)
-        expected = np.interp(ability[known] - hard[:, None], GRID, self.chance_)
+        expected = np.interp(ability - hard[:, None], GRID, self.chance_)
         share = self.share(rows)[:, None]
-        made[:, known] = share * made[:, known] + (1.0 - share) * expected
-        return made
+        made = share * quality + (1.0 - share) * expected
+        return np.where(known, made, quality).astype(np.float32)
 
     def share(self, rows: Floats) -> Floats:
         """(n,) how much the space counts."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from turnout.routers.arrays import Arrays, unit
+from turnout.routers.arrays import Arrays
 from turnout.routers.inputs import Inputs
 from turnout.types import Floats
 
@@ -35,11 +35,13 @@ class Factors:
 
     def of_rows(self, rows: Floats, shares: Floats | None = None) -> Floats:
         """(n, K) factors; the first is 1. `shares` are those of `vote`, where they are known."""
-        made = rows @ self.project_ + self.shift_
+        made = rows @ self.project_
+        made += self.shift_
         if len(self.centres_):
-            made = made + (self.vote(rows) if shares is None else shares) @ self.votes_
-        ones = np.ones((len(rows), 1), dtype=np.float32)
-        return np.concatenate([ones, made], axis=1).astype(np.float32)
+            made += (self.vote(rows) if shares is None else shares) @ self.votes_
+        found = np.ones((len(rows), 1 + made.shape[1]), dtype=np.float32)
+        found[:, 1:] = made
+        return found
 
     def vote(self, rows: Floats) -> Floats:
         """(n, p) shares of the prototypes, each row summing to 1; none without prototypes."""
@@ -71,9 +73,13 @@ class Factors:
 
 def soft_shares(rows: Floats, centres: Floats, sharpness: float) -> Floats:
     """(n, p) softmax of `sharpness` times the cosine of (n, d) rows to (p, d) unit centres."""
-    power = (unit(rows) @ centres.T) * sharpness
-    power = np.exp(power - power.max(axis=1, keepdims=True))
-    return np.asarray(power / power.sum(axis=1, keepdims=True), dtype=np.float32)
+    length = np.sqrt(np.vecdot(rows, rows))
+    power = rows @ centres.T
+    power *= (sharpness / np.maximum(length, 1e-9))[:, None]
+    power -= np.maximum.reduce(power, axis=1, keepdims=True)
+    np.exp(power, out=power)
+    power /= np.add.reduce(power, axis=1, keepdims=True)
+    return np.asarray(power, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ What a density means is read from a table that was learned with sources left out
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -31,6 +31,12 @@ class Kinds:
     """(t,) relative log densities, rising."""
     near_: Floats
     """(t,) chance at the knots that such a prompt is of a kind that was fitted on."""
+    _whiten: Floats = field(init=False, repr=False, compare=False)
+    """(k, (s + 1) k) `whiten_`, side by side: one product for all Gaussians."""
+
+    def __post_init__(self) -> None:
+        side_by_side = self.whiten_.transpose(1, 0, 2).reshape(self.whiten_.shape[1], -1)
+        object.__setattr__(self, "_whiten", np.ascontiguousarray(side_by_side))
 
     def near(self, rows: Floats) -> Floats:
         """(n,) chance that a row is of a known kind, where known and unknown are as likely."""
@@ -38,14 +44,15 @@ class Kinds:
 
     def density(self, rows: Floats) -> Array:
         """(n,) log density by the nearest source, relative to that by all prompts."""
-        z = np.einsum("nk,skj->snj", rows @ self.project_, self.whiten_) - self.centre_[:, None]
-        each = self.volume_[:, None] - 0.5 * np.einsum("snj,snj->sn", z, z)
-        found: Array = each[:-1].max(axis=0) - each[-1]
+        z = (rows @ self.project_ @ self._whiten).reshape(len(rows), *self.centre_.shape)
+        z -= self.centre_
+        each = self.volume_ - 0.5 * np.vecdot(z, z)
+        found: Array = np.maximum.reduce(each[:, :-1], axis=1) - each[:, -1]
         return found
 
     def arrays(self) -> Arrays:
         """The numbers, by name."""
-        return {f.name.removesuffix("_"): getattr(self, f.name) for f in fields(self)}
+        return {name.removesuffix("_"): getattr(self, name) for name in _ARRAYS}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Kinds:
@@ -54,4 +61,7 @@ class Kinds:
         Raises:
             KeyError: an array is missing.
         """
-        return cls(**{f.name: arrays[f.name.removesuffix("_")] for f in fields(cls)})
+        return cls(**{name: arrays[name.removesuffix("_")] for name in _ARRAYS})
+
+
+_ARRAYS = tuple(f.name for f in fields(Kinds) if f.init)

@@ -32,7 +32,7 @@ class _Mix:
     """Place in the space; None is the prior."""
     vectors: Floats
     """(m, K)"""
-    spread: Floats
+    variance: Floats
     """(m, K)"""
     tokens: Floats
     """(m,) log offsets, NaN where unknown."""
@@ -125,7 +125,7 @@ class Universal(ShareKnob):
         if self.own is not None and mine:
             columns = np.asarray([mix.own[j] for j in mine], dtype=np.intp)
             quality[:, mine] = self.own.quality(raw, quality[:, mine], columns)
-        deviation = np.sqrt((factors**2) @ (mix.spread**2).T)
+        deviation = np.sqrt((factors**2) @ mix.variance.T)
         length = self.text.factors.log_tokens(rows)[:, None] + mix.tokens
         return Prediction(
             candidates=tuple(c.name for c in candidates),
@@ -197,7 +197,7 @@ class Universal(ShareKnob):
         return _Mix(
             index=index,
             vectors=np.stack([arm.mean for arm in arms]),
-            spread=np.stack([arm.spread for arm in arms]),
+            variance=np.stack([arm.spread for arm in arms]) ** 2,
             tokens=np.asarray([arm.tokens for arm in arms], dtype=np.float32),
             basis=tuple(arm.basis for arm in arms),
             abroad=np.zeros(0, np.float32) if self.abroad is None else self.abroad.abilities(keys),

@@ -64,7 +64,7 @@ def read_query(body: Mapping[str, Any]) -> Query:
             appears in the error.
     """
     messages = _messages(body)
-    if len(messages) == 1 and _is_plain(messages[0]) and _BESIDE.isdisjoint(body):
+    if is_one_message(body) and _is_plain(messages[0]):
         return _plain_query(body, messages[0]["content"])
     notes: list[str] = []
     stands = standing(map(_step, reversed(messages)))
@@ -97,6 +97,16 @@ def read_query(body: Mapping[str, Any]) -> Query:
     )
 
 
+def is_one_message(body: Mapping[str, Any]) -> bool:
+    """Whether a request whose messages were looked at has one of them, and no field that says more."""
+    return len(body["messages"]) == 1 and _BESIDE.isdisjoint(body)
+
+
+def plain_tokens(text: str) -> int:
+    """Input tokens of a request of one plain message, as `read_query` estimates them."""
+    return MESSAGE_TOKENS + estimate_tokens(text)
+
+
 def _is_plain(message: Mapping[str, Any]) -> bool:
     """Whether a message is a short text of the user, and nothing else."""
     content = message.get("content")
@@ -113,7 +123,7 @@ def _plain_query(body: Mapping[str, Any], text: str) -> Query:
     """What `read_query` finds in one plain message, at a third of its time."""
     return Query(
         text=cut(text, "the text", []),
-        input_tokens=MESSAGE_TOKENS + estimate_tokens(text),
+        input_tokens=plain_tokens(text),
         max_output_tokens=output_limit(body, "max_completion_tokens", "max_tokens"),
     )
 

@@ -86,16 +86,37 @@ def session_key(
     return _key(scope, "content", system and _ends(system), tools, first, exact=False)
 
 
+def by_first_text(scope: str) -> Callable[[str], str]:
+    """A function of a first user text: the session of a chat request in which nothing else tells of one.
+
+    It is the one that `session_key` gives.
+    """
+    before = _told((scope, "content", "", ""))
+
+    def of(text: str) -> str:
+        first = _ends(text)
+        return _hashed(f"{before}{len(first)}:{first}")
+
+    return of
+
+
 def response_session(scope: str, response: str) -> str:
     """The id that stands for what made a response of this id, where that is not known."""
     return _key(scope, "response", response).id
 
 
 def _key(scope: str, *parts: str, exact: bool = True) -> SessionKey:
+    return SessionKey(_hashed(_told((scope, *parts))), exact)
+
+
+def _told(parts: tuple[str, ...]) -> str:
     """Parts are told apart by their lengths, so that no two lists of parts are one."""
-    told = "".join([f"{len(part)}:{part}" for part in (scope, *parts)])
+    return "".join([f"{len(part)}:{part}" for part in parts])
+
+
+def _hashed(told: str) -> str:
     digest = hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=12)
-    return SessionKey(f"sess_{digest.hexdigest()}", exact)
+    return f"sess_{digest.hexdigest()}"
 
 
 def _ends(text: str) -> str:

@@ -102,6 +102,37 @@ class Answer:
         return (self.model if self.passing is None else self.passing.model) or ""
 
 
+@dataclass(slots=True)
+class UnderWay:
+    """A call that was made before its `Caller`, and what came of it."""
+
+    result: Reply | UpstreamError
+    target: Target
+    began: float
+    """By the clock of `Resilience`."""
+    taken: bool = False
+
+    def take(self) -> Reply:
+        """Its answer.
+
+        Raises:
+            UpstreamError: it had none.
+        """
+        self.taken = True
+        if isinstance(self.result, UpstreamError):
+            raise self.result
+        return self.result
+
+    def give_up(self) -> bool:
+        """Nobody waits for it any more; whether nobody had taken it."""
+        if self.taken:
+            return False
+        self.taken = True
+        if not isinstance(self.result, UpstreamError):
+            self.result.close()
+        return True
+
+
 @dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
 class Caller:
     """Makes attempts for one request. An answer with an error status is raised: another may follow."""
@@ -124,6 +155,8 @@ class Caller:
     """The model that the reply is to name; None: whatever the upstream names."""
     made: list[str] = field(default_factory=list)
     """Candidates that were called, in order."""
+    under_way: UnderWay | None = None
+    """A first call that was made already."""
 
     async def __call__(self, todo: Try) -> Answer:
         """Make one attempt.
@@ -155,17 +188,19 @@ class Caller:
         self, candidate: Candidate, target: Target, sent: _Sent, headers: Mapping[str, str]
     ) -> Answer:
         provider = self.providers[target.provider]
-        start, since = time.monotonic(), time.perf_counter()
-        try:
-            reply = await provider.post(
-                PATHS[provider.dialect],
-                sent.body,
-                candidate=candidate.name,
-                headers=headers,
-                stream=self.body.fields.get("stream") is True,
+        start = time.monotonic()
+        if self.under_way is None or self.under_way.taken:
+            reply = await self._timed(
+                provider.post(
+                    PATHS[provider.dialect],
+                    sent.body,
+                    candidate=candidate.name,
+                    headers=headers,
+                    stream=self.body.fields.get("stream") is True,
+                )
             )
-        finally:
-            self.trail.upstream_s += time.perf_counter() - since
+        else:
+            reply = self.under_way.take()
         if reply.status >= 400:
             content = await self._timed(whole_body(reply, candidate.name))
             raise answered_badly(reply, candidate.name, provider.dialect, content)
@@ -196,21 +231,14 @@ class Caller:
     def _request(self, candidate: Candidate, model: str, provider: Provider) -> _Sent:
         """The bytes to send: the client's own with few fields set, or a translation."""
         fields, dialect = self.body.fields, provider.dialect
-        if candidate.arm_output_tokens is None and candidate.max_output_tokens is None:
-            candidate = replace(candidate, arm_output_tokens=self.output_tokens)
-        arm = arm_fields(candidate, fields, self.dialect)
+        arm = limited_arm_fields(candidate, fields, self.dialect, self.output_tokens)
         if dialect == self.dialect:
-            asked = self._asked(fields, provider)
+            asked = asked_usage(fields, provider)
             return _Sent(self.body.with_fields({"model": model, **arm, **asked}), bool(asked))
         rules = replace(self.rules[candidate.name], model=model, dialect=dialect)
         translated = translate_request({**fields, **arm}, self.dialect, rules)
-        written = {**translated.body, **self._asked(translated.body, provider)}
+        written = {**translated.body, **asked_usage(translated.body, provider)}
         return _Sent(json_bytes(written), not translated.include_usage, translated.notes)
-
-    def _asked(self, request: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
-        """Fields by which a chat stream is asked for its usage."""
-        asks = provider.dialect == "chat" and provider.stream_usage
-        return ask_for_usage(request) if asks else {}
 
     def _client(self, *, include_usage: bool) -> Client:
         return Client(
@@ -297,6 +325,28 @@ class Caller:
         if answer.reply is None and not passing.ended:
             message = f"the answer of {answer.candidate} ended before it began"
             raise UpstreamError(message, candidate=answer.candidate)
+
+
+def asked_usage(request: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
+    """Fields by which a chat stream is asked for its usage."""
+    asks = provider.dialect == "chat" and provider.stream_usage
+    return ask_for_usage(request) if asks else {}
+
+
+def limited_arm_fields(
+    candidate: Candidate, fields: Mapping[str, Any], dialect: Dialect, output_tokens: int | None
+) -> dict[str, Any]:
+    """What a candidate's arm adds to a request (see `arm_fields`).
+
+    Args:
+        candidate: the one that is called.
+        fields: of the request.
+        dialect: the request's.
+        output_tokens: the output limit to send to a candidate of which none is known; None: none.
+    """
+    if candidate.arm_output_tokens is None and candidate.max_output_tokens is None:
+        candidate = replace(candidate, arm_output_tokens=output_tokens)
+    return arm_fields(candidate, fields, dialect)
 
 
 def check_object(content: bytes, candidate: str) -> None:

@@ -91,11 +91,23 @@ class Recorder:
             kind=kind,
             of=of,
         )
+        trail = Trail() if kind != "request" else request.call.trail
+        return self.open(record, trail, decision.expected_cost_picousd)
+
+    def open(
+        self, record: Record, trail: Trail, expected_picousd: Mapping[str, int | None]
+    ) -> Entry:
+        """Note that a request has begun.
+
+        Args:
+            record: of its beginning.
+            trail: of it.
+            expected_picousd: candidate → what a call is expected to cost.
+        """
         begun = 0 if self.ledger is None else self.ledger.begin(record)
         for observer in self._early:
             observer.began(record)
-        trail = Trail() if kind != "request" else request.call.trail
-        return Entry(self, record, trail, decision.expected_cost_picousd, begun)
+        return Entry(self, record, trail, expected_picousd, begun)
 
     def end(self, record: Record, begun: int) -> None:
         """A request is over: kept first, then counted.

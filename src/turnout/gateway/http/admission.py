@@ -88,6 +88,10 @@ class Admission:
             if waits in self._queue:
                 self._queue.remove(waits)
 
+    def step_back(self) -> None:
+        """Give back a place that was not used."""
+        self._next()
+
     def leave(self, took_s: float) -> None:
         """A request is over, after so long."""
         self._takes_s += _SHARE * (took_s - self._takes_s) if self._takes_s else took_s

@@ -26,6 +26,10 @@ WRITER = "turnout.writer"
 write does."""
 
 
+BEGUN = "turnout.begun"
+"""Where a scope holds how far a request has come that was begun without the application."""
+
+
 class Writer(Protocol):
     """Reads and writes without messages. What it does not do now goes through ASGI."""
 

@@ -97,6 +97,18 @@ def refusal_headers(code: str) -> dict[str, str]:
     return {"x-turnout-reason": header_safe(code)}
 
 
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    """Headers as they are sent, each with its line's end.
+
+    Raises:
+        RuntimeError: one would break out of its line.
+    """
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        raise RuntimeError("a header of an answer holds a line break")
+    return lines.encode("latin-1")
+
+
 def picousd_decimal(picousd: int) -> str:
     """USD as a fixed-point decimal, never in exponent notation."""
     whole, rest = divmod(abs(picousd), PICO)

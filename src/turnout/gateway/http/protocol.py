@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
@@ -21,10 +21,11 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from turnout.gateway.http.asgi import WRITER, json_bytes
+from turnout.gateway.http.asgi import BEGUN, WRITER, json_bytes
+from turnout.gateway.http.headers import header_lines
 from turnout.settings.server import ServerSettings
 from turnout.wire.dialects import Dialect
-from turnout.wire.errors import http_error_body
+from turnout.wire.errors import INTERNAL_MESSAGE, http_error_body
 
 log = logging.getLogger("turnout.gateway")
 
@@ -52,11 +53,52 @@ class Guard:
         """Clients that were refused or cut off, by reason."""
 
 
-class GuardedConfig(Config):
-    """uvicorn's configuration with a guard, which it gives to every connection."""
+class Repeated(Protocol):
+    """A head of requests that may come again on a connection."""
 
-    def __init__(self, app: Any, guard: Guard, **options: Any) -> None:
-        self.guard = guard
+    def body_at(self, data: bytes) -> tuple[int, int] | None:
+        """Where the body of a request with this head begins in `data`, and how long it is."""
+        ...
+
+
+class Served(Protocol):
+    """A request that is served without the application."""
+
+    def gone(self) -> None:
+        """Its client has left."""
+        ...
+
+    def end(self) -> None:
+        """This process ends."""
+        ...
+
+
+class Express(Protocol):
+    """Serves requests that are like those before them, without the application."""
+
+    def head_of(
+        self,
+        data: bytes,
+        method: bytes,
+        url: bytes,
+        version: str,
+        headers: Sequence[tuple[bytes, bytes]],
+    ) -> Repeated | None:
+        """The head that `data` begins with, as the parser has read it, where it may come again."""
+        ...
+
+    def begin(self, client: Any, head: Any, body: bytes) -> Served | None:
+        """Serve a request; None: it is for the application."""
+        ...
+
+
+class GuardedConfig(Config):
+    """uvicorn's configuration with what it gives to every connection: a guard, and an express way."""
+
+    def __init__(
+        self, app: Any, guard: Guard, express: Express | None = None, **options: Any
+    ) -> None:
+        self.guard, self.express = guard, express
         super().__init__(app, http=GuardedProtocol, ws="none", **options)
 
 
@@ -84,6 +126,21 @@ class GuardedProtocol(HttpToolsProtocol):
         """Of the request that is being served."""
         self._head_bytes = self._header_count = self._header_bytes = 0
         self._turned_away = False
+        self._express = config.express
+        self._first = b""
+        """What has come of a request, from its first byte on, while its head is not read."""
+        self._repeated: Repeated | None = None
+        """The head of the last request, where it may come again."""
+        self._served: Served | None = None
+        """The request under way, where the application does not serve it."""
+        self._came = b""
+        """All of that request; or what has come of one that may be served so."""
+        self._later = b""
+        """What came behind it."""
+        self._begun: object = None
+        """For the application: how far the request has come that it is to end."""
+        self._last = False
+        """No other request is taken."""
         self._over: tuple[int, str, str] | None = None
         """Status, code and message, where a limit was reached."""
 
@@ -106,11 +163,25 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._turned_away:
                 self._turn_away()
             return
+        if self._served is not None:
+            self._later += data  # a client that sends its next request already
+            self.flow.pause_reading()
+            return
+        if self._repeated is not None and (self.waits_for == "next" or self._came):
+            whole = self._came + data if self._came else data
+            if self._goes_express(self._repeated, whole):
+                return
+            data, self._came = whole, b""
+            self._expect("next")
         if self.waits_for in ("nothing", "next"):
             self._expect("head")
             self._head_bytes = 0
         if self.waits_for == "head":
+            self._first = b"" if self._head_bytes else data
             self._head_bytes += len(data)
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         super().data_received(data)
         # Of a header that has no end `on_header` is not told.
         if self.waits_for == "head" and self._head_bytes > self.guard.limits.max_header_bytes:
@@ -119,6 +190,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         super().connection_lost(exc)
+        served, self._served, self._came = self._served, None, b""
+        if served is not None:
+            served.gone()
         if self.direct is not None:
             self.direct.be_gone()
 
@@ -145,12 +219,27 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole: the application takes over."""
         self._expect("body")
+        if self._express is not None:
+            first, self._first = self._first, b""
+            self._repeated = None
+            if first:
+                self._repeated = self._express.head_of(
+                    first,
+                    self.parser.get_method(),
+                    self.url,
+                    self.parser.get_http_version(),
+                    self.headers,
+                )
         super().on_headers_complete()
+        if self._last:
+            self.cycle.keep_alive = False
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """The application gets a request, with a way to answer directly."""
         scope: Any = cycle.scope  # its type knows no keys but ASGI's
         scope[WRITER] = self.direct = Direct(cycle)
+        if self._begun is not None:
+            scope[BEGUN], self._begun = self._begun, None
         super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
@@ -178,6 +267,81 @@ class GuardedProtocol(HttpToolsProtocol):
         """What came cannot be served as it is."""
         status, code, message = self._over or (400, "invalid_http", "this is not HTTP/1.1")
         self._refuse(status, code, message)
+
+    def shutdown(self) -> None:
+        """The server ends: what is under way is answered first."""
+        if self._served is None and not self._came:
+            super().shutdown()
+        else:
+            self._last = True
+
+    # The express way.
+
+    def _goes_express(self, head: Repeated, data: bytes) -> bool:
+        """Whether a request is served, or may be when it is whole, without the application."""
+        found = head.body_at(data)
+        if found is None or self._express is None:
+            return False
+        start, size = found
+        missing = start + size - len(data)
+        if missing > 0:
+            self._came = data
+            self._expect("body")
+            return True
+        if missing < 0:  # another request stands behind it
+            return False
+        self._expect("nothing")
+        self._served = self._express.begin(self, head, data[start:])
+        if self._served is None:
+            return False
+        self._came = data
+        return True
+
+    def answer(self, lines: bytes, content: bytes) -> None:
+        """Write a whole answer to a request that was served without the application."""
+        head = [STATUS_LINE[200]]
+        for name, value in self.server_state.default_headers:
+            head += (name, b": ", value, b"\r\n")
+        closing = b"connection: close\r\n" if self._last else b""
+        head.append(b"%b%bcontent-length: %d\r\n\r\n" % (lines, closing, len(content)))
+        head.append(content)
+        self.transport.write(b"".join(head))
+        self._is_over()
+        if self._last:
+            self.transport.close()
+        elif self._later:
+            later, self._later = self._later, b""
+            self.data_received(later)
+
+    def _is_over(self) -> None:
+        self._served, self._came = None, b""
+        self.server_state.total_requests += 1
+        self._expect("next")
+        self.flow.resume_reading()
+
+    def goes_on(self, served: Served) -> None:
+        """The request under way is served by this from now on."""
+        self._served = served
+
+    def hand_over(self, begun: object) -> None:
+        """Let the application end a request, or serve it (None): it is parsed now, as any other is."""
+        data, later, self._served, self._came = self._came, self._later, None, b""
+        self._later, self._begun = b"", begun
+        self._expect("head")
+        self._head_bytes, self._first = len(data), data
+        self._parse(data)
+        if self._begun is not None:
+            raise RuntimeError("a request that was read before could not be read again")
+        self.flow.resume_reading()
+        if later:
+            self.data_received(later)
+
+    def fail(self) -> None:
+        """Answer that something went wrong here, and hear no more."""
+        self._is_over()
+        self._expect("linger")
+        self._answer(500, "internal_error", INTERNAL_MESSAGE)
+        self.transport.close()
 
     # What the sweep does.
 
@@ -356,13 +520,11 @@ class Direct:
         cycle = self._cycle
         if cycle.response_started:
             raise RuntimeError("an answer has begun already")
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
-            raise RuntimeError("a header of an answer holds a line break")
+        lines = header_lines(headers)
         head = [STATUS_LINE[status]]
         for name, value in cycle.default_headers:
             head += (name, b": ", value, b"\r\n")
-        head.append(lines.encode("latin-1"))
+        head.append(lines)
         if not cycle.keep_alive:
             head.append(b"connection: close\r\n")
         cycle.response_started = True

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from turnout.engine import Engine
 from turnout.errors import RouterError, TurnoutError
@@ -42,15 +42,33 @@ _FIXED = 2.5
 """What a batch takes whatever is in it, in parts: of `blend`, by batches of 1 to 16 of 20 to 600 tokens."""
 
 T = TypeVar("T")
-_Key: TypeAlias = tuple[
+Key: TypeAlias = tuple[
     RouteSpec, frozenset[str] | None, int | None, bool, bool, tuple[tuple[str, str], ...]
 ]
+"""The route, the candidates that may serve (None: all), the most that a call may cost, whether to explore,
+whether it is usual traffic, and the candidates that may not serve, and why."""
+
+
+class Decided(Protocol):
+    """Is told of a decision where it is made. It must not raise."""
+
+    def done(self) -> bool:
+        """Whether nobody waits for it any more."""
+        ...
+
+    def set_result(self, decision: Decision, /) -> None:
+        """It was made."""
+        ...
+
+    def set_exception(self, error: Exception, /) -> None:
+        """There is none."""
+        ...
 
 
 @dataclass(slots=True)
 class _Asked:
     query: Query
-    decided: asyncio.Future[Decision]
+    decided: Decided
 
 
 @dataclass(slots=True)
@@ -94,7 +112,7 @@ class Deciding:
     """Runs what would hold the loop up."""
     batches: int = 0
     """Batches made so far."""
-    _waiting: dict[_Key, deque[_Asked]] = field(default_factory=dict)
+    _waiting: dict[Key, deque[_Asked]] = field(default_factory=dict)
     _paces: dict[str, _Pace] = field(default_factory=dict)
     """By router."""
 
@@ -139,7 +157,7 @@ class Deciding:
         Raises:
             TurnoutError: what the engine raises for this query.
         """
-        if self.engine.waits(spec.router) or self._too_long(query, spec):
+        if not self.at_once(query, spec):
             work = partial(
                 self.engine.decide,
                 query,
@@ -164,15 +182,28 @@ class Deciding:
                 )
             self._paces.setdefault(spec.router, _Pace()).see(_parts(query), took_s)
             return decision
-        loop = asyncio.get_running_loop()
         names = None if allow is None else frozenset(allow)
         out = tuple(barred.items()) if barred else ()
-        key = (spec, names, max_cost_picousd, explore, usual, out)
-        asked = _Asked(query, loop.create_future())
+        decided: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        self.ask(query, (spec, names, max_cost_picousd, explore, usual, out), decided)
+        return await decided
+
+    def at_once(self, query: Query, spec: RouteSpec) -> bool:
+        """Whether a query is decided on the event loop: see `ask`."""
+        return not (self.engine.waits(spec.router) or self._too_long(query, spec))
+
+    def ask(self, query: Query, key: Key, decided: Decided) -> None:
+        """Have a query decided together with others, where `at_once` says that it may be.
+
+        Args:
+            query: what is asked.
+            key: by what: queries of one key are decided together.
+            decided: told of the decision.
+        """
         if not self._waiting:  # one more round of the loop: what has come meanwhile comes along
+            loop = asyncio.get_running_loop()
             loop.call_soon(loop.call_soon, self._slice, loop)
-        self._waiting.setdefault(key, deque()).append(asked)
-        return await asked.decided
+        self._waiting.setdefault(key, deque()).append(_Asked(query, decided))
 
     def _timed(self, work: Callable[[], T]) -> tuple[T, float]:
         start = self.clock()
@@ -207,7 +238,7 @@ class Deciding:
             some.append(queue.popleft())
         return some
 
-    def _decide(self, key: _Key, some: list[_Asked]) -> None:
+    def _decide(self, key: Key, some: list[_Asked]) -> None:
         spec, allow, most, explore, usual, barred = key
         start = self.clock()
         try:

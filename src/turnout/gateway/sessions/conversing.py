@@ -187,18 +187,8 @@ class Conversing:
         """An answer has begun: its model has the conversation from here on."""
         if talk.held is None and not request.route and self._leaves_nothing(request, answer):
             return
-        held = self.table.answered(
-            talk.key.id,
-            talk.held,
-            request.query,
-            candidate=answer.candidate,
-            target=answer.target,
-            provider=answer.provider,
-            model=request.route,
-            errors=self.settings.errors,
-            now=self.clock(),
-            wanted=talk.wanted,
-        )
+        wanted = talk.wanted
+        held = self.keep(talk.key.id, talk.held, request.query, answer, request.route, wanted)
         if request.dialect == "responses":
             found = _RESPONSE_ID.search(answer.content[:4096])
             if found:
@@ -208,6 +198,38 @@ class Conversing:
                     self.sharing.made(response, talk.key.id)
         if self.sharing is not None:
             self.sharing.write(talk.key.id, held)
+
+    def keep(
+        self,
+        session: str,
+        held: Held | None,
+        query: Query,
+        answer: Answer,
+        route: str,
+        wanted: str,
+    ) -> Held:
+        """Keep a conversation with the model that answers.
+
+        Args:
+            session: its id.
+            held: what is known of it; None where it begins.
+            query: what was asked.
+            answer: of the model.
+            route: the route that was asked for, its knob included.
+            wanted: what the router chose of itself for a new task; empty where it was not asked.
+        """
+        return self.table.answered(
+            session,
+            held,
+            query,
+            candidate=answer.candidate,
+            target=answer.target,
+            provider=answer.provider,
+            model=route,
+            errors=self.settings.errors,
+            now=self.clock(),
+            wanted=wanted,
+        )
 
     def _leaves_nothing(self, request: Request, answer: Answer) -> bool:
         """Whether a model that was asked for by its name has nothing of it that a later request needs.

@@ -47,6 +47,11 @@ class Observing:
         if self._telemetry is not None:
             self.watchers.append(self._telemetry)
 
+    @property
+    def traces(self) -> bool:
+        """Whether the calls of each request are traced."""
+        return self._telemetry is not None
+
     def arrived(self, call: Call) -> None:
         """A request has come."""
         if self._telemetry is not None:

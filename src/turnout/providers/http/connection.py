@@ -75,6 +75,8 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._take: Callable[[bytes], bool] | None = None
         """Gets what comes at once, where it is handed on."""
+        self._told: Callable[[], None] | None = None
+        """Called when something has come, or nothing will any more, where no task waits for it."""
         self._enough = False
         """It wants no more for now."""
         self._phase: Phase = "first_byte"
@@ -97,12 +99,7 @@ class Connection(asyncio.Protocol):
             ProtocolError: what came is not HTTP, or its head is too large.
         """
         self._raise_if_lost()
-        if self._transport is None:
-            raise BrokenError("not connected")
-        self._clear()
-        self.complete = False
-        self._watch("first_byte", waits.first_byte_s)
-        self._transport.write(request)
+        self._send(request, waits)
         try:
             while not self._head:
                 await self._wait()
@@ -110,6 +107,41 @@ class Connection(asyncio.Protocol):
             self.abort()
             raise
         self._watch("idle", waits.idle_s)
+
+    def send(self, request: bytes, waits: Waits, told: Callable[[], None]) -> None:
+        """Send a request without a task that waits for its answer.
+
+        Args:
+            request: all of it.
+            waits: longest waits; see `begun` for the second of them.
+            told: called whenever something has come, and when nothing will any more. It must not
+                raise, and gives this connection back or cuts it.
+        """
+        self._send(request, waits)
+        self._told = told
+
+    def begun(self, waits: Waits) -> bool:
+        """Whether the head of an answer is in; from then on the wait is for pieces of its body."""
+        if self._head and self._phase == "first_byte":
+            self._watch("idle", waits.idle_s)
+        return self._head
+
+    def untold(self) -> None:
+        """Tell nobody of what comes from now on: it is waited for as after `start`, or not at all."""
+        self._told = None
+
+    @property
+    def held_up(self) -> bool:
+        """Whether more has come than is read ahead: no more is, until some of it is taken."""
+        return self._paused
+
+    def _send(self, request: bytes, waits: Waits) -> None:
+        if self._transport is None:
+            raise BrokenError("not connected")
+        self._clear()
+        self.complete = False
+        self._watch("first_byte", waits.first_byte_s)
+        self._transport.write(request)
 
     async def chunk(self) -> bytes | None:
         """The next piece of the body; None at its end.
@@ -159,6 +191,10 @@ class Connection(asyncio.Protocol):
         finally:
             self._take = None
         return None
+
+    def whole(self) -> bytes | None:
+        """The body, where all of it has come and none was taken; it is left where it is."""
+        return b"".join(self._chunks) if self.complete and self._head else None
 
     def rest(self) -> bytes | None:
         """All that is left of the body, where it has come already; None where some is awaited."""
@@ -217,6 +253,7 @@ class Connection(asyncio.Protocol):
         if self._take is None or self.complete or not self._chunks:
             self._pause(self._size > HIGH_WATER)
             self._wake()
+            self._tell()
         else:
             self._pause(self._awaits_turn() or self._size > HIGH_WATER)
 
@@ -230,6 +267,7 @@ class Connection(asyncio.Protocol):
         if not self.complete and self._head and self._ends_with_the_connection():
             self.complete = True
         self._fail(BrokenError(type(error).__name__ if error else "closed by the upstream"))
+        self._tell()
 
     def pause_writing(self) -> None:
         """The socket takes no more for now."""
@@ -334,6 +372,12 @@ class Connection(asyncio.Protocol):
     def _broken(self, error: Exception) -> None:
         self._fail(error)
         self.abort()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Not from inside of the parser: who is told may send the next request."""
+        if self._told is not None:
+            self._told()
 
     def _ends_with_the_connection(self) -> bool:
         """Whether the end of the connection is the end of the body (RFC 9112, 6.3, rule 8)."""

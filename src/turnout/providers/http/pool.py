@@ -89,6 +89,13 @@ class Origin:
             raise
         return Exchange(self, connection)
 
+    def idle(self) -> Connection | None:
+        """A connection that is open and carries nothing, for `Connection.send`; see `give_back`."""
+        connection = self._kept()
+        if connection is not None:
+            self._busy.add(connection)
+        return connection
+
     def head(self, path: str, headers: Mapping[str, str], size: int) -> bytes:
         """Request line and headers. Line breaks cannot be smuggled in: they are taken out.
 
@@ -96,11 +103,15 @@ class Origin:
         """
         known, known_path, start = self._head
         if headers is not known or path != known_path:
-            lines = [f"POST {self._prefix}{path} HTTP/1.1\r\nhost: {self._authority}"]
-            lines += [f"{n}: {v}".translate(_BREAKS) for n, v in headers.items()]
-            start = "\r\n".join(lines).encode("latin-1") + b"\r\ncontent-length: "
+            start = self.opening(path, headers)
             self._head = (headers, path, start)
         return b"%b%d\r\n\r\n" % (start, size)
+
+    def opening(self, path: str, headers: Mapping[str, str]) -> bytes:
+        """The head of a request, up to its length."""
+        lines = [f"POST {self._prefix}{path} HTTP/1.1\r\nhost: {self._authority}"]
+        lines += [f"{n}: {v}".translate(_BREAKS) for n, v in headers.items()]
+        return "\r\n".join(lines).encode("latin-1") + b"\r\ncontent-length: "
 
     def _kept(self) -> Connection | None:
         """The idle connection that was used last, if it still stands."""
@@ -158,6 +169,8 @@ class Origin:
 
     def give_back(self, connection: Connection) -> None:
         """An exchange is over: keep its connection, or cut it where its answer was not read whole."""
+        if connection not in self._busy:
+            return  # it was given back, or cut, before
         self._busy.discard(connection)
         if not connection.reusable:
             connection.abort()

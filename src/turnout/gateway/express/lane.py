@@ -1,0 +1,295 @@
+"""What serves requests that are like those before them, under one set of settings."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from turnout.access.gate import Admission
+from turnout.access.identity import Identity
+from turnout.access.memory import MemoryCounters
+from turnout.errors import TurnoutError
+from turnout.explaining import kept_decision
+from turnout.gateway.calls.recording import Entry
+from turnout.gateway.express.facts import KnownFacts, explained
+from turnout.gateway.express.heads import Head
+from turnout.gateway.express.place import Place
+from turnout.gateway.express.ride import Client, Ride, begun
+from turnout.gateway.express.shapes import Shape, Shaping, Way
+from turnout.gateway.http.protocol import Served
+from turnout.gateway.serving import Serving
+from turnout.observe.logs import safe_traceback
+from turnout.observe.trail import Trail
+from turnout.providers.http.connection import Connection
+from turnout.store.record import Record, json_line
+from turnout.types import Decision, Query
+from turnout.wire import chat
+from turnout.wire.one_message import Said, take_apart
+
+log = logging.getLogger("turnout.gateway")
+
+MOST_SHAPES = 512
+MOST_SEEN = 4096
+"""Requests of which only a mark is kept: the second that is like one of them is worth a look."""
+PATH = "/chat/completions"
+
+_Key: TypeAlias = tuple[tuple[bytes, bytes], str, str]
+
+
+def lane_of(serving: Serving) -> Lane | None:
+    """The express way of what serves; None where each request needs more than that does."""
+    more = (serving.mirror, serving.cache, serving.semantic, serving.alarm, serving.hedging,
+            serving.catalog.shadow, serving.conversing.sharing)  # fmt: skip
+    if any(one is not None for one in more):
+        return None
+    if not isinstance(serving.access.counters, MemoryCounters):
+        return None
+    return Lane(serving)
+
+
+@dataclass(slots=True)  # not frozen: that would double what making one costs
+class Found:
+    """A request that may go the express way."""
+
+    shape: Shape
+    said: Said
+    input_tokens: int
+    query: Query | None
+    """Where a router is to be asked."""
+
+
+@dataclass(slots=True)  # not frozen: that would double what making one costs
+class Taken:
+    """A request that is served here."""
+
+    found: Found
+    place: Place
+    client: Client
+    trail: Trail
+
+
+@dataclass(slots=True)
+class Lane:
+    """Serves requests over a `Serving`."""
+
+    serving: Serving
+    _shaping: Shaping = field(init=False)
+    _shapes: dict[_Key, Shape | None] = field(default_factory=dict)
+    _seen: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        serving = self.serving
+        self._shaping = Shaping(
+            engine=serving.engine,
+            providers=serving.providers,
+            catalog=serving.catalog,
+            resilience=serving.resilience,
+            access=serving.access,
+        )
+
+    def look(self, head: Head, body: bytes) -> Found | None:
+        """A request that is like others before it, and may be decided now. It changes nothing."""
+        if len(body) > self.serving.max_body_bytes:
+            return None
+        try:
+            said = take_apart(body.decode())
+        except UnicodeDecodeError:
+            return None
+        if said is None:
+            return None
+        try:
+            who = self.serving.access.keyring.identify_by(head.hashed)
+            shape = self._shape(head, who, said)
+        except TurnoutError:
+            return None  # it is refused by those who have the words for it
+        if shape is None:
+            return None
+        tokens = chat.plain_tokens(said.text)
+        if shape.routed is None:
+            return Found(shape, said, tokens, None)
+        query, key = shape.query(said.text, tokens), shape.routed.key
+        if not (self.serving.deciding.at_once(query, key[0]) and shape.admits.fits(tokens)):
+            return None
+        return Found(shape, said, tokens, query)
+
+    def _shape(self, head: Head, who: Identity | None, said: Said) -> Shape | None:
+        key = (head.key, said.before, said.after)
+        try:
+            shape = self._shapes[key]
+        except KeyError:
+            pass
+        else:
+            if shape is None or shape.who is who:
+                return shape
+        mark = hash(key)
+        if mark not in self._seen:
+            if len(self._seen) >= MOST_SEEN:
+                self._seen.clear()
+            self._seen.add(mark)
+            return None
+        if len(self._shapes) >= MOST_SHAPES:
+            self._shapes.clear()
+        shape = self._shapes[key] = self._shaping.shape_of(head, who, said)
+        return shape
+
+    def begin(self, found: Found, place: Place, client: Client, trail: Trail) -> Served | None:
+        """Serve a request; None where it is for the application, and nothing was done for it."""
+        trail.path = PATH
+        taken, shape = Taken(found, place, client, trail), found.shape
+        if shape.facts is not None:
+            return self._named(taken, shape.facts)
+        if shape.routed is None or found.query is None:
+            return None
+        asking = Asking(self, taken)
+        self.serving.deciding.ask(found.query, shape.routed.key, asking)
+        return asking
+
+    def _named(self, taken: Taken, facts: KnownFacts) -> Ride | None:
+        """A candidate was asked for by its name."""
+        shape, tokens = taken.found.shape, taken.found.input_tokens
+        way = shape.way(facts.candidate)
+        connection = None if way is None else self._idle(way)
+        if way is None or connection is None:
+            return None
+        known, decision_id = facts.of(tokens), self.serving.engine.new_id()
+        admitted = shape.admits.take(decision_id, (facts.candidate,), tokens)
+        if admitted is None:
+            way.sends.close(connection)
+            return None
+        before, after = known.kept
+        kept = f"{before}{decision_id}{after}"
+        entry = self._open(taken, known.decision, decision_id, kept, admitted)
+        start, end = known.told
+        told = b"%b%b%b" % (start, decision_id.encode(), end)
+        return self._send(taken, way, connection, known.decision, told, admitted, entry)
+
+    def decided(self, taken: Taken, decision: Decision) -> None:
+        """A router has chosen."""
+        shape, client = taken.found.shape, taken.client
+        if shape.routed is not None:
+            decision = shape.routed.want.told(decision)
+        names = [attempt.candidate for attempt in decision.attempts]
+        admitted = shape.admits.take(decision.id, names, taken.found.input_tokens)
+        if admitted is None:  # to choose again is for the application
+            taken.place.leave()
+            client.hand_over(None)
+            return
+        kept = json_line(kept_decision(decision)).decode()
+        entry = self._open(taken, decision, decision.id, kept, admitted)
+        way = shape.way(decision.model)
+        connection = None if way is None else self._idle(way)
+        if way is None or connection is None:
+            headers, trail = admitted.headers, taken.trail
+            client.hand_over(begun(taken.place, shape, decision, headers, entry, trail, None))
+            return
+        told = explained(decision)
+        client.goes_on(self._send(taken, way, connection, decision, told, admitted, entry))
+
+    def _idle(self, way: Way) -> Connection | None:
+        """An open connection to a candidate that may be called now."""
+        return way.sends.idle() if self.serving.resilience.is_fit(way.target) else None
+
+    def _open(
+        self,
+        taken: Taken,
+        decision: Decision,
+        decision_id: str,
+        kept: str,
+        admitted: Admission,
+    ) -> Entry:
+        """Note that a request has begun, as `Recorder.begin` does."""
+        found, recorder = taken.found, self.serving.recorder
+        shape, reserved = found.shape, admitted.reserved_picousd
+        taken.trail.decided(shape.named, decision.router, decision.model)
+        record = Record(
+            id=decision_id,
+            at_ms=time.time_ns() // 1_000_000,
+            status="unknown",
+            key=shape.key,
+            model=shape.model,
+            router=decision.router,
+            candidate=decision.model,
+            code=decision.code,
+            input_tokens=found.input_tokens,
+            cost_picousd=reserved,
+            cost_basis="none" if reserved is None else "reserved",
+            session=shape.session_of(found.said.text),
+            decision=kept if recorder.ledger else "",
+        )
+        return recorder.open(record, taken.trail, decision.expected_cost_picousd)
+
+    def _send(
+        self,
+        taken: Taken,
+        way: Way,
+        connection: Connection,
+        decision: Decision,
+        told: bytes,
+        admitted: Admission,
+        entry: Entry,
+    ) -> Ride:
+        """Call the candidate."""
+        found, resilience = taken.found, self.serving.resilience
+        ride = Ride(
+            place=taken.place,
+            client=taken.client,
+            resilience=resilience,
+            shape=found.shape,
+            way=way,
+            decision=decision,
+            explained=told,
+            headers=admitted.headers,
+            text=found.said.text,
+            input_tokens=found.input_tokens,
+            trail=taken.trail,
+            entry=entry,
+            connection=connection,
+            began=resilience.begin_at(way.target),
+            since=time.perf_counter(),
+        )
+        content = b"%b%b%b" % (way.before, found.said.written.encode(), way.after)
+        way.sends.send(connection, content, ride.told)
+        return ride
+
+
+@dataclass(slots=True)
+class Asking:
+    """A request whose router is asked: told of what it decides, and of a client that leaves."""
+
+    lane: Lane
+    taken: Taken
+    left: bool = False
+
+    def done(self) -> bool:
+        """See `Decided`."""
+        return self.left
+
+    def set_result(self, decision: Decision, /) -> None:
+        """See `Decided`."""
+        if self.left:
+            return
+        try:
+            self.lane.decided(self.taken, decision)
+        except Exception as error:  # noqa: BLE001 - the process edge; its trace is logged
+            # Not the message: an error that is not ours may quote the prompt.
+            log.error("request failed with %s", safe_traceback(error))
+            self.taken.client.fail()
+            self.taken.place.over(self.taken.trail, decision.id)
+
+    def set_exception(self, error: Exception, /) -> None:  # noqa: ARG002 - the application asks again
+        """See `Decided`: what to say of it is for the application."""
+        if not self.left:
+            self.taken.place.leave()
+            self.taken.client.hand_over(None)
+
+    def gone(self) -> None:
+        """See `Served`."""
+        self.left = True
+        self.taken.place.left(self.taken.trail, "")
+
+    def end(self) -> None:
+        """See `Served`."""
+        self.left = True
+        self.taken.place.over(self.taken.trail, "")

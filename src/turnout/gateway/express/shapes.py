@@ -1,0 +1,179 @@
+"""What requests have in common that differ in their text alone.
+
+Everything here is made by what serves other requests, once, with something that stands in for the text;
+what is made for each request is put where that stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from turnout.access.gate import Access, AtOnce
+from turnout.access.identity import Identity
+from turnout.access.worst import Asked
+from turnout.engine import Engine
+from turnout.execution.attempts import Target
+from turnout.execution.resilience import Resilience
+from turnout.gateway.calls.calling import limited_arm_fields
+from turnout.gateway.calls.redirecting import check_upstream_is_ours
+from turnout.gateway.calls.request import asked_model
+from turnout.gateway.express.facts import KnownFacts
+from turnout.gateway.express.heads import Head
+from turnout.gateway.routing.asking import Wanted, wanted
+from turnout.gateway.routing.deciding import Key
+from turnout.gateway.routing.models import Catalog
+from turnout.gateway.routing.routes import Route
+from turnout.names import format_route
+from turnout.providers.base import Provider
+from turnout.providers.endpoint import AtOnce as Sends
+from turnout.providers.endpoint import HttpProvider
+from turnout.types import Candidate, Query
+from turnout.wire import chat
+from turnout.wire.asks import FIELD, NOTHING, read_asks
+from turnout.wire.dialects import PATHS
+from turnout.wire.one_message import Frame, Said, frame_of
+from turnout.wire.session import by_first_text, session_key
+
+
+class Way(NamedTuple):
+    """How a candidate is called."""
+
+    target: Target
+    sends: Sends
+    before: bytes
+    """What goes upstream before the content."""
+    after: bytes
+
+
+class Routed(NamedTuple):
+    """How a router is asked."""
+
+    want: Wanted
+    key: Key
+    """See `Deciding.ask`."""
+    route: str
+    """What is asked for, its knob included."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Shape:
+    """Requests of one caller that differ in their text alone."""
+
+    who: Identity | None
+    key: str
+    """The id of the caller's key; empty where none is asked for."""
+    model: str
+    """What `model` says."""
+    named: str
+    """The same, where it is `auto` or a route of the settings; else empty."""
+    session_of: Callable[[str], str]
+    """Text → the id of its conversation."""
+    admits: AtOnce
+    max_output_tokens: int | None
+    rename: str | None
+    facts: KnownFacts | None
+    """Of a candidate that is asked for by its name."""
+    routed: Routed | None
+    """Of a route."""
+    way_of: Callable[[str], Way | None]
+    """Candidate → how it is called; None where more than one endpoint, or a translation, is asked for."""
+    _ways: dict[str, Way | None] = field(default_factory=dict)
+
+    def way(self, candidate: str) -> Way | None:
+        """How a candidate is called; None where that is for the application."""
+        try:
+            return self._ways[candidate]
+        except KeyError:
+            found = self._ways[candidate] = self.way_of(candidate)
+            return found
+
+    def query(self, text: str, input_tokens: int) -> Query:
+        """The query of a request."""
+        most = self.max_output_tokens
+        return Query(text=text, input_tokens=input_tokens, max_output_tokens=most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shaping:
+    """Finds out what requests have in common."""
+
+    engine: Engine
+    providers: Mapping[str, Provider]
+    catalog: Catalog
+    resilience: Resilience
+    access: Access
+
+    def shape_of(self, head: Head, who: Identity | None, said: Said) -> Shape | None:
+        """What requests have in common with this one; None where each is to be looked at by itself.
+
+        Raises:
+            TurnoutError: such requests are refused.
+        """
+        frame = frame_of(said)
+        if frame is None:
+            return None
+        fields, key = frame.body.fields, "" if who is None else who.id
+        check_upstream_is_ours(fields)
+        if FIELD in fields or fields.get("stream") is True:
+            return None
+        if read_asks(head.headers, fields) is not NOTHING:
+            return None
+        session_of = by_first_text(key)
+        text = chat.first_user_text(fields)
+        if session_of(text) != session_key("chat", frame.body, head.headers, scope=key).id:
+            return None  # something else tells of its conversation
+        query = chat.read_query(fields)
+        admits = self.access.at_once(who, Asked.of(query, fields, 0))
+        model = asked_model(fields)
+        barred = self.access.barred(who, model)
+        if admits is None or self.catalog.experiment(model) is not None:
+            return None
+        target = self.catalog.resolve(model)
+        facts = routed = None
+        if isinstance(target, Route):
+            routed = self._routed(target, model, who, barred)
+            as_requested = target.as_requested
+        elif target.name not in barred:
+            facts = KnownFacts(target, query.max_output_tokens)
+            as_requested = self.catalog.as_requested
+        if facts is None and routed is None:
+            return None
+        return Shape(
+            who=who,
+            key=key,
+            model=model,
+            named=self.catalog.named(model),
+            session_of=session_of,
+            admits=admits,
+            max_output_tokens=query.max_output_tokens,
+            rename=model if as_requested else None,
+            facts=facts,
+            routed=routed,
+            way_of=lambda name: self._way(head, frame, self.engine.pool[name], admits),
+        )
+
+    def _routed(
+        self, target: Route, model: str, who: Identity | None, barred: Mapping[str, str]
+    ) -> Routed | None:
+        want = wanted(self.engine, target)
+        if want.spec is None or want.shadow:
+            return None
+        if who is not None and who.denied:
+            who.check_model(format_route(want.spec))  # whatever name the request had for it
+        limits, out = want.limits, tuple(barred.items())
+        names = None if limits.allow is None else frozenset(limits.allow)
+        key: Key = (want.spec, names, limits.max_cost_picousd, True, True, out)
+        return Routed(want, key, want.key(model))
+
+    def _way(self, head: Head, frame: Frame, candidate: Candidate, admits: AtOnce) -> Way | None:
+        target = self.resilience.only(candidate.name)
+        provider = None if target is None else self.providers[target.provider]
+        if target is None or not isinstance(provider, HttpProvider) or provider.dialect != "chat":
+            return None
+        sends = provider.at_once(PATHS["chat"], candidate=candidate.name, headers=head.onward)
+        if sends is None:
+            return None
+        arm = limited_arm_fields(candidate, frame.body.fields, "chat", admits.limit_sent)
+        return Way(target, sends, *frame.around({"model": target.model, **arm}))
