@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from functools import cache, lru_cache
 from itertools import compress, count, islice
+from string import ascii_lowercase
 
 from turnout.encoders.static import vocabulary
 from turnout.encoders.text import HEAD_CHARACTERS, TAIL_CHARACTERS
@@ -77,9 +78,9 @@ def without_misspellings(text: str) -> str:
 
 def _mended(text: str) -> str:
     parts = text.split()
-    unknown = list(map(_UNKNOWN.__getitem__, parts))
-    if not any(unknown):
+    if not any(map(_MAY_MEND.__getitem__, parts)):
         return text
+    unknown = list(map(_UNKNOWN.__getitem__, parts))
     left = dict(zip(compress(count(), unknown), filter(None, unknown), strict=True))
     if _is_foreign(parts, left):
         return text
@@ -111,8 +112,8 @@ def _mend_each(mend: Callable[[str], str], parts: list[str], left: dict[int, str
 
 def _mend_pairs(parts: list[str], left: dict[int, str]) -> None:
     """Mend letters that were exchanged with the blank beside them: "th eend", "isa n"."""
-    for i in tuple(left):
-        for at in (i - 1, i):
+    for i, word in tuple(left.items()):
+        for at in (i - 1, i) if _may_move(word) else ():
             pair = parts[at : at + 2] if i in left and at >= 0 else []
             if len(pair) == 2 and max(map(len, pair)) <= _LONGEST:
                 moved = _by_moved_blank(*pair)
@@ -138,6 +139,24 @@ class _Unknown(dict[str, str]):
 
 
 _UNKNOWN = _Unknown()
+
+
+class _MayMend(dict[str, bool]):
+    """What stands between blanks → whether there is a remedy for a word in it that is not known."""
+
+    def __missing__(self, part: str) -> bool:
+        word = _UNKNOWN[part]
+        found = word != "" and (
+            _by_exchange(word) != word or _by_other_slips(word) != word or _may_move(word)
+        )
+        if len(self) >= MOST_WORDS:
+            self.clear()
+        self[part] = found
+        return found
+
+
+_MAY_MEND = _MayMend()
+"""Of most texts no word has one: then nothing else is to be looked at."""
 
 
 def _is_known(word: str) -> bool:
@@ -189,6 +208,15 @@ def _is_beside(other: str, word: str) -> bool:
         return False
     at = [i for i, (a, b) in enumerate(zip(other, word, strict=True)) if a != b]
     return len(at) == 1 and at[0] < len(word) - 1 and other[at[0]] in _near(word[at[0]])
+
+
+@lru_cache(maxsize=MOST_WORDS)
+def _may_move(word: str) -> bool:
+    """Whether a letter more or less at either end makes it a known word."""
+    ranks = _ranks()
+    if word[1:] in ranks or word[:-1] in ranks:
+        return True
+    return any(c + word in ranks or word + c in ranks for c in ascii_lowercase)
 
 
 def _by_moved_blank(first: str, second: str) -> tuple[str, str] | None:
