@@ -31,6 +31,8 @@ from turnout.wire.one_message import Said, take_apart
 log = logging.getLogger("turnout.gateway")
 
 MOST_SHAPES = 512
+MOST_AROUND = 4096
+"""Characters around what is said: they are kept, in several forms, with each shape."""
 MOST_SEEN = 4096
 """Requests of which only a mark is kept: the second that is like one of them is worth a look."""
 PATH = "/chat/completions"
@@ -97,7 +99,7 @@ class Lane:
             said = take_apart(body.decode())
         except UnicodeDecodeError:
             return None
-        if said is None:
+        if said is None or len(said.before) + len(said.after) > MOST_AROUND:
             return None
         try:
             who = self.serving.access.keyring.identify_by(head.hashed)
@@ -203,6 +205,7 @@ class Lane:
         found, recorder = taken.found, self.serving.recorder
         shape, reserved = found.shape, admitted.reserved_picousd
         taken.trail.decided(shape.named, decision.router, decision.model)
+        log.debug("%s: %s serves (%s)", decision_id, decision.model, decision.code)
         record = Record(
             id=decision_id,
             at_ms=time.time_ns() // 1_000_000,

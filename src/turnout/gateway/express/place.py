@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,6 +12,8 @@ from turnout.gateway.http.admission import Admission
 from turnout.gateway.http.door import Door
 from turnout.gateway.serving import Serving
 from turnout.observe.trail import Trail
+
+log = logging.getLogger("turnout.gateway")
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen: that would double what making one costs
@@ -35,6 +38,7 @@ class Place:
     def left(self, trail: Trail, decision_id: str) -> None:
         """Its client has left."""
         self.door.gone(trail)
+        log.info("client left before the answer; upstream cut off")
         self.over(trail, decision_id)
 
     def leave(self) -> None:

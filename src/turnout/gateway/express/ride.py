@@ -85,12 +85,12 @@ class Ride:
     def told(self) -> None:
         """Something has come from upstream, or nothing will any more."""
         connection = self.connection
-        if not (connection.complete or connection.lost or self._held_up(connection)):
+        if not (connection.complete or connection.lost or self._is_for_others(connection)):
             return
         self.trail.upstream_s += time.perf_counter() - self.since
         try:
             content = connection.whole()
-            if content is None or not self._plain(connection, content):
+            if content is None or content.lstrip()[:1] != b"{" or not self._plain(connection):
                 self._hand_over(connection)
             else:
                 headers = connection.headers
@@ -103,14 +103,18 @@ class Ride:
             log.error("request failed with %s", safe_traceback(error))
             self._cut()
             self.client.fail()
+            self.trail.begun, self.trail.status = time.perf_counter(), 500
             self.place.over(self.trail, self.entry.record.id)
 
-    def _held_up(self, connection: Connection) -> bool:
-        """Whether an answer has begun of which no more comes unless some is taken."""
-        return self.way.sends.begun(connection) and connection.held_up
+    def _is_for_others(self, connection: Connection) -> bool:
+        """Whether an answer has begun that is not plain, or of which no more comes unless some is taken."""
+        if not self.way.sends.begun(connection):
+            return False
+        return connection.held_up or not self._plain(connection)
 
     def gone(self) -> None:
         """Its client has left: the call is cut off."""
+        self.trail.upstream_s += time.perf_counter() - self.since
         self._cut()
         self.entry.end("left", http_status=0, calls=1)
         self.place.left(self.trail, self.entry.record.id)
@@ -126,14 +130,13 @@ class Ride:
             self.calling = False
             self.resilience.dropped_at(self.way.target)
 
-    def _plain(self, connection: Connection, content: bytes) -> bool:
-        """Whether an answer is such that it only needs to be passed on and booked."""
+    def _plain(self, connection: Connection) -> bool:
+        """Whether an answer, by its head, only needs to be passed on and booked."""
         headers = connection.headers
         return (
             connection.status == 200
             and headers.get("content-type", "").startswith(_JSON)
             and "content-encoding" not in headers
-            and content.lstrip()[:1] == b"{"
         )
 
     def _answer(self, headers: Mapping[str, str], content: bytes) -> None:
