@@ -12,12 +12,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from turnout.encoders.text import clip
+from turnout.encoders.text import HEAD_CHARACTERS, TAIL_CHARACTERS, clip
 from turnout.types import Floats
 
 VOCABULARY = 8192
@@ -34,7 +35,12 @@ _TOKEN = re.compile(
     rf"[a-z0-9_]+[^\W{_UNSPACED}]*|[!-/:-@\[-^`{{-~]|[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]"
 )
 """A word, a mark, or a character of those scripts; what is ASCII is tried first, since it is quicker."""
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+_MIX, _ONE, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(1), np.uint64(31)
+_LOW, _HIGH = np.uint64(31), np.uint64(32)
+_FREQUENCY = np.concatenate(
+    ([0.0], 1.0 + np.log(np.arange(1, 2 * (HEAD_CHARACTERS + TAIL_CHARACTERS) + 8)))
+)
+"""Of a word by how often a text has it; none has a hash more often than its words and pairs."""
 _Keys = NDArray[np.uint32]
 _Row = tuple[NDArray[np.intp], Floats]
 
@@ -57,7 +63,7 @@ class LexicalEncoder:
         out = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for i, text in enumerate(texts):
             at, values = _weighted(_hashes(text), self.keys_, self.idf_)
-            out[i] = values @ self.basis_.take(at, axis=0)
+            np.matmul(values, self.basis_.take(at, axis=0), out=out[i])
         return _unit(out)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -126,15 +132,15 @@ def _hashes(text: str) -> _Keys:
     edges = [b"^" + t for t in tokens[:2]] + [t + b"$" for t in tokens[-2:]]
     edges.append(b"^" + b" ".join(tokens[:3]))
     n, e = len(tokens), len(edges)
-    each = np.fromiter(map(crc32, edges + tokens), dtype=np.uint64, count=e + n)
+    ends = [crc32(edge) + 6 for edge in edges]
+    each = np.fromiter(chain(ends, map(crc32, tokens)), dtype=np.uint64, count=e + n)
     codes = np.concatenate((each, each[e : e + n - 1]))
-    codes[:e] += np.uint64(7)
-    codes[e : e + n] += np.uint64(1)
+    codes[: e + n] += _ONE
     _mix(codes)
     pairs = codes[e + n :]
-    pairs += each[e + 1 :] * np.uint64(31)
+    pairs += each[e + 1 :] * _SECOND
     _mix(pairs)
-    return (codes >> np.uint64(32)).astype(np.uint32)
+    return (codes >> _HIGH).astype(np.uint32)
 
 
 def _tokens(text: str) -> list[bytes]:
@@ -147,7 +153,7 @@ def _tokens(text: str) -> list[bytes]:
 def _mix(codes: NDArray[np.uint64]) -> None:
     """In place."""
     codes *= _MIX
-    codes ^= codes >> np.uint64(31)
+    codes ^= codes >> _LOW
 
 
 def _weighted(hashes: _Keys, keys: _Keys, idf: Floats) -> _Row:
@@ -155,13 +161,13 @@ def _weighted(hashes: _Keys, keys: _Keys, idf: Floats) -> _Row:
     if not len(keys):
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.float32)
     hashes = np.sort(hashes)  # in order they are found quicker
-    near = np.minimum(np.searchsorted(keys, hashes), len(keys) - 1)
-    found = near[keys.take(near) == hashes]
+    near = keys.searchsorted(hashes)
+    found = near[keys.take(near, mode="clip") == hashes]
     first = np.ones(len(found) + 1, dtype=bool)  # of each key; and the end
     np.not_equal(found[1:], found[:-1], out=first[1:-1])
     starts = first.nonzero()[0]
     at = found[starts[:-1]]
-    values = (1.0 + np.log(starts[1:] - starts[:-1])) * idf[at]
+    values = _FREQUENCY.take(starts[1:] - starts[:-1]) * idf.take(at)
     return at, (values / max(math.sqrt(values @ values), 1e-9)).astype(np.float32)
 
 
