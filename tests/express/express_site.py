@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -56,6 +57,13 @@ def body(text: str, model: str = "cheap", **more: Any) -> bytes:
 
 class Echo(Upstream):
     """Answers with what follows from the request alone."""
+
+    delay_s = 0.0
+
+    async def before(self) -> None:
+        """See `Scripted.before`."""
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
 
     def script(self) -> list[bytes]:
         """See `Scripted.script`."""
