@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from turnout.settings.server import ServerSettings
 TOKEN = "tk_express-canary-5f1c88d0a4"
 CONFIG = """
 providers:
-  one: {{base_url: "{one}/v1", connect_timeout_s: 1, timeout_s: {timeout_s}}}
+  one: {{base_url: "{one}/v1", connect_timeout_s: 1, timeout_s: {timeout_s}, idle_timeout_s: {timeout_s}}}
 candidates:
   - {{name: strong, provider: one, price: {{input_usd: 10, output_usd: 30}}}}
   - {{name: cheap, provider: one, price: {{input_usd: 1, output_usd: 1}}, max_output_tokens: 512}}
@@ -38,7 +38,7 @@ RESILIENCE = "resilience: {spares: 0, retries: 0, breaker_failures: 100000, brea
 QUICK = ServerSettings(drain_s=1, notice_s=0)
 OWN = ("date", "x-request-id", "x-turnout-decision-id")
 """Headers that no two answers share."""
-_ID = re.compile(r"\b(dec|req)_[0-9a-zA-Z]+")
+_ID = re.compile(rb"\b(dec|req)_[0-9a-zA-Z]+")
 _TIMES = ("_seconds_bucket", "_seconds_sum", "_created")
 _NOT_COMPARED = ("process_", "python_", "turnout_express_")
 
@@ -49,10 +49,22 @@ def keys(grant: str) -> str:
     return f"keys: [{{name: ci, sha256: {digest}, role: admin{grant}}}]\n"
 
 
-def body(text: str, model: str = "cheap", **more: Any) -> bytes:
-    """A chat request of one message."""
-    sent = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+def body(text: str, model: str = "cheap", before: Sequence[Any] = (), **more: Any) -> bytes:
+    """A chat request of one message of the user, with those before it."""
+    sent = {"model": model, "messages": [*before, {"role": "user", "content": text}], **more}
     return json.dumps(sent, ensure_ascii=False).encode()
+
+
+def stream(model: str, said: str) -> list[bytes]:
+    """The same as a stream of three events."""
+    delta = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": said}}]}
+    usage = {"choices": [], "usage": {"prompt_tokens": len(said), "completion_tokens": 2}}
+    events = [json.dumps({"model": model, **e}).encode() for e in (delta, usage)]
+    head = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    pieces = [b"data: " + event + b"\n\n" for event in (*events, b"[DONE]")]
+    return [head, *(b"%x\r\n%b\r\n" % (len(p), p) for p in pieces), b"0\r\n\r\n"]
 
 
 class Echo(Upstream):
@@ -71,6 +83,8 @@ class Echo(Upstream):
             return self.scripts.pop(0)
         given = json.loads(self.requests[-1].partition(b"\r\n\r\n")[2])
         said = json.dumps(given, sort_keys=True)
+        if given.get("stream"):
+            return stream(given["model"], said)
         answer = {
             "id": "x", "object": "chat.completion", "created": 1, "model": given["model"],
             "choices": [{"index": 0, "finish_reason": "stop",
@@ -96,7 +110,7 @@ class Answered:
     def plain(self) -> tuple[int, list[tuple[str, str]], bytes]:
         """What two answers to one request share."""
         masked = [(n, "" if n in OWN else v) for n, v in self.headers]
-        return self.status, masked, _ID.sub(r"\1", self.content.decode()).encode()
+        return self.status, masked, _ID.sub(rb"\1", self.content)
 
 
 class Client:
@@ -149,7 +163,8 @@ class Client:
             rest += more
         end = len(rest) if size is None else int(size)
         self._left = rest[end:]
-        return Answered(int(first.split()[1]), headers, rest[:end])
+        content = rest[:end] if size is not None else b"".join(unchunked(rest))
+        return Answered(int(first.split()[1]), headers, content)
 
     def is_closed(self) -> bool:
         """Whether the other side has closed, or does now."""
@@ -161,6 +176,14 @@ class Client:
     def close(self) -> None:
         """Leave."""
         self.socket.close()
+
+
+def unchunked(data: bytes) -> Iterator[bytes]:
+    """What is in chunks: the same bytes may come in others."""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        yield data[: int(size, 16)]
+        data = data[int(size, 16) + 2 :]
 
 
 @dataclass

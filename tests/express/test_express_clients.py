@@ -117,7 +117,6 @@ def test_heads_that_are_no_others_get_what_they_got(
         ASK[:-1] + b',"model":"strong"}',
         ASK[:-1] + b',"tools":[{"type":"function","function":{"name":"f"}}]}',
         ASK[:-1] + b',"turnout":{"explain":true}}',
-        ASK[:-1] + b',"stream":true}',
         ASK[:-1] + b',"api_base":"http://x"}',
         ASK.replace(b"cheap", b"none"),
         ASK.replace(b"cheap", b"router-none-0.5"),

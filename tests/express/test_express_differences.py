@@ -17,6 +17,13 @@ NAMED: list[dict[str, Any]] = [
     {"max_completion_tokens": 100, "temperature": 0.5, "n": 2},
     {"model": "strong", "user": "ü", "metadata": {"messages": "none"}, "stream": False},
 ]
+SYSTEM = {"role": "system", "content": "Be brief."}
+MORE: list[dict[str, Any]] = [
+    {"stream": True},
+    {"before": [SYSTEM]},
+    {"model": "auto", "stream": True, "stream_options": {"include_usage": True}},
+    {"model": "named", "before": [{**SYSTEM, "role": "developer"}], "max_tokens": 4},
+]
 ROUTED: list[dict[str, Any]] = [
     {"model": "auto"},
     {"model": "router-length-0.3", "max_tokens": 9},
@@ -49,10 +56,10 @@ def play(here: Site, more: list[dict[str, Any]]) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("way", ["named", "routed"])
+@pytest.mark.parametrize("way", ["named", "routed", "more"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_differs(tmp_path: Path, kind: str, way: str) -> None:
-    more = NAMED if way == "named" else ROUTED
+    more = {"named": NAMED, "routed": ROUTED, "more": MORE}[way]
     found, taken = [], []
     for express in (True, False):
         file = tmp_path / f"{express}.db"

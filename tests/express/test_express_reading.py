@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import httptools
@@ -38,6 +39,7 @@ MESSAGES = st.lists(
     min_size=1,
     max_size=2,
 )
+SYSTEMS = st.sampled_from(["system", "developer"])
 SPACES = st.sampled_from([(", ", ": "), (",", ":"), (" ,\n", " :\t")])
 
 
@@ -50,7 +52,8 @@ def bodies(draw: Any) -> str:
         return json.dumps(value, ensure_ascii=draw(st.booleans()), separators=(comma, colon))
 
     message = draw(st.fixed_dictionaries({"role": st.just("user"), "content": TEXTS}))
-    messages = draw(st.just([message]) | MESSAGES)
+    system = draw(st.fixed_dictionaries({"role": SYSTEMS, "content": TEXTS}))
+    messages = draw(st.just([message]) | st.just([system, message]) | MESSAGES)
     fields = [(name, written(value)) for name, value in draw(BESIDE)]
     place = draw(st.integers(0, len(fields)))
     fields.insert(place, ("messages", written(messages)))
@@ -81,19 +84,18 @@ def test_what_is_taken_apart_is_what_the_reader_finds(given_body: str) -> None:
     body = read_body(given_body.encode())
     query = chat.read_query(body.fields)
     rest = {name: value for name, value in body.fields.items() if name != "messages"}
-    assert body.fields["messages"] == [{"role": "user", "content": said.text}]
+    *before, last = body.fields["messages"]
+    assert last == {"role": "user", "content": said.text}
+    assert frame.body.fields["messages"][:-1] == before
     assert {n: v for n, v in frame.body.fields.items() if n != "messages"} == rest
-    assert (query.text, query.input_tokens) == (said.text, chat.plain_tokens(said.text))
-    other = chat.read_query(frame.body.fields)
-    assert query == Query(
-        text=said.text, input_tokens=query.input_tokens, max_output_tokens=other.max_output_tokens
-    )
+    assert query.input_tokens == chat.plain_tokens(said.text) + frame.tokens
+    assert query == replace(frame.query, text=said.text, input_tokens=query.input_tokens)
     values = {"model": "m", "max_tokens": 5}
-    before, after = frame.around(values)
-    assert before + said.written.encode() + after == body.with_fields(values)
+    start, end = frame.around(values)
+    assert start + said.written.encode() + end == body.with_fields(values)
     key = session_key("chat", body, {}, scope="k")
     if not rest.get("prompt_cache_key") or not isinstance(rest["prompt_cache_key"], str):
-        assert by_first_text("k")(said.text) == key.id
+        assert by_first_text("k", frame.query.system)(said.text) == key.id
 
 
 @pytest.mark.parametrize(

@@ -49,18 +49,21 @@ class MemoryCounters:
     ) -> Hold | Refusal:
         """`reserve`, which here needs no waiting."""
         now_s, clock = self._now_s(), self._clock()
-        plan = self._plan(limits)
-        taken_of = (tokens, cost, 1)
-        amounts = [taken_of[of] for of in plan.of]
+        plan, taken_of = self._plan(limits), (tokens, cost, 1)
+        amounts: list[int] = []
         left: list[int] = []
-        for meter, cap, taken in zip(plan.meters, plan.caps, amounts, strict=True):
+        for meter, cap, of in plan.rows:
+            taken = taken_of[of]
             room = cap - meter.used(now_s, clock) - taken
             if room < 0:
                 limit = limits[len(left)]
                 wait_s = meter.wait_s(taken, cap, now_s, clock)
                 return Refusal(limit, max(0, room + taken), wait_s)
+            amounts.append(taken)
             left.append(room)
-        marks = [meter.add(taken) for meter, taken in zip(plan.meters, amounts, strict=True)]
+        marks: list[int] = []
+        for meter, taken in zip(plan.meters, amounts, strict=True):
+            marks.append(meter.add(taken))
         return Hold(hold_id, limits, amounts, marks, left, False, plan.meters)
 
     def settle(self, hold: Hold, *, cost: int, tokens: int) -> None:
@@ -102,11 +105,14 @@ class MemoryCounters:
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
+            meters = tuple(self._meters.get(x.id) or self._meter(x) for x in limits)
+            caps = tuple(map(self._part, limits))
+            of = [0 if x.kind == "tokens" else 1 if x.kind == "usd" else 2 for x in limits]
             plan = self._plans[id(limits)] = _Plan(
                 limits=limits,
-                meters=tuple(self._meters.get(x.id) or self._meter(x) for x in limits),
-                caps=tuple(map(self._part, limits)),
-                of=tuple(0 if x.kind == "tokens" else 1 if x.kind == "usd" else 2 for x in limits),
+                meters=meters,
+                caps=caps,
+                rows=tuple(zip(meters, caps, of, strict=True)),
                 budgets=tuple(i for i, x in enumerate(limits) if x.kind == "usd"),
             )
         return plan
@@ -136,8 +142,8 @@ class _Plan:
     """Held, so that no other tuple gets its identity."""
     meters: tuple[_Meter, ...]
     caps: tuple[int, ...]
-    of: tuple[int, ...]
-    """What each takes of a request: its tokens (0), its cost (1), or one (2)."""
+    rows: tuple[tuple[_Meter, int, int], ...]
+    """Each with its cap, and what it takes of a request: its tokens (0), its cost (1), or one (2)."""
     budgets: tuple[int, ...]
     """Places of the budgets among them."""
 

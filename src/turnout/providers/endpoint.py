@@ -238,7 +238,7 @@ class AtOnce:
         return HttpReply(exchange, provider=self._provider, candidate=self._candidate)
 
     def error(self, lost: Exception | None) -> UpstreamError:
-        """What `HttpProvider.post` raises where a connection was lost by this before an answer began."""
+        """What `HttpProvider.post`, or a reading of its reply, raises where a connection was lost by this."""
         if not isinstance(lost, HttpError):
             raise RuntimeError("a call ended without a word") from lost
         error = _upstream_error(lost, self._provider, self._candidate)

@@ -64,7 +64,7 @@ def read_query(body: Mapping[str, Any]) -> Query:
             appears in the error.
     """
     messages = _messages(body)
-    if is_one_message(body) and _is_plain(messages[0]):
+    if len(messages) == 1 and _is_plain(messages[0]) and says_no_more(body):
         return _plain_query(body, messages[0]["content"])
     notes: list[str] = []
     stands = standing(map(_step, reversed(messages)))
@@ -97,13 +97,13 @@ def read_query(body: Mapping[str, Any]) -> Query:
     )
 
 
-def is_one_message(body: Mapping[str, Any]) -> bool:
-    """Whether a request whose messages were looked at has one of them, and no field that says more."""
-    return len(body["messages"]) == 1 and _BESIDE.isdisjoint(body)
+def says_no_more(body: Mapping[str, Any]) -> bool:
+    """Whether no field of a request says more of what is asked than its messages do."""
+    return _BESIDE.isdisjoint(body)
 
 
 def plain_tokens(text: str) -> int:
-    """Input tokens of a request of one plain message, as `read_query` estimates them."""
+    """Input tokens of one message of text, as `read_query` estimates them."""
     return MESSAGE_TOKENS + estimate_tokens(text)
 
 

@@ -86,12 +86,16 @@ def session_key(
     return _key(scope, "content", system and _ends(system), tools, first, exact=False)
 
 
-def by_first_text(scope: str) -> Callable[[str], str]:
+def by_first_text(scope: str, system: str = "") -> Callable[[str], str]:
     """A function of a first user text: the session of a chat request in which nothing else tells of one.
 
     It is the one that `session_key` gives.
+
+    Args:
+        scope: who asks.
+        system: the system text of these requests.
     """
-    before = _told((scope, "content", "", ""))
+    before = _told((scope, "content", system and _ends(system), ""))
 
     def of(text: str) -> str:
         first = _ends(text)

@@ -59,7 +59,12 @@ class Request:
     @property
     def stream(self) -> bool:
         """Whether the answer is to come as a stream of events."""
-        return self.body.fields.get("stream") is True and not self.embeds
+        return is_streamed(self.body.fields) and not self.embeds
+
+
+def is_streamed(fields: Mapping[str, Any]) -> bool:
+    """Whether a request asks for a stream of events."""
+    return fields.get("stream") is True
 
 
 async def read_request(call: Call, dialect: Dialect, max_body_bytes: int) -> Request:

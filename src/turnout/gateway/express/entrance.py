@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from turnout.gateway.express.heads import Head, head_of
+from turnout.gateway.express.heads import Head, around_length, head_of
 from turnout.gateway.express.lane import Lane
-from turnout.gateway.express.place import Place
-from turnout.gateway.express.ride import Client
+from turnout.gateway.express.taken import Client, House, Taken
 from turnout.gateway.http.admission import Admission
 from turnout.gateway.http.door import Door
 from turnout.gateway.http.protocol import Served
@@ -59,8 +58,8 @@ class Entrance:
         *,
         traced: bool = False,
     ) -> None:
-        self._live, self._admission, self._door, self._over = live, admission, door, over
-        self._traced = traced
+        self._live, self._traced = live, traced
+        self._house = House(admission, door, over)
         self._heads: dict[tuple[bytes, bytes], Head] = {}
         self.taken = 0
         """Requests that came this way."""
@@ -83,6 +82,11 @@ class Entrance:
             self._heads.clear()
         return self._heads.setdefault(found.key, found)
 
+    def known(self, data: bytes) -> Head | None:
+        """The head by which `data` begins, where it has come before, on whatever connection."""
+        key = around_length(data)
+        return None if key is None else self._heads.get(key)
+
     def begin(self, client: Client, head: Head, body: bytes, since: float) -> Served | None:
         """Serve a request; None where it is for the application, and nothing was done for it.
 
@@ -99,24 +103,17 @@ class Entrance:
         if since:
             trail.arrived, trail.waited_s = since, trail.arrived - since
         found = live.lane.look(head, body)
-        if found is None:
+        if found is None or not self._house.admission.enter():
             return None
-        if not self._admission.enter():
-            return None
-        serving = live.__enter__()
-        place = Place(
-            serving=serving,
-            held=live,
-            admission=self._admission,
-            door=self._door,
-            over_with=self._over,
-        )
+        shape, said, tokens, query = found
+        held = live.__enter__()
         served = None
         try:
-            served = live.lane.begin(found, place, client, trail)
+            taken = Taken(shape, said, tokens, client, trail, self._house, held, live)
+            served = live.lane.begin(taken, query)
         finally:
             if served is None:
                 live.__exit__(None, None, None)
-                self._admission.step_back()
+                self._house.admission.step_back()
         self.taken += served is not None
         return served

@@ -63,6 +63,13 @@ class Head:
         return (at + len(end), size) if 0 < size <= MOST_BODY_BYTES else None
 
 
+def around_length(data: bytes) -> tuple[bytes, bytes] | None:
+    """The head by which `data` begins, around the length of its body: the `key` of a `Head`."""
+    size = data.find(b"\r\n\r\n") + 4
+    found = _LENGTH.search(data, 0, size) if size > 3 else None
+    return None if found is None else (data[: found.start(1)], data[found.end(1) : size])
+
+
 def head_of(
     data: bytes, method: bytes, url: bytes, version: str, headers: Sequence[tuple[bytes, bytes]]
 ) -> Head | None:
@@ -89,6 +96,5 @@ def head_of(
         return None
     if given.get("content-length") != lengths[0].decode() or ASKS in "\n".join(given):
         return None
-    found = _LENGTH.search(data, 0, size)
-    assert found is not None  # it was counted
-    return Head(data[: found.start(1)], data[found.end(1) : size], given)
+    around = around_length(data)
+    return None if around is None else Head(*around, given)

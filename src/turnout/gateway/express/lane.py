@@ -15,24 +15,24 @@ from turnout.explaining import kept_decision
 from turnout.gateway.calls.recording import Entry
 from turnout.gateway.express.facts import KnownFacts, explained
 from turnout.gateway.express.heads import Head
-from turnout.gateway.express.place import Place
-from turnout.gateway.express.ride import Client, Ride, begun
+from turnout.gateway.express.ride import Ride
 from turnout.gateway.express.shapes import Shape, Shaping, Way
+from turnout.gateway.express.streamed import Streamed
+from turnout.gateway.express.taken import Taken
+from turnout.gateway.express.whole import Whole
 from turnout.gateway.http.protocol import Served
 from turnout.gateway.serving import Serving
 from turnout.observe.logs import safe_traceback
-from turnout.observe.trail import Trail
 from turnout.providers.http.connection import Connection
 from turnout.store.record import Record, json_line
 from turnout.types import Decision, Query
-from turnout.wire import chat
 from turnout.wire.one_message import Said, take_apart
 
 log = logging.getLogger("turnout.gateway")
 
-MOST_SHAPES = 512
-MOST_AROUND = 4096
-"""Characters around what is said: they are kept, in several forms, with each shape."""
+MOST_SHAPES = 256
+MOST_CHARACTERS = 8192
+"""Of what a shape's requests have in common: shapes are kept."""
 MOST_SEEN = 4096
 """Requests of which only a mark is kept: the second that is like one of them is worth a look."""
 PATH = "/chat/completions"
@@ -49,27 +49,6 @@ def lane_of(serving: Serving) -> Lane | None:
     if not isinstance(serving.access.counters, MemoryCounters):
         return None
     return Lane(serving)
-
-
-@dataclass(slots=True)  # not frozen: that would double what making one costs
-class Found:
-    """A request that may go the express way."""
-
-    shape: Shape
-    said: Said
-    input_tokens: int
-    query: Query | None
-    """Where a router is to be asked."""
-
-
-@dataclass(slots=True)  # not frozen: that would double what making one costs
-class Taken:
-    """A request that is served here."""
-
-    found: Found
-    place: Place
-    client: Client
-    trail: Trail
 
 
 @dataclass(slots=True)
@@ -91,15 +70,20 @@ class Lane:
             access=serving.access,
         )
 
-    def look(self, head: Head, body: bytes) -> Found | None:
-        """A request that is like others before it, and may be decided now. It changes nothing."""
+    def look(self, head: Head, body: bytes) -> tuple[Shape, Said, int, Query | None] | None:
+        """A request that is like others before it, and may be decided now. It changes nothing.
+
+        Returns:
+            What it has in common with them, what it says, its input tokens, and its query where a
+            router is to be asked; None: it is for the application.
+        """
         if len(body) > self.serving.max_body_bytes:
             return None
         try:
             said = take_apart(body.decode())
         except UnicodeDecodeError:
             return None
-        if said is None or len(said.before) + len(said.after) > MOST_AROUND:
+        if said is None or len(said.before) + len(said.after) > MOST_CHARACTERS:
             return None
         try:
             who = self.serving.access.keyring.identify_by(head.hashed)
@@ -108,13 +92,13 @@ class Lane:
             return None  # it is refused by those who have the words for it
         if shape is None:
             return None
-        tokens = chat.plain_tokens(said.text)
+        tokens = shape.input_tokens(said.text)
         if shape.routed is None:
-            return Found(shape, said, tokens, None)
+            return shape, said, tokens, None
         query, key = shape.query(said.text, tokens), shape.routed.key
         if not (self.serving.deciding.at_once(query, key[0]) and shape.admits.fits(tokens)):
             return None
-        return Found(shape, said, tokens, query)
+        return shape, said, tokens, query
 
     def _shape(self, head: Head, who: Identity | None, said: Said) -> Shape | None:
         key = (head.key, said.before, said.after)
@@ -136,21 +120,25 @@ class Lane:
         shape = self._shapes[key] = self._shaping.shape_of(head, who, said)
         return shape
 
-    def begin(self, found: Found, place: Place, client: Client, trail: Trail) -> Served | None:
-        """Serve a request; None where it is for the application, and nothing was done for it."""
-        trail.path = PATH
-        taken, shape = Taken(found, place, client, trail), found.shape
+    def begin(self, taken: Taken, query: Query | None) -> Served | None:
+        """Serve a request; None where it is for the application, and nothing was done for it.
+
+        Args:
+            taken: as `look` found it.
+            query: of it, where a router is to be asked.
+        """
+        taken.trail.path, shape = PATH, taken.shape
         if shape.facts is not None:
             return self._named(taken, shape.facts)
-        if shape.routed is None or found.query is None:
+        if shape.routed is None or query is None:
             return None
         asking = Asking(self, taken)
-        self.serving.deciding.ask(found.query, shape.routed.key, asking)
+        self.serving.deciding.ask(query, shape.routed.key, asking)
         return asking
 
     def _named(self, taken: Taken, facts: KnownFacts) -> Ride | None:
         """A candidate was asked for by its name."""
-        shape, tokens = taken.found.shape, taken.found.input_tokens
+        shape, tokens = taken.shape, taken.input_tokens
         way = shape.way(facts.candidate)
         connection = None if way is None else self._idle(way)
         if way is None or connection is None:
@@ -169,13 +157,13 @@ class Lane:
 
     def decided(self, taken: Taken, decision: Decision) -> None:
         """A router has chosen."""
-        shape, client = taken.found.shape, taken.client
+        shape, client = taken.shape, taken.client
         if shape.routed is not None:
             decision = shape.routed.want.told(decision)
         names = [attempt.candidate for attempt in decision.attempts]
-        admitted = shape.admits.take(decision.id, names, taken.found.input_tokens)
+        admitted = shape.admits.take(decision.id, names, taken.input_tokens)
         if admitted is None:  # to choose again is for the application
-            taken.place.leave()
+            taken.leave()
             client.hand_over(None)
             return
         kept = json_line(kept_decision(decision)).decode()
@@ -183,8 +171,7 @@ class Lane:
         way = shape.way(decision.model)
         connection = None if way is None else self._idle(way)
         if way is None or connection is None:
-            headers, trail = admitted.headers, taken.trail
-            client.hand_over(begun(taken.place, shape, decision, headers, entry, trail, None))
+            client.hand_over(taken.begun(decision, admitted.headers, entry, None))
             return
         told = explained(decision)
         client.goes_on(self._send(taken, way, connection, decision, told, admitted, entry))
@@ -202,8 +189,8 @@ class Lane:
         admitted: Admission,
     ) -> Entry:
         """Note that a request has begun, as `Recorder.begin` does."""
-        found, recorder = taken.found, self.serving.recorder
-        shape, reserved = found.shape, admitted.reserved_picousd
+        shape, recorder = taken.shape, self.serving.recorder
+        reserved = admitted.reserved_picousd
         taken.trail.decided(shape.named, decision.router, decision.model)
         log.debug("%s: %s serves (%s)", decision_id, decision.model, decision.code)
         record = Record(
@@ -215,10 +202,11 @@ class Lane:
             router=decision.router,
             candidate=decision.model,
             code=decision.code,
-            input_tokens=found.input_tokens,
+            stream=shape.stream,
+            input_tokens=taken.input_tokens,
             cost_picousd=reserved,
             cost_basis="none" if reserved is None else "reserved",
-            session=shape.session_of(found.said.text),
+            session=shape.session_of(taken.said.text),
             decision=kept if recorder.ledger else "",
         )
         return recorder.open(record, taken.trail, decision.expected_cost_picousd)
@@ -234,25 +222,20 @@ class Lane:
         entry: Entry,
     ) -> Ride:
         """Call the candidate."""
-        found, resilience = taken.found, self.serving.resilience
-        ride = Ride(
-            place=taken.place,
-            client=taken.client,
-            resilience=resilience,
-            shape=found.shape,
-            way=way,
-            decision=decision,
-            explained=told,
-            headers=admitted.headers,
-            text=found.said.text,
-            input_tokens=found.input_tokens,
-            trail=taken.trail,
-            entry=entry,
-            connection=connection,
-            began=resilience.begin_at(way.target),
-            since=time.perf_counter(),
+        resilience = self.serving.resilience
+        ride = (Streamed if taken.shape.stream else Whole)(
+            taken,
+            way,
+            decision,
+            told,
+            admitted.headers,
+            entry,
+            connection,
+            resilience,
+            resilience.begin_at(way.target),
+            time.perf_counter(),
         )
-        content = b"%b%b%b" % (way.before, found.said.written.encode(), way.after)
+        content = b"%b%b%b" % (way.before, taken.said.written.encode(), way.after)
         way.sends.send(connection, content, ride.told)
         return ride
 
@@ -279,20 +262,23 @@ class Asking:
             # Not the message: an error that is not ours may quote the prompt.
             log.error("request failed with %s", safe_traceback(error))
             self.taken.client.fail()
-            self.taken.place.over(self.taken.trail, decision.id)
+            self.taken.over(decision.id)
 
     def set_exception(self, error: Exception, /) -> None:  # noqa: ARG002 - the application asks again
         """See `Decided`: what to say of it is for the application."""
         if not self.left:
-            self.taken.place.leave()
+            self.taken.leave()
             self.taken.client.hand_over(None)
 
     def gone(self) -> None:
         """See `Served`."""
         self.left = True
-        self.taken.place.left(self.taken.trail, "")
+        self.taken.left("")
+
+    def writable(self) -> None:
+        """See `Served`."""
 
     def end(self) -> None:
         """See `Served`."""
         self.left = True
-        self.taken.place.over(self.taken.trail, "")
+        self.taken.over("")

@@ -16,9 +16,9 @@ from turnout.access.worst import Asked
 from turnout.engine import Engine
 from turnout.execution.attempts import Target
 from turnout.execution.resilience import Resilience
-from turnout.gateway.calls.calling import limited_arm_fields
+from turnout.gateway.calls.calling import asked_usage, limited_arm_fields
 from turnout.gateway.calls.redirecting import check_upstream_is_ours
-from turnout.gateway.calls.request import asked_model
+from turnout.gateway.calls.request import asked_model, is_streamed
 from turnout.gateway.express.facts import KnownFacts
 from turnout.gateway.express.heads import Head
 from turnout.gateway.routing.asking import Wanted, wanted
@@ -45,6 +45,8 @@ class Way(NamedTuple):
     before: bytes
     """What goes upstream before the content."""
     after: bytes
+    hide_usage: bool
+    """The usage of its stream was not asked for by the client."""
 
 
 class Routed(NamedTuple):
@@ -71,7 +73,12 @@ class Shape:
     session_of: Callable[[str], str]
     """Text → the id of its conversation."""
     admits: AtOnce
-    max_output_tokens: int | None
+    stream: bool
+    """Whether the answer is to come as a stream of events."""
+    like: Query
+    """The query of one of them."""
+    tokens_beside: int
+    """Input tokens beside those of the text."""
     rename: str | None
     facts: KnownFacts | None
     """Of a candidate that is asked for by its name."""
@@ -89,10 +96,21 @@ class Shape:
             found = self._ways[candidate] = self.way_of(candidate)
             return found
 
+    def input_tokens(self, text: str) -> int:
+        """Of a request, as estimated."""
+        return self.tokens_beside + chat.plain_tokens(text)
+
     def query(self, text: str, input_tokens: int) -> Query:
         """The query of a request."""
-        most = self.max_output_tokens
-        return Query(text=text, input_tokens=input_tokens, max_output_tokens=most)
+        like = self.like
+        return Query(
+            text=text,
+            system=like.system,
+            input_tokens=input_tokens,
+            max_output_tokens=like.max_output_tokens,
+            conversation=like.conversation,
+            notes=like.notes,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,15 +134,13 @@ class Shaping:
             return None
         fields, key = frame.body.fields, "" if who is None else who.id
         check_upstream_is_ours(fields)
-        if FIELD in fields or fields.get("stream") is True:
+        if FIELD in fields or read_asks(head.headers, fields) is not NOTHING:
             return None
-        if read_asks(head.headers, fields) is not NOTHING:
-            return None
-        session_of = by_first_text(key)
+        session_of = by_first_text(key, frame.query.system)
         text = chat.first_user_text(fields)
         if session_of(text) != session_key("chat", frame.body, head.headers, scope=key).id:
             return None  # something else tells of its conversation
-        query = chat.read_query(fields)
+        query = frame.query
         admits = self.access.at_once(who, Asked.of(query, fields, 0))
         model = asked_model(fields)
         barred = self.access.barred(who, model)
@@ -147,7 +163,9 @@ class Shaping:
             named=self.catalog.named(model),
             session_of=session_of,
             admits=admits,
-            max_output_tokens=query.max_output_tokens,
+            stream=is_streamed(fields),
+            like=query,
+            tokens_beside=frame.tokens,
             rename=model if as_requested else None,
             facts=facts,
             routed=routed,
@@ -172,8 +190,15 @@ class Shaping:
         provider = None if target is None else self.providers[target.provider]
         if target is None or not isinstance(provider, HttpProvider) or provider.dialect != "chat":
             return None
-        sends = provider.at_once(PATHS["chat"], candidate=candidate.name, headers=head.onward)
+        fields, name = frame.body.fields, candidate.name
+        sends = provider.at_once(
+            PATHS["chat"], candidate=name, headers=head.onward, stream=is_streamed(fields)
+        )
         if sends is None:
             return None
-        arm = limited_arm_fields(candidate, frame.body.fields, "chat", admits.limit_sent)
-        return Way(target, sends, *frame.around({"model": target.model, **arm}))
+        arm, asked = (
+            limited_arm_fields(candidate, fields, "chat", admits.limit_sent),
+            asked_usage(fields, provider),
+        )
+        before, after = frame.around({"model": target.model, **arm, **asked})
+        return Way(target, sends, before, after, bool(asked))

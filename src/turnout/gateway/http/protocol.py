@@ -53,6 +53,19 @@ class Guard:
         self.limits, self.max_connections = limits, max_connections
         self.counts: Counter[str] = Counter()
         """Clients that were refused or cut off, by reason."""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._first_lines = STATUS_LINE[200]
+
+    def first_lines(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The first lines of an answer with status 200.
+
+        Args:
+            headers: of every answer; uvicorn makes another list where they change.
+        """
+        if headers is not self._headers:
+            lines = [b"%b: %b\r\n" % header for header in headers]
+            self._headers, self._first_lines = headers, STATUS_LINE[200] + b"".join(lines)
+        return self._first_lines
 
 
 class Repeated(Protocol):
@@ -74,6 +87,10 @@ class Served(Protocol):
         """This process ends."""
         ...
 
+    def writable(self) -> None:
+        """Its client, who did not read so fast, takes more again."""
+        ...
+
 
 class Express(Protocol):
     """Serves requests that are like those before them, without the application."""
@@ -87,6 +104,10 @@ class Express(Protocol):
         headers: Sequence[tuple[bytes, bytes]],
     ) -> Repeated | None:
         """The head that `data` begins with, as the parser has read it, where it may come again."""
+        ...
+
+    def known(self, data: bytes) -> Repeated | None:
+        """The head by which `data` begins, where it has come before on any connection."""
         ...
 
     def begin(self, client: Any, head: Any, body: bytes, since: float) -> Served | None:
@@ -152,6 +173,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """For the application: how far the request has come that it is to end."""
         self._last = False
         """No other request is taken."""
+        self._heard = False
+        """Anything has come on this connection."""
+        self._begins = False
+        """An answer in pieces is under way that the application does not give."""
         self._over: tuple[int, str, str] | None = None
         """Status, code and message, where a limit was reached."""
 
@@ -176,14 +201,15 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._served is not None:
             self._later += data  # a client that sends its next request already
-            if (
-                len(self._later) > HIGH_WATER_LIMIT
-            ):  # not sooner: unread, it could not be seen to leave
-                self.flow.pause_reading()
+            if len(self._later) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()  # not sooner: unread, it could not be seen to leave
             return
-        if self._repeated is not None and (self.waits_for == "next" or self._came):
+        if self._express is not None and (
+            self.waits_for == "next" or self._came or not self._heard
+        ):
+            self._heard = True
             whole = self._came + data if self._came else data
-            if self._goes_express(self._repeated, whole):
+            if self._goes_express(self._express, whole):
                 return
             data, self._came = whole, b""
             self._expect("next")
@@ -296,12 +322,22 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self._last = True
 
+    def resume_writing(self) -> None:
+        """The client takes more again."""
+        super().resume_writing()
+        if self._served is not None:
+            self._served.writable()
+
     # The express way.
 
-    def _goes_express(self, head: Repeated, data: bytes) -> bool:
+    def _goes_express(self, express: Express, data: bytes) -> bool:
         """Whether a request is served, or may be when it is whole, without the application."""
-        found = head.body_at(data)
-        if found is None or self._express is None or self.flow.write_paused:
+        head = self._repeated
+        found = None if head is None else head.body_at(data)
+        if found is None:
+            head = self._repeated = express.known(data)
+            found = None if head is None else head.body_at(data)
+        if found is None or self.flow.write_paused:
             return False  # who does not read is waited for by the application
         start, size = found
         missing = start + size - len(data)
@@ -315,33 +351,60 @@ class GuardedProtocol(HttpToolsProtocol):
             return False
         self._expect("nothing")
         since = self._since if self._came else 0.0
-        self._served = self._express.begin(self, head, data[start:], since)
+        self._served = express.begin(self, head, data[start:], since)
         if self._served is None:
             return False
         self._came = data
         return True
 
     def answer(self, lines: bytes, content: bytes) -> None:
-        """Write a whole answer to a request that was served without the application."""
-        head = [STATUS_LINE[200]]
-        for name, value in self.server_state.default_headers:
-            head += (name, b": ", value, b"\r\n")
-        closing = b"connection: close\r\n" if self._last else b""
-        head.append(b"%b%bcontent-length: %d\r\n\r\n" % (lines, closing, len(content)))
+        """Write a whole answer to a request that is served without the application."""
+        head = self._head_lines(lines)
+        head.append(b"content-length: %d\r\n\r\n" % len(content))
         head.append(content)
         self.transport.write(b"".join(head))
         self._is_over()
-        if self._last:
-            self.transport.close()
-        elif self._later:
-            later, self._later = self._later, b""
-            self.data_received(later)
+
+    def begin(self, lines: bytes, content: bytes) -> None:
+        """Write the beginning of an answer in pieces to such a request, and the first of them."""
+        head = self._head_lines(lines)
+        head.append(b"transfer-encoding: chunked\r\n\r\n")
+        if content:
+            head.append(b"%x\r\n%b\r\n" % (len(content), content))
+        self._begins = True
+        self.transport.write(b"".join(head))
+
+    def piece(self, content: bytes) -> bool:
+        """Write a piece of it; False: the client does not read so fast, and nothing was written."""
+        if self.flow.write_paused:
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(content), content))
+        return True
+
+    def last(self, content: bytes) -> None:
+        """Write the last piece of it, and its end."""
+        if content:
+            self.transport.write(b"%x\r\n%b\r\n%b" % (len(content), content, LAST_CHUNK))
+        else:
+            self.transport.write(LAST_CHUNK)
+        self._is_over()
+
+    def _head_lines(self, lines: bytes) -> list[bytes]:
+        first = self.guard.first_lines(self.server_state.default_headers)
+        return [first, lines, b"connection: close\r\n"] if self._last else [first, lines]
 
     def _is_over(self) -> None:
-        self._served, self._came = None, b""
+        """The answer is written: the next request may come."""
+        self._served, self._came, self._begins = None, b"", False
         self.server_state.total_requests += 1
         self._expect("next")
+        if self._last or self.transport.is_closing():
+            self.transport.close()
+            return
         self.flow.resume_reading()
+        if self._later:
+            later, self._later = self._later, b""
+            self.data_received(later)
 
     def goes_on(self, served: Served) -> None:
         """The request under way is served by this from now on."""
@@ -361,9 +424,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self.data_received(later)
 
     def fail(self) -> None:
-        """Answer that something went wrong here, and hear no more."""
-        self._is_over()
+        """Answer that something went wrong here, and hear no more; an answer that has begun breaks off."""
+        begins, self._served, self._came, self._later = self._begins, None, b"", b""
         self._expect("linger")
+        if begins:
+            self.transport.abort()  # an answer that ends early must not look whole
+            return
         self._answer(500, "internal_error", INTERNAL_MESSAGE)
         self.transport.close()
 

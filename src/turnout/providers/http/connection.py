@@ -196,6 +196,26 @@ class Connection(asyncio.Protocol):
         """The body, where all of it has come and none was taken; it is left where it is."""
         return b"".join(self._chunks) if self.complete and self._head else None
 
+    def fresh(self, seen: int) -> tuple[bytes, int]:
+        """Pieces of the body that came after so many, left where they are, and how many there are."""
+        return b"".join(self._chunks[seen:]), len(self._chunks)
+
+    def take(self) -> bytes:
+        """All of the body that has come and was not taken."""
+        return self._taken()
+
+    def hand_on(self, take: Callable[[bytes], bool]) -> None:
+        """Give the body to `take` where it arrives, until it wants no more; see `hand`.
+
+        What came before goes along. Of the body's end, and of a connection that is lost, the one is
+        told that `send` was given, and what came with them is left for `rest`. `take` must not raise.
+        """
+        if self._chunks and not self.complete:
+            self._moved = self._loop.time()  # a slow reader is not a silent upstream
+            if not take(self._taken()):
+                return
+        self._take = take
+
     def rest(self) -> bytes | None:
         """All that is left of the body, where it has come already; None where some is awaited."""
         if not self.complete:
@@ -405,7 +425,8 @@ class Connection(asyncio.Protocol):
         if self.complete or self.lost is not None:
             return
         left = self._moved + self._wait_s - self._loop.time()
-        if self._paused or self._chunks:  # it is the reader who waits
+        # It is the reader who waits; but who is told of all that comes leaves it here until it is whole.
+        if self._paused or (self._chunks and self._told is None):
             left = max(left, self._wait_s)
         if left > 0:
             self._timer = self._loop.call_later(left, self._due)
