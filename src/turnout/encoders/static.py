@@ -102,6 +102,19 @@ def open_static(folder: Path = SHIPPED) -> StaticEncoder:
     )
 
 
+def vocabulary(folder: Path = SHIPPED) -> list[str]:
+    """The word pieces of a static encoder, most common words first.
+
+    Raises:
+        ArtifactError: its tokenizer is missing or cannot be read.
+    """
+    try:
+        pieces: dict[str, int] = json.loads(_read(folder / "tokenizer.json"))["model"]["vocab"]
+    except (ValueError, LookupError) as error:
+        raise ArtifactError(f"encoder {folder.name!r}: tokenizer.json: {error!r}") from error
+    return sorted(pieces, key=pieces.__getitem__)
+
+
 def fingerprint(tokenizer: bytes, rows: bytes) -> str:
     """SHA-256 over what decides the output."""
     digest = hashlib.sha256(hashlib.sha256(tokenizer).digest())

@@ -79,14 +79,29 @@ class Resilience:
         self._budget.first_call()
         return RequestPlan(self, prefer)
 
-    def only(self, candidate: str) -> Target | None:
-        """The one target of a candidate; None where there are several to choose from."""
-        targets = self.targets.get(candidate, ())
-        return targets[0] if len(targets) == 1 else None
+    def pick(
+        self, candidate: str, tried: frozenset[str] = frozenset(), prefer: str = ""
+    ) -> Target | None:
+        """A target of a candidate to call now: the preferred one; else of two drawn the less loaded.
 
-    def is_fit(self, target: Target) -> bool:
-        """Whether a call may go to this target now."""
-        return self.health[target.key].fit(self.clock())
+        The power of two choices. Targets that are not fit are never drawn.
+
+        Args:
+            candidate: whose targets.
+            tried: keys of those that were called before.
+            prefer: key of the one that is taken while it is fit.
+        """
+        now, targets = self.clock(), self.targets.get(candidate, ())
+        if len(targets) == 1:
+            only = targets[0]
+            return only if only.key not in tried and self.health[only.key].fit(now) else None
+        fit = [t for t in targets if t.key not in tried and self.health[t.key].fit(now)]
+        for target in fit:
+            if target.key == prefer:
+                return target
+        if len(fit) > 2:
+            fit = self.rng.sample(fit, 2)
+        return min(fit, key=lambda t: self.health[t.key].load(now), default=None)
 
     def begin_at(self, target: Target) -> float:
         """The first call of a request goes to this target, which is fit: `plan` and `began` in one.
@@ -142,22 +157,8 @@ class RequestPlan:
         self._began[target.key] = began
 
     def pick(self, candidate: str, tried: frozenset[str]) -> Target | None:
-        """The preferred target; else of two drawn at random the one with the lower load.
-
-        The power of two choices. Targets that are not fit are never drawn.
-        """
-        shared, now = self._shared, self._shared.clock()
-        targets = shared.targets.get(candidate, ())
-        if len(targets) == 1:
-            only = targets[0]
-            return only if only.key not in tried and shared.health[only.key].fit(now) else None
-        fit = [t for t in targets if t.key not in tried and shared.health[t.key].fit(now)]
-        for target in fit:
-            if target.key == self._prefer:
-                return target
-        if len(fit) > 2:
-            fit = shared.rng.sample(fit, 2)
-        return min(fit, key=lambda t: shared.health[t.key].load(now), default=None)
+        """See `Resilience.pick`."""
+        return self._shared.pick(candidate, tried, self._prefer)
 
     def last_resort(self, candidates: list[str]) -> Target | None:
         """Panic mode: the target that will be fit soonest, if no other request is probing it.

@@ -20,14 +20,11 @@ from numpy.typing import NDArray
 
 from turnout.errors import InputError
 from turnout.policies.base import Choice, require_prices
+from turnout.policies.margins import MARGINS, steady_margin
 from turnout.types import Candidate, Prediction
 
 SWEEP = 64
 """Price-quality trade-offs tried."""
-MARGINS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1)
-"""Of predicted quality, tried at each trade-off."""
-MARGIN_ERRORS = 0.5
-"""A wider margin is taken while what it loses out of fold is within so many standard errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,23 +109,21 @@ def _routed(
     names: Sequence[str],
     worth: float,
 ) -> OperatingPoint:
-    """The point of a trade-off: the widest margin that loses nothing to speak of out of fold."""
+    """The point of a trade-off, by a margin that loses nothing to speak of out of fold."""
     rows = np.arange(len(score))
     realised = _value(score, cost, worth)
     mean = realised.mean(axis=0)
     order = sorted(range(len(names)), key=lambda j: (-mean[j], cost[:, j].mean(), j))
     rank = np.argsort(order)
     picks = [best_value(predicted, cost, worth, margin=m, order=rank) for m in MARGINS]
-    got = np.stack([realised[rows, pick] for pick in picks])
-    lost = got[np.argmax(got.mean(axis=1))] - got
-    error = lost.std(axis=1) / np.sqrt(len(score))
-    widest = int(np.flatnonzero(lost.mean(axis=1) <= MARGIN_ERRORS * error + 1e-12)[-1])
+    margin = steady_margin(np.stack([realised[rows, pick] for pick in picks]))
+    pick = best_value(predicted, cost, worth, margin=margin, order=rank)
     return OperatingPoint(
         usd_per_quality=float(worth),
         constant=None,
-        cost_usd=float(cost[rows, picks[widest]].mean()),
-        quality=float(score[rows, picks[widest]].mean()),
-        margin=MARGINS[widest],
+        cost_usd=float(cost[rows, pick].mean()),
+        quality=float(score[rows, pick].mean()),
+        margin=margin,
         order=tuple(names[j] for j in order),
     )
 

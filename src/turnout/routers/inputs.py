@@ -10,6 +10,7 @@ import numpy as np
 from turnout.encoders.base import Encoder
 from turnout.encoders.courtesy import without_courtesy
 from turnout.encoders.lexical import LexicalEncoder, fit_lexical
+from turnout.encoders.spelling import without_misspellings
 from turnout.features import FEATURES, feature_vector
 from turnout.routers.arrays import Arrays, clamp
 from turnout.types import Floats
@@ -90,8 +91,11 @@ class Inputs:
 
 
 def plain(text: str) -> str:
-    """What rows are made of: small letters, without courtesies. Neither says how hard a task is."""
-    return without_courtesy(text.lower())
+    """What rows are made of: small letters, without courtesies and slips of the keys.
+
+    None of them says how hard a task is.
+    """
+    return without_misspellings(without_courtesy(text.lower()))
 
 
 def feature_rows(texts: Sequence[str]) -> Floats:

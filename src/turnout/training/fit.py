@@ -270,7 +270,6 @@ def _groups(table: OutcomeTable) -> NDArray[np.intp]:
 
 
 def make_reference(table: OutcomeTable, predicted: Floats, seed: int) -> Reference:
-    """What an artifact remembers of (n, m) predictions out of fold, 2,000 prompts at most."""
     """What an artifact remembers of (n, m) out-of-fold predictions, of at most 2,000 prompts."""
     n = len(table.prompts)
     keep = np.arange(n)

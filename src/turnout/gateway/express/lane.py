@@ -66,7 +66,6 @@ class Lane:
             engine=serving.engine,
             providers=serving.providers,
             catalog=serving.catalog,
-            resilience=serving.resilience,
             access=serving.access,
         )
 
@@ -139,10 +138,10 @@ class Lane:
     def _named(self, taken: Taken, facts: KnownFacts) -> Ride | None:
         """A candidate was asked for by its name."""
         shape, tokens = taken.shape, taken.input_tokens
-        way = shape.way(facts.candidate)
-        connection = None if way is None else self._idle(way)
-        if way is None or connection is None:
+        free = self._free(shape, facts.candidate)
+        if free is None:
             return None
+        way, connection = free
         known, decision_id = facts.of(tokens), self.serving.engine.new_id()
         admitted = shape.admits.take(decision_id, (facts.candidate,), tokens)
         if admitted is None:
@@ -168,17 +167,19 @@ class Lane:
             return
         kept = json_line(kept_decision(decision)).decode()
         entry = self._open(taken, decision, decision.id, kept, admitted)
-        way = shape.way(decision.model)
-        connection = None if way is None else self._idle(way)
-        if way is None or connection is None:
+        free = self._free(shape, decision.model)
+        if free is None:
             client.hand_over(taken.begun(decision, admitted.headers, entry, None))
             return
         told = explained(decision)
-        client.goes_on(self._send(taken, way, connection, decision, told, admitted, entry))
+        client.goes_on(self._send(taken, *free, decision, told, admitted, entry))
 
-    def _idle(self, way: Way) -> Connection | None:
-        """An open connection to a candidate that may be called now."""
-        return way.sends.idle() if self.serving.resilience.is_fit(way.target) else None
+    def _free(self, shape: Shape, candidate: str) -> tuple[Way, Connection] | None:
+        """How a candidate is called now, and an open connection to it."""
+        target = self.serving.resilience.pick(candidate)
+        way = None if target is None else shape.way(target)
+        connection = None if way is None else way.sends.idle()
+        return None if way is None or connection is None else (way, connection)
 
     def _open(
         self,

@@ -111,14 +111,14 @@ class Ride:
         )
 
     def _keep_conversation(self, answer: Answer) -> None:
-        """Where a router chose, who answers has the conversation from here on."""
+        """Who answers has the conversation from here on. See `Conversing.answered`."""
         taken, routed = self.taken, self.taken.shape.routed
-        if routed is None:
+        conversing = taken.serving.conversing
+        if routed is None and conversing.leaves_nothing(answer.candidate):
             return
         query = taken.shape.query(taken.said.text, taken.input_tokens)
-        taken.serving.conversing.keep(
-            self.entry.record.session, None, query, answer, routed.route, self.decision.model
-        )
+        route, wanted = ("", "") if routed is None else (routed.route, self.decision.model)
+        conversing.keep(self.entry.record.session, None, query, answer, route, wanted)
 
     def _lines(self, answer: Answer, **more: str) -> bytes:
         """The headers of the answer, as `Serving` gives them."""

@@ -15,7 +15,6 @@ from turnout.access.identity import Identity
 from turnout.access.worst import Asked
 from turnout.engine import Engine
 from turnout.execution.attempts import Target
-from turnout.execution.resilience import Resilience
 from turnout.gateway.calls.calling import asked_usage, limited_arm_fields
 from turnout.gateway.calls.redirecting import check_upstream_is_ours
 from turnout.gateway.calls.request import asked_model, is_streamed
@@ -29,7 +28,7 @@ from turnout.names import format_route
 from turnout.providers.base import Provider
 from turnout.providers.endpoint import AtOnce as Sends
 from turnout.providers.endpoint import HttpProvider
-from turnout.types import Candidate, Query
+from turnout.types import Query
 from turnout.wire import chat
 from turnout.wire.asks import FIELD, NOTHING, read_asks
 from turnout.wire.dialects import PATHS
@@ -84,16 +83,16 @@ class Shape:
     """Of a candidate that is asked for by its name."""
     routed: Routed | None
     """Of a route."""
-    way_of: Callable[[str], Way | None]
-    """Candidate → how it is called; None where more than one endpoint, or a translation, is asked for."""
-    _ways: dict[str, Way | None] = field(default_factory=dict)
+    way_of: Callable[[Target], Way | None]
+    """How a target is called; None where that takes a translation, or another client."""
+    _ways: dict[tuple[str, str], Way | None] = field(default_factory=dict)
 
-    def way(self, candidate: str) -> Way | None:
-        """How a candidate is called; None where that is for the application."""
+    def way(self, target: Target) -> Way | None:
+        """How a target is called; None where that is for the application."""
         try:
-            return self._ways[candidate]
+            return self._ways[target.candidate, target.key]
         except KeyError:
-            found = self._ways[candidate] = self.way_of(candidate)
+            found = self._ways[target.candidate, target.key] = self.way_of(target)
             return found
 
     def input_tokens(self, text: str) -> int:
@@ -120,7 +119,6 @@ class Shaping:
     engine: Engine
     providers: Mapping[str, Provider]
     catalog: Catalog
-    resilience: Resilience
     access: Access
 
     def shape_of(self, head: Head, who: Identity | None, said: Said) -> Shape | None:
@@ -169,7 +167,7 @@ class Shaping:
             rename=model if as_requested else None,
             facts=facts,
             routed=routed,
-            way_of=lambda name: self._way(head, frame, self.engine.pool[name], admits),
+            way_of=lambda target: self._way(head, frame, target, admits),
         )
 
     def _routed(
@@ -185,10 +183,9 @@ class Shaping:
         key: Key = (want.spec, names, limits.max_cost_picousd, True, True, out)
         return Routed(want, key, want.key(model))
 
-    def _way(self, head: Head, frame: Frame, candidate: Candidate, admits: AtOnce) -> Way | None:
-        target = self.resilience.only(candidate.name)
-        provider = None if target is None else self.providers[target.provider]
-        if target is None or not isinstance(provider, HttpProvider) or provider.dialect != "chat":
+    def _way(self, head: Head, frame: Frame, target: Target, admits: AtOnce) -> Way | None:
+        candidate, provider = self.engine.pool[target.candidate], self.providers[target.provider]
+        if not isinstance(provider, HttpProvider) or provider.dialect != "chat":
             return None
         fields, name = frame.body.fields, candidate.name
         sends = provider.at_once(

@@ -185,7 +185,8 @@ class Conversing:
 
     def answered(self, request: Request, talk: Talk, answer: Answer) -> None:
         """An answer has begun: its model has the conversation from here on."""
-        if talk.held is None and not request.route and self._leaves_nothing(request, answer):
+        leaves_nothing = request.dialect == "chat" and self.leaves_nothing(answer.candidate)
+        if talk.held is None and not request.route and leaves_nothing:
             return
         wanted = talk.wanted
         held = self.keep(talk.key.id, talk.held, request.query, answer, request.route, wanted)
@@ -231,13 +232,13 @@ class Conversing:
             wanted=wanted,
         )
 
-    def _leaves_nothing(self, request: Request, answer: Answer) -> bool:
-        """Whether a model that was asked for by its name has nothing of it that a later request needs.
+    def leaves_nothing(self, candidate: str) -> bool:
+        """Whether a model that was asked for in chat by its name has nothing that a later request needs.
 
         No router chose, so there is no choice to keep to; there is no other endpoint without its
         cache; and in chat neither does a provider keep a conversation, nor sign what it thought.
         """
-        return request.dialect == "chat" and len(self.resilience.targets[answer.candidate]) == 1
+        return len(self.resilience.targets[candidate]) == 1
 
     def ended(self, record: Record) -> None:
         """What a request used says what is cached, and how long the conversation is."""
