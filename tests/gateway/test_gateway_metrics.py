@@ -34,6 +34,7 @@ NAMES = {
     "turnout_router_fallbacks_total", "turnout_certificates_revoked", "turnout_ledger_failures_total",
     "turnout_upstream_further_calls_total", "turnout_outcomes_total", "turnout_unpriced_answers_total",
     "turnout_clients_cut_off_total", "turnout_clients_left_total", "turnout_keys_failures_total",
+    "turnout_express_requests_total",
     "process_resident_memory_bytes",
 }  # fmt: skip
 

@@ -80,7 +80,7 @@ class Gateway:
         self._turn = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
         self.door = Door()
-        self.observing = Observing(settings, self._serving, self.door)
+        self.observing = Observing(settings, self._serving, self.door, lambda: self.entrance.taken)
         self.entrance = Entrance(
             lambda: self.live,
             self.admission,

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import uvicorn
 
 from turnout.gateway.http.door import Door
-from turnout.gateway.http.protocol import Guard, GuardedConfig, sweep
+from turnout.gateway.http.protocol import Guard, GuardedConfig, end, sweep
 from turnout.settings.server import ServerSettings
 
 log = logging.getLogger("turnout.gateway")
@@ -160,6 +160,14 @@ class GatewayServer(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             sweeping.cancel()
+
+    async def _wait_tasks_to_complete(self) -> None:
+        """Let what is under way end; what has not when its time is over is cancelled."""
+        try:
+            await super()._wait_tasks_to_complete()
+        except asyncio.CancelledError:
+            end(self.server_state.connections)  # what has no task
+            raise
 
     async def _sweep_on(self) -> None:
         while True:

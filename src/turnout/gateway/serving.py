@@ -171,6 +171,9 @@ class Serving:
                 plan = self.resilience.resume(target, begun.call.began)
                 work = arun(decision, caller, plan, target)
             await self._end(request, talk, decision, caller, begun.entry, None, explained, work)
+        except ClientLeftError:  # it may have left before anybody waited for it
+            begun.entry.end("left", http_status=0, calls=int(begun.call is not None))
+            raise
         finally:
             if begun.call is not None and begun.call.give_up():  # its client had left
                 self.resilience.dropped_at(begun.call.target)

@@ -109,7 +109,7 @@ class UnderWay:
     result: Reply | UpstreamError
     target: Target
     began: float
-    """By the clock of `Resilience`."""
+    """By the clock of `Resilience`, which is `time.monotonic`."""
     taken: bool = False
 
     def take(self) -> Reply:
@@ -200,6 +200,7 @@ class Caller:
                 )
             )
         else:
+            start = self.under_way.began
             reply = self.under_way.take()
         if reply.status >= 400:
             content = await self._timed(whole_body(reply, candidate.name))

@@ -87,12 +87,21 @@ class Entrance:
         key = around_length(data)
         return None if key is None else self._heads.get(key)
 
-    def begin(self, client: Client, head: Head, body: bytes) -> Served | None:
-        """Serve a request; None where it is for the application, and nothing was done for it."""
+    def begin(self, client: Client, head: Head, body: bytes, since: float) -> Served | None:
+        """Serve a request; None where it is for the application, and nothing was done for it.
+
+        Args:
+            client: its connection.
+            head: of it.
+            body: of it.
+            since: when its head came without it, by `time.perf_counter`; 0 where they came together.
+        """
         live = self._live()
         if live is None or live.lane is None:
             return None
         trail = Trail()
+        if since:
+            trail.arrived, trail.waited_s = since, trail.arrived - since
         found = live.lane.look(head, body)
         if found is None or not self._house.admission.enter():
             return None

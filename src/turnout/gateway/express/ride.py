@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -63,6 +64,8 @@ class Ride:
 
     def gone(self) -> None:
         """Its client has left: the call is cut off."""
+        if self.calling:
+            self.taken.trail.upstream_s += time.perf_counter() - self.since
         self._cut()
         self.entry.end("left", http_status=0, calls=1)
         self.taken.left(self.entry.record.id)
@@ -78,6 +81,9 @@ class Ride:
         log.error("request failed with %s", safe_traceback(error))
         self._cut()
         self.taken.client.fail()
+        trail = self.taken.trail
+        if not trail.status:
+            trail.begun, trail.status = time.perf_counter(), 500
         self.taken.over(self.entry.record.id)
 
     def _cut(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -19,6 +20,8 @@ from turnout.gateway.serving import Serving
 from turnout.observe.trail import Trail
 from turnout.types import Decision
 from turnout.wire.one_message import Said
+
+log = logging.getLogger("turnout.gateway")
 
 
 class Client(Protocol):
@@ -118,6 +121,7 @@ class Taken:
     def left(self, decision_id: str) -> None:
         """Its client has left."""
         self.house.door.gone(self.trail)
+        log.info("client left before the answer; upstream cut off")
         self.over(decision_id)
 
     def leave(self) -> None:

@@ -20,11 +20,11 @@ class Whole(Ride):
     def look(self) -> None:
         """See `Ride`."""
         connection = self.connection
-        if not (connection.complete or connection.lost or self._held_up(connection)):
+        if not (connection.complete or connection.lost or self._is_for_others(connection)):
             return
         self.taken.trail.upstream_s += time.perf_counter() - self.since
         content = connection.whole()
-        if content is None or not _is_plain(connection, content):
+        if content is None or content.lstrip()[:1] != b"{" or not _is_plain(connection):
             self._hand_over(connection)
             return
         answer = self._answer_of(connection)
@@ -42,13 +42,18 @@ class Whole(Ride):
         self.taken.trail.begun, self.taken.trail.status = time.perf_counter(), 200
         self.taken.over(self.entry.record.id)
 
+    def _is_for_others(self, connection: Connection) -> bool:
+        """Whether an answer has begun that is not plain, or of which no more comes unless some is taken."""
+        if not self.way.sends.begun(connection):
+            return False
+        return connection.held_up or not _is_plain(connection)
 
-def _is_plain(connection: Connection, content: bytes) -> bool:
-    """Whether an answer is such that it only needs to be passed on and booked."""
+
+def _is_plain(connection: Connection) -> bool:
+    """Whether an answer, by its head, only needs to be passed on and booked."""
     headers = connection.headers
     return (
         connection.status == 200
         and headers.get("content-type", "").startswith(_JSON)
         and "content-encoding" not in headers
-        and content.lstrip()[:1] == b"{"
     )

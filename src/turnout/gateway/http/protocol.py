@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -108,8 +110,15 @@ class Express(Protocol):
         """The head by which `data` begins, where it has come before on any connection."""
         ...
 
-    def begin(self, client: Any, head: Any, body: bytes) -> Served | None:
-        """Serve a request; None: it is for the application."""
+    def begin(self, client: Any, head: Any, body: bytes, since: float) -> Served | None:
+        """Serve a request; None: it is for the application.
+
+        Args:
+            client: its connection.
+            head: of it.
+            body: of it.
+            since: when its head came without it, by `time.perf_counter`; 0 where they came together.
+        """
         ...
 
 
@@ -158,6 +167,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """All of that request; or what has come of one that may be served so."""
         self._later = b""
         """What came behind it."""
+        self._since = 0.0
+        """When its head came without its body, by `time.perf_counter`; 0 where they came together."""
         self._begun: object = None
         """For the application: how far the request has come that it is to end."""
         self._last = False
@@ -190,7 +201,8 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._served is not None:
             self._later += data  # a client that sends its next request already
-            self.flow.pause_reading()
+            if len(self._later) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()  # not sooner: unread, it could not be seen to leave
             return
         if self._express is not None and (
             self.waits_for == "next" or self._came or not self._heard
@@ -217,6 +229,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
+        if (
+            self._came and self._served is None
+        ):  # in the middle of a body: the application counts it
+            came, self._came, self._express = self._came, b"", None
+            self._head_bytes = len(came)
+            self._expect("head")
+            self._parse(came)
         super().connection_lost(exc)
         served, self._served, self._came = self._served, None, b""
         if served is not None:
@@ -318,18 +337,21 @@ class GuardedProtocol(HttpToolsProtocol):
         if found is None:
             head = self._repeated = express.known(data)
             found = None if head is None else head.body_at(data)
-        if found is None:
-            return False
+        if found is None or self.flow.write_paused:
+            return False  # who does not read is waited for by the application
         start, size = found
         missing = start + size - len(data)
         if missing > 0:
+            if not self._came:  # there is one time for all of a body
+                self._since = time.perf_counter()
+                self._expect("body")
             self._came = data
-            self._expect("body")
             return True
         if missing < 0:  # another request stands behind it
             return False
         self._expect("nothing")
-        self._served = express.begin(self, head, data[start:])
+        since = self._since if self._came else 0.0
+        self._served = express.begin(self, head, data[start:], since)
         if self._served is None:
             return False
         self._came = data
@@ -410,6 +432,13 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self._answer(500, "internal_error", INTERNAL_MESSAGE)
         self.transport.close()
+
+    def end(self) -> None:
+        """This process ends, and its time for running answers is over."""
+        served, self._served = self._served, None
+        if served is not None:
+            served.end()
+            self.fail()
 
     # What the sweep does.
 
@@ -607,6 +636,13 @@ class Direct:
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
+
+
+def end(connections: Iterable[Any]) -> None:
+    """Give up what is served without the application, which no task waits for."""
+    for connection in list(connections):
+        if isinstance(connection, GuardedProtocol):
+            connection.end()
 
 
 def sweep(connections: Iterable[Any], seconds: float) -> None:

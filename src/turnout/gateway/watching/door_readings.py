@@ -13,8 +13,16 @@ from turnout.gateway.watching.parts import Now, read_part
 from turnout.observe.metrics import Metrics, Reading, Series
 
 
-def readings_of_clients(door: Door, metrics: Callable[[], Metrics | None]) -> list[Reading]:
-    """Of those who were not served to the end."""
+def readings_of_clients(
+    door: Door, metrics: Callable[[], Metrics | None], express: Callable[[], int]
+) -> list[Reading]:
+    """Of the ways in and out.
+
+    Args:
+        door: counts those who were not served to the end.
+        metrics: count requests.
+        express: requests so far that went the express way.
+    """
 
     def refusals() -> Series:
         return [((str(s), why), n) for (s, why), n in door.all_refusals().items()]
@@ -44,6 +52,11 @@ def readings_of_clients(door: Door, metrics: Callable[[], Metrics | None]) -> li
             help="Clients that left: before their request was decided, before its answer, or in it.",
             labels=("when",),
             read=left,
+        ),
+        Reading(
+            name="turnout_express_requests_total",
+            help="Requests that were like those before them, and so were served in fewer steps.",
+            read=lambda: [((), express())],
         ),
     ]
 

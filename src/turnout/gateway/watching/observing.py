@@ -28,10 +28,15 @@ class Observing:
         settings: `log` and `metrics` of them.
         serving: what serves now; None where nothing does.
         door: counts clients that are not served to the end.
+        express: requests so far that went the express way.
     """
 
     def __init__(
-        self, settings: Settings, serving: Callable[[], Serving | None], door: Door
+        self,
+        settings: Settings,
+        serving: Callable[[], Serving | None],
+        door: Door,
+        express: Callable[[], int],
     ) -> None:
         self._settings = settings.metrics
         self.watchers: list[Watcher] = [RequestLines()]
@@ -39,7 +44,7 @@ class Observing:
         self.metrics: Metrics | None = None
         if self._settings.enabled:
             self.metrics = Metrics(readings=readings_of(serving))
-            self.metrics.readings += readings_of_clients(door, lambda: self.metrics)
+            self.metrics.readings += readings_of_clients(door, lambda: self.metrics, express)
             self.watchers.append(self.metrics)
             self.observers.append(self.metrics)
             self._exposition = Exposition(self.metrics)

@@ -425,7 +425,8 @@ class Connection(asyncio.Protocol):
         if self.complete or self.lost is not None:
             return
         left = self._moved + self._wait_s - self._loop.time()
-        if self._paused or self._chunks:  # it is the reader who waits
+        # It is the reader who waits; but who is told of all that comes leaves it here until it is whole.
+        if self._paused or (self._chunks and self._told is None):
             left = max(left, self._wait_s)
         if left > 0:
             self._timer = self._loop.call_later(left, self._due)
