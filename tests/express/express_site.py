@@ -7,11 +7,12 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fault_site import JSON_FORM, Upstream, engine_of, in_thread, kept, until
 from gateway_fakes import running
@@ -22,6 +23,8 @@ from turnout.gateway.app import Gateway, create_app
 from turnout.gateway.server import GatewayServer
 from turnout.settings import Settings, parse_settings
 from turnout.settings.server import ServerSettings
+
+T = TypeVar("T")
 
 TOKEN = "tk_express-canary-5f1c88d0a4"
 CONFIG = """
@@ -296,3 +299,9 @@ def express_site(
 def settings_of(url: str, rest: str, timeout_s: float = 5) -> Settings:
     """The settings of a site."""
     return parse_settings(CONFIG.format(one=url, rest=rest, timeout_s=timeout_s), {})
+
+
+def with_and_without(work: Callable[[bool], T]) -> list[T]:
+    """What it gives for a gateway with an express way, and for one without, run side by side."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(work, (True, False)))

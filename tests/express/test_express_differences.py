@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from express_site import RESILIENCE, TOKEN, Site, body, express_site, keys, rows
+from express_site import RESILIENCE, TOKEN, Site, body, express_site, keys, rows, with_and_without
 
 SAID = ["Hello", "line\nbreak \"quoted\" back\\slash /", "¿Qué? 你好 🙂 \x7f", "word " * 300,
         "<system-reminder>no</system-reminder> yes", "   ", "ok", "\ufeff\ufffd"]  # fmt: skip
@@ -60,19 +60,20 @@ def play(here: Site, more: list[dict[str, Any]]) -> list[Any]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_differs(tmp_path: Path, kind: str, way: str) -> None:
     more = {"named": NAMED, "routed": ROUTED, "more": MORE}[way]
-    found, taken = [], []
-    for express in (True, False):
+
+    def played(express: bool) -> tuple[int, list[Any]]:
         file = tmp_path / f"{express}.db"
         rest = RESILIENCE + ROUTE + KINDS[kind]
         with express_site(file, express=express, rest=rest) as here:
-            found.append(play(here, more))
-            taken.append(here.taken)
-        found[-1].append(rows(file))
+            found, taken = play(here, more), here.taken
+        return taken, [*found, rows(file)]
+
+    taken, found = zip(*with_and_without(played), strict=True)
     # Of each kind the first says that it is there, and one text was written by a harness in part.
     expected = len(more) * (len(SAID) - 1) - 1
     if kind == "denied" and way == "named":
         expected -= len(SAID) - 1
-    assert taken == [expected, 0]
+    assert taken == (expected, 0)
     for one, other in zip(*found, strict=True):
         assert one == other
     assert len(found[0][-1]) > expected
