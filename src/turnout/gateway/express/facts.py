@@ -12,8 +12,8 @@ from turnout.types import Candidate, Decision, Query
 
 _STANDS_IN = f"dec_{secrets.token_hex(16)}"
 """For a decision's id."""
-MOST_SIZES = 512
-"""Numbers of input tokens of which it is kept what follows from them."""
+MOST_SIZES = 4096
+"""Sizes of requests, by candidate, of which it is kept what follows from them."""
 
 T = TypeVar("T", str, bytes)
 
@@ -29,35 +29,37 @@ class Facts(NamedTuple):
     """The headers that explain it, around its id."""
 
 
-class KnownFacts:
-    """Makes the decisions for one candidate and output limit, each from one of the same size."""
+class FactsTable:
+    """Makes decisions for candidates that are asked for by their names, each from one of the same size."""
 
-    __slots__ = ("_candidate", "_known", "_max_output_tokens")
+    __slots__ = ("_known",)
 
-    def __init__(self, candidate: Candidate, max_output_tokens: int | None) -> None:
-        self._candidate, self._max_output_tokens = candidate, max_output_tokens
-        self._known: dict[int, Facts] = {}
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int | None, int], Facts] = {}
 
-    @property
-    def candidate(self) -> str:
-        """Who serves."""
-        return self._candidate.name
+    def of(self, candidate: Candidate, max_output_tokens: int | None, input_tokens: int) -> Facts:
+        """What a request of this size says.
 
-    def of(self, input_tokens: int) -> Facts:
-        """What follows from so many input tokens."""
-        found = self._known.get(input_tokens)
+        Args:
+            candidate: who serves.
+            max_output_tokens: that the request asks for, if any.
+            input_tokens: of it, as estimated.
+        """
+        key = (candidate.name, max_output_tokens, input_tokens)
+        found = self._known.get(key)
         if found is None:
             if len(self._known) >= MOST_SIZES:
                 self._known.clear()
-            found = self._known[input_tokens] = self._new(input_tokens)
+            query = Query(text="", input_tokens=input_tokens, max_output_tokens=max_output_tokens)
+            found = self._known[key] = _facts(query, candidate)
         return found
 
-    def _new(self, input_tokens: int) -> Facts:
-        query = Query(text="", input_tokens=input_tokens, max_output_tokens=self._max_output_tokens)
-        decision = named_decision(query, self._candidate, decision_id=_STANDS_IN)
-        kept = json_line(kept_decision(decision)).decode()
-        told = explained(decision)
-        return Facts(decision, _around(kept, _STANDS_IN), _around(told, _STANDS_IN.encode()))
+
+def _facts(query: Query, candidate: Candidate) -> Facts:
+    decision = named_decision(query, candidate, decision_id=_STANDS_IN)
+    kept = json_line(kept_decision(decision)).decode()
+    told = explained(decision)
+    return Facts(decision, _around(kept, _STANDS_IN), _around(told, _STANDS_IN.encode()))
 
 
 def explained(decision: Decision) -> bytes:

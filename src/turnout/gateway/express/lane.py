@@ -13,7 +13,7 @@ from turnout.access.memory import MemoryCounters
 from turnout.errors import TurnoutError
 from turnout.explaining import kept_decision
 from turnout.gateway.calls.recording import Entry
-from turnout.gateway.express.facts import KnownFacts, explained
+from turnout.gateway.express.facts import FactsTable, explained
 from turnout.gateway.express.heads import Head
 from turnout.gateway.express.ride import Ride
 from turnout.gateway.express.shapes import Shape, Shaping, Way
@@ -25,7 +25,7 @@ from turnout.gateway.serving import Serving
 from turnout.observe.logs import safe_traceback
 from turnout.providers.http.connection import Connection
 from turnout.store.record import Record, json_line
-from turnout.types import Decision, Query
+from turnout.types import Candidate, Decision, Query
 from turnout.wire.one_message import Said, take_apart
 
 log = logging.getLogger("turnout.gateway")
@@ -59,6 +59,7 @@ class Lane:
     _shaping: Shaping = field(init=False)
     _shapes: dict[_Key, Shape | None] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
+    _facts: FactsTable = field(default_factory=FactsTable)
 
     def __post_init__(self) -> None:
         serving = self.serving
@@ -127,23 +128,24 @@ class Lane:
             query: of it, where a router is to be asked.
         """
         taken.trail.path, shape = PATH, taken.shape
-        if shape.facts is not None:
-            return self._named(taken, shape.facts)
+        if shape.named_candidate is not None:
+            return self._named(taken, shape.named_candidate)
         if shape.routed is None or query is None:
             return None
         asking = Asking(self, taken)
         self.serving.deciding.ask(query, shape.routed.key, asking)
         return asking
 
-    def _named(self, taken: Taken, facts: KnownFacts) -> Ride | None:
+    def _named(self, taken: Taken, candidate: Candidate) -> Ride | None:
         """A candidate was asked for by its name."""
         shape, tokens = taken.shape, taken.input_tokens
-        free = self._free(shape, facts.candidate)
+        free = self._free(shape, candidate.name)
         if free is None:
             return None
         way, connection = free
-        known, decision_id = facts.of(tokens), self.serving.engine.new_id()
-        admitted = shape.admits.take(decision_id, (facts.candidate,), tokens)
+        known = self._facts.of(candidate, shape.like.max_output_tokens, tokens)
+        decision_id = self.serving.engine.new_id()
+        admitted = shape.admits.take(decision_id, (candidate.name,), tokens)
         if admitted is None:
             way.sends.close(connection)
             return None

@@ -18,7 +18,6 @@ from turnout.execution.attempts import Target
 from turnout.gateway.calls.calling import asked_usage, limited_arm_fields
 from turnout.gateway.calls.redirecting import check_upstream_is_ours
 from turnout.gateway.calls.request import asked_model, is_streamed
-from turnout.gateway.express.facts import KnownFacts
 from turnout.gateway.express.heads import Head
 from turnout.gateway.routing.asking import Wanted, wanted
 from turnout.gateway.routing.deciding import Key
@@ -28,7 +27,7 @@ from turnout.names import format_route
 from turnout.providers.base import Provider
 from turnout.providers.endpoint import AtOnce as Sends
 from turnout.providers.endpoint import HttpProvider
-from turnout.types import Query
+from turnout.types import Candidate, Query
 from turnout.wire import chat
 from turnout.wire.asks import FIELD, NOTHING, read_asks
 from turnout.wire.dialects import PATHS
@@ -79,8 +78,8 @@ class Shape:
     tokens_beside: int
     """Input tokens beside those of the text."""
     rename: str | None
-    facts: KnownFacts | None
-    """Of a candidate that is asked for by its name."""
+    named_candidate: Candidate | None
+    """The one that is asked for by its name."""
     routed: Routed | None
     """Of a route."""
     way_of: Callable[[Target], Way | None]
@@ -145,14 +144,14 @@ class Shaping:
         if admits is None or self.catalog.experiment(model) is not None:
             return None
         target = self.catalog.resolve(model)
-        facts = routed = None
+        named_candidate = routed = None
         if isinstance(target, Route):
             routed = self._routed(target, model, who, barred)
             as_requested = target.as_requested
         elif target.name not in barred:
-            facts = KnownFacts(target, query.max_output_tokens)
+            named_candidate = target
             as_requested = self.catalog.as_requested
-        if facts is None and routed is None:
+        if named_candidate is None and routed is None:
             return None
         return Shape(
             who=who,
@@ -165,7 +164,7 @@ class Shaping:
             like=query,
             tokens_beside=frame.tokens,
             rename=model if as_requested else None,
-            facts=facts,
+            named_candidate=named_candidate,
             routed=routed,
             way_of=lambda target: self._way(head, frame, target, admits),
         )

@@ -37,8 +37,8 @@ class Streamed(Ride):
         connection, answer = self.connection, self.answer
         if answer is None:
             self._begin(connection)
-        elif self.left:
-            pass  # its client takes no more for now: see `writable`
+        elif self.left or not self.taken.client.reads():
+            pass  # it may leave before it has read all: see `writable`
         elif connection.complete:
             self._end(answer, connection.rest() or b"", None)
         elif connection.lost is not None:
@@ -103,10 +103,13 @@ class Streamed(Ride):
 
     def writable(self) -> None:
         """See `Ride`."""
-        if not self.left or not self.taken.client.piece(self.left):
+        if self.answer is None:
             return
-        self.left = b""
-        self.connection.hand_on(self.take)
+        if self.left:
+            if not self.taken.client.piece(self.left):
+                return
+            self.left = b""
+            self.connection.hand_on(self.take)
         self.told()
 
     def _end(self, answer: Answer, rest: bytes, error: UpstreamError | None) -> None:

@@ -52,6 +52,10 @@ class Client(Protocol):
         """Write a piece; False: the client does not read so fast, and nothing was written."""
         ...
 
+    def reads(self) -> bool:
+        """Whether the client reads as fast as it is written to; `Ride.writable` tells when it does again."""
+        ...
+
     def last(self, content: bytes) -> None:
         """Write the last piece and the end of the answer; the next request may come."""
         ...

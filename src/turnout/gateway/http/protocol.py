@@ -25,6 +25,7 @@ from uvicorn.server import ServerState
 
 from turnout.gateway.http.asgi import BEGUN, WRITER, json_bytes
 from turnout.gateway.http.headers import header_lines
+from turnout.observe.logs import safe_traceback
 from turnout.settings.server import ServerSettings
 from turnout.wire.dialects import Dialect
 from turnout.wire.errors import INTERNAL_MESSAGE, http_error_body
@@ -351,7 +352,13 @@ class GuardedProtocol(HttpToolsProtocol):
             return False
         self._expect("nothing")
         since = self._since if self._came else 0.0
-        self._served = express.begin(self, head, data[start:], since)
+        try:
+            self._served = express.begin(self, head, data[start:], since)
+        except Exception as error:  # noqa: BLE001 - the process edge; its trace is logged
+            # Not the message: an error that is not ours may quote the prompt.
+            log.error("request failed with %s", safe_traceback(error))
+            self.fail()
+            return True
         if self._served is None:
             return False
         self._came = data
@@ -380,6 +387,10 @@ class GuardedProtocol(HttpToolsProtocol):
             return False
         self.transport.write(b"%x\r\n%b\r\n" % (len(content), content))
         return True
+
+    def reads(self) -> bool:
+        """Whether the client reads as fast as it is written to."""
+        return not self.flow.write_paused
 
     def last(self, content: bytes) -> None:
         """Write the last piece of it, and its end."""
