@@ -248,17 +248,23 @@ class Site:
         until(self.is_idle)
 
 
-def rows(file: Path) -> list[dict[str, Any]]:
-    """The records of a gateway that has stopped, without ids and times, in an order of their own."""
-    found = []
+def rows_by_id(file: Path) -> dict[str, dict[str, Any]]:
+    """The records of a gateway that has stopped, without ids and times."""
+    found = {}
     for record in kept(file):
         decision = json.loads(record.decision)
         assert decision.pop("id") == record.id
         decision.pop("elapsed_us", None)
         plain = replace(record, id="", at_ms=0, duration_ms=0, first_byte_ms=None, decision="")
         row = {name: getattr(plain, name) for name in plain.__dataclass_fields__}
-        found.append(row | {"decision": decision, "timed": record.first_byte_ms is not None})
-    return sorted(found, key=lambda row: json.dumps(row, sort_keys=True))  # many have one time
+        timed = record.first_byte_ms is not None
+        found[record.id] = row | {"decision": decision, "timed": timed}
+    return found
+
+
+def rows(file: Path) -> list[dict[str, Any]]:
+    """The same in an order of their own: many have one time."""
+    return sorted(rows_by_id(file).values(), key=lambda row: json.dumps(row, sort_keys=True))
 
 
 @contextmanager
@@ -271,6 +277,7 @@ def express_site(
     timeout_s: float = 5,
     up: Upstream | None = None,
     engine: Engine | None = None,
+    config: str = CONFIG,
 ) -> Iterator[Site]:
     """Run one.
 
@@ -283,22 +290,23 @@ def express_site(
         timeout_s: of the upstream's silence.
         up: another upstream.
         engine: another engine.
+        config: the settings, as a form.
     """
     upstream = up or Echo(*scripts)
     store = "" if file is None else f"store: {{path: {file}}}\n"
     with in_thread(upstream):
-        settings = settings_of(upstream.url, rest + store, timeout_s)
+        settings = settings_of(upstream.url, rest + store, timeout_s, config)
         app = create_app(settings, engine=engine or engine_of(settings))
-        app.entrance._traced = not express
+        app.entrance._traced |= not express
         server = GatewayServer(app, limits)
         with running(server) as url:
             app.opened().deciding.slice_s = 1.0  # a router that seems slow is asked beside the loop
             yield Site(url, app, server, upstream, file)
 
 
-def settings_of(url: str, rest: str, timeout_s: float = 5) -> Settings:
+def settings_of(url: str, rest: str, timeout_s: float = 5, config: str = CONFIG) -> Settings:
     """The settings of a site."""
-    return parse_settings(CONFIG.format(one=url, rest=rest, timeout_s=timeout_s), {})
+    return parse_settings(config.format(one=url, rest=rest, timeout_s=timeout_s), {})
 
 
 def with_and_without(work: Callable[[bool], T]) -> list[T]:
