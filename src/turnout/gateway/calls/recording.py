@@ -73,41 +73,75 @@ class Recorder:
             kind: what it is.
             of: the id of the request that it is sent beside, where it is no user's own.
         """
-        record = Record(
-            id=decision.id,
-            at_ms=time.time_ns() // 1_000_000,
-            status="unknown",
+        return self.open(
+            decision,
+            Trail() if kind != "request" else request.call.trail,
+            decision_id=decision.id,
+            kept=json_line(kept_decision(decision)).decode() if self.ledger else "",
             key=request.key,
             model=request.model,
-            router=decision.router,
-            candidate=decision.model,
-            code=decision.code,
             stream=request.stream,
             input_tokens=request.query.input_tokens,
-            cost_picousd=reserved_picousd,
-            cost_basis="none" if reserved_picousd is None else "reserved",
             session=request.session,
-            decision=json_line(kept_decision(decision)).decode() if self.ledger else "",
+            reserved_picousd=reserved_picousd,
             kind=kind,
             of=of,
         )
-        trail = Trail() if kind != "request" else request.call.trail
-        return self.open(record, trail, decision.expected_cost_picousd)
 
     def open(
-        self, record: Record, trail: Trail, expected_picousd: Mapping[str, int | None]
+        self,
+        decision: Decision,
+        trail: Trail,
+        *,
+        decision_id: str,
+        kept: str,
+        key: str,
+        model: str,
+        stream: bool,
+        input_tokens: int,
+        session: str,
+        reserved_picousd: int | None,
+        kind: Kind = "request",
+        of: str = "",
     ) -> Entry:
         """Note that a request has begun.
 
         Args:
-            record: of its beginning.
-            trail: of it.
-            expected_picousd: candidate → what a call is expected to cost.
+            decision: what was decided, but for its id.
+            trail: of the request.
+            decision_id: of the decision.
+            kept: the decision as it is recorded; empty where nothing is.
+            key: id of the key that asks.
+            model: what `model` says.
+            stream: whether the answer is to come as a stream.
+            input_tokens: of the request, as estimated.
+            session: id of its conversation.
+            reserved_picousd: the most that it can cost, where a budget asked for it.
+            kind: what it is.
+            of: the id of the request that it is sent beside, where it is no user's own.
         """
+        record = Record(
+            id=decision_id,
+            at_ms=time.time_ns() // 1_000_000,
+            status="unknown",
+            key=key,
+            model=model,
+            router=decision.router,
+            candidate=decision.model,
+            code=decision.code,
+            stream=stream,
+            input_tokens=input_tokens,
+            cost_picousd=reserved_picousd,
+            cost_basis="none" if reserved_picousd is None else "reserved",
+            session=session,
+            decision=kept,
+            kind=kind,
+            of=of,
+        )
         begun = 0 if self.ledger is None else self.ledger.begin(record)
         for observer in self._early:
             observer.began(record)
-        return Entry(self, record, trail, expected_picousd, begun)
+        return Entry(self, record, trail, decision.expected_cost_picousd, begun)
 
     def end(self, record: Record, begun: int) -> None:
         """A request is over: kept first, then counted.

@@ -88,14 +88,7 @@ class Entrance:
         return None if key is None else self._heads.get(key)
 
     def begin(self, client: Client, head: Head, body: bytes, since: float) -> Served | None:
-        """Serve a request; None where it is for the application, and nothing was done for it.
-
-        Args:
-            client: its connection.
-            head: of it.
-            body: of it.
-            since: when its head came without it, by `time.perf_counter`; 0 where they came together.
-        """
+        """See `turnout.gateway.http.protocol.Express`; None: nothing was done for it."""
         live = self._live()
         if live is None or live.lane is None:
             return None

@@ -24,7 +24,7 @@ from turnout.gateway.http.protocol import Served
 from turnout.gateway.serving import Serving
 from turnout.observe.logs import safe_traceback
 from turnout.providers.http.connection import Connection
-from turnout.store.record import Record, json_line
+from turnout.store.record import json_line
 from turnout.types import Candidate, Decision, Query
 from turnout.wire.one_message import Said, take_apart
 
@@ -191,28 +191,22 @@ class Lane:
         kept: str,
         admitted: Admission,
     ) -> Entry:
-        """Note that a request has begun, as `Recorder.begin` does."""
+        """Note that a request has begun."""
         shape, recorder = taken.shape, self.serving.recorder
-        reserved = admitted.reserved_picousd
         taken.trail.decided(shape.named, decision.router, decision.model)
         log.debug("%s: %s serves (%s)", decision_id, decision.model, decision.code)
-        record = Record(
-            id=decision_id,
-            at_ms=time.time_ns() // 1_000_000,
-            status="unknown",
+        return recorder.open(
+            decision,
+            taken.trail,
+            decision_id=decision_id,
+            kept=kept if recorder.ledger else "",
             key=shape.key,
             model=shape.model,
-            router=decision.router,
-            candidate=decision.model,
-            code=decision.code,
             stream=shape.stream,
             input_tokens=taken.input_tokens,
-            cost_picousd=reserved,
-            cost_basis="none" if reserved is None else "reserved",
             session=shape.session_of(taken.said.text),
-            decision=kept if recorder.ledger else "",
+            reserved_picousd=admitted.reserved_picousd,
         )
-        return recorder.open(record, taken.trail, decision.expected_cost_picousd)
 
     def _send(
         self,
