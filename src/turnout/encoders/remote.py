@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from turnout.encoders.base import REMOTE, Encoder
 from turnout.encoders.cached import CachedEncoder
 from turnout.encoders.text import clip
 from turnout.errors import RouterError, SettingsError, suggest
-from turnout.providers.posting import JsonEndpoint, read_key
 from turnout.types import Floats
+
+if TYPE_CHECKING:
+    from turnout.providers.posting import JsonEndpoint
 
 OPTIONS = (
     "base_url",
@@ -122,6 +124,9 @@ def open_remote(
     variable = given.get("api_key_env")
     if variable is None and not given.get("base_url") and KEY_VARIABLE in os.environ:
         variable = KEY_VARIABLE
+    # Its HTTP client takes long to import, and most gateways ask for nothing of the kind.
+    from turnout.providers.posting import JsonEndpoint, read_key
+
     endpoint = JsonEndpoint(
         f"the embeddings endpoint for {model}",
         str(base_url),

@@ -11,17 +11,19 @@ import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from turnout.encoders.lru import Lru
 from turnout.errors import RouterError, SettingsError
-from turnout.providers.posting import JsonEndpoint, read_key
 from turnout.routers.base import OpenedArtifact
 from turnout.routers.judged import CalibratedJudge, calibrated, whole
 from turnout.routers.judging import JudgePrompt, Spend, read_prompt, win_rate
 from turnout.types import Candidate, PairRule, Prediction, Query
+
+if TYPE_CHECKING:
+    from turnout.providers.posting import JsonEndpoint
 
 PATHS = {"chat": "chat/completions", "completions": "completions"}
 OUTPUT_TOKENS = 4
@@ -175,6 +177,9 @@ def open_causal_llm(
     _within("cache", cache, 0, 10_000_000)
     _within("max_characters", max_characters, 100, 1_000_000)
     prompt = read_prompt(scheme, file)
+    # Its HTTP client takes long to import, and most gateways ask for nothing of the kind.
+    from turnout.providers.posting import JsonEndpoint, read_key
+
     endpoint = JsonEndpoint(
         f"the judge {model}",
         str(base_url),

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from urllib.parse import parse_qs
 
 from turnout.dashboard.figures import HOUR_MS, Figures, read_figures
@@ -51,7 +52,8 @@ class Dashboard:
         health = tuple(serving.resilience.health.items())
         targets = [(key, known.state, known.in_flight) for key, known in health]
         semantic = None if serving.semantic is None else serving.semantic.state()
-        text = page(figures, hours=hours, targets=targets, css=CSS, semantic=semantic)
+        written = partial(page, figures, hours=hours, targets=targets, css=CSS, semantic=semantic)
+        text = await asyncio.to_thread(written)  # the first one opens its templates
         await call.answer(200, _HTML, text.encode())
 
     async def style(self, call: Call) -> None:
