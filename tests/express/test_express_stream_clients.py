@@ -89,11 +89,18 @@ def half_close(here: Site, client: Client, _: bytes) -> None:
     until(lambda: here.up.closed >= 1)
 
 
+def ask_and_leave(here: Site, client: Client, content: bytes) -> None:
+    """What stands behind a request does not hide that its client leaves."""
+    time.sleep(0.03)
+    client.send(content)
+    leave(here, client, content)
+
+
 @pytest.mark.parametrize("model", ["cheap", "auto"])
 @pytest.mark.parametrize(
     "pieces", [[HEAD, ROLE, PAUSE], [HEAD, HI, PAUSE], [HEAD, HI, MUCH, PAUSE]]
 )
-@pytest.mark.parametrize("work", [leave, half_close])
+@pytest.mark.parametrize("work", [leave, half_close, ask_and_leave])
 def test_the_upstream_is_let_go_when_its_client_leaves(
     tmp_path: Path, work: Any, pieces: list[bytes], model: str
 ) -> None:
