@@ -156,18 +156,23 @@ class Client:
         first, *lines = head.decode("latin-1").split("\r\n")
         headers = tuple((n.lower(), v) for n, _, v in (line.partition(": ") for line in lines))
         size = dict(headers).get("content-length")
-        while size is not None and len(rest) < int(size):
+        came = bytearray(rest)
+        while len(came) < int(size) if size is not None else not came.endswith(b"0\r\n\r\n"):
             more = self.socket.recv(65536)
             assert more, "closed in the middle of an answer"
-            rest += more
-        while size is None and not rest.endswith(b"0\r\n\r\n"):
-            more = self.socket.recv(65536)
-            assert more, "closed in the middle of a stream"
-            rest += more
+            came += more
+        rest = bytes(came)
         end = len(rest) if size is None else int(size)
         self._left = rest[end:]
         content = rest[:end] if size is not None else b"".join(unchunked(rest))
         return Answered(int(first.split()[1]), headers, content)
+
+    def until(self, what: bytes) -> None:
+        """Wait for this in what comes; `read` reads it all the same."""
+        while what not in self._left:
+            more = self.socket.recv(65536)
+            assert more, "closed before it came"
+            self._left += more
 
     def is_closed(self) -> bool:
         """Whether the other side has closed, or does now."""

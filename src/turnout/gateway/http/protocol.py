@@ -279,6 +279,8 @@ class GuardedProtocol(HttpToolsProtocol):
                     self.headers,
                 )
         super().on_headers_complete()
+        if len(self.pipeline) == 1 and self.direct is not None and self.direct.watched:
+            self.flow.resume_reading()  # see `Direct.watch`; a second one behind it has to wait
         if self._last:
             self.cycle.keep_alive = False
 
@@ -540,6 +542,11 @@ class Direct:
             return None
         found, cycle.body = bytes(cycle.body), bytearray()
         return found
+
+    @property
+    def watched(self) -> bool:
+        """Whether someone is to be told when the client leaves."""
+        return self._gone is not None
 
     def watch(self, gone: Callable[[], None] | None) -> None:
         """Call this when the client leaves, and at once where it has left; None: no more."""
