@@ -104,7 +104,7 @@ class Bench:
 
     def __init__(self, data: Path, keep: Path | None) -> None:
         self.cells: Cells = prepare(data)[0]
-        self.raw = RawRows.of(open_encoder(), self.cells.prompts)
+        self.raw = RawRows.of(open_encoder(), self.cells.prompts, mend=False)
         self.sound = fit_scale(self.cells).sound
         self.score = entry_scores(self.cells)
         self.sources = np.unique(self.cells.outcome_set).tolist()

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--only", help="sources, with commas between")
     args = parser.parse_args()
     cells = prepare(args.data)[0]
-    raw, score = RawRows.of(open_encoder(), cells.prompts), entry_scores(cells)
+    raw, score = RawRows.of(open_encoder(), cells.prompts, mend=False), entry_scores(cells)
     print(
         "| source | labels | models | Brier: means | blend | universal | universal - blend | "
         "chosen model's score: blend | universal - blend | share of the head |"

@@ -58,7 +58,7 @@ def main() -> None:
     wanted = args.only or SECTIONS
     if {"within", "sources"} & set(wanted):
         cells = prepare(args.data)[0]
-        raw = RawRows.of(open_encoder(), cells.prompts)
+        raw = RawRows.of(open_encoder(), cells.prompts, mend=False)
         sound = fit_scale(cells).sound
         if "within" in wanted:
             within(cells, raw, sound)
@@ -285,7 +285,7 @@ def bootstrap(groups: np.ndarray) -> list[np.ndarray]:
 def nine(data: Path) -> None:
     """LLMRouter-9 with all its tasks: a refit on all sources, and blend on the nine models alone."""
     cells = prepare(data, all_tasks=True)[0]
-    raw = RawRows.of(open_encoder(), cells.prompts)
+    raw = RawRows.of(open_encoder(), cells.prompts, mend=False)
     score = entry_scores(cells)
     mine = cells.outcome_set == "llmrouter_uiuc"
     entries = np.flatnonzero(cells.entry_set == "llmrouter_uiuc")

@@ -254,7 +254,7 @@ def fit_lengths(
 
 def build(cells: Cells, sound: NDArray[np.bool_], facts: dict[str, Any], folder: Path) -> int:
     """Fit on the train part and write the artifact; returns its size in bytes."""
-    raw = RawRows.of(open_encoder(), cells.prompts)
+    raw = RawRows.of(open_encoder(), cells.prompts, mend=False)
     keys, score = keyed(cells, sound), entry_scores(cells)
     made = fit_rows(raw, cells.train)
     factors = _stored(fit_factors(made.rows, score, cells.train, altered=made.altered))

@@ -43,10 +43,12 @@ class Inputs:
     """(d,) factors."""
     bound: Floats
     """(f,) largest absolute value of each scaled feature."""
+    mend: bool = True
+    """Whether misspelt words are mended before: see `plain`."""
 
     def rows(self, texts: Sequence[str]) -> Floats:
         """(n, d) scaled rows; each depends on its own text alone, as `plain` leaves it."""
-        return self.of_raw(RawRows.of(self.encoder, texts))
+        return self.of_raw(RawRows.of(self.encoder, texts, mend=self.mend))
 
     def transform(self, blocks: Sequence[Floats]) -> Floats:
         """(n, d) scaled rows of raw blocks."""
@@ -70,8 +72,8 @@ class Inputs:
         return self.transform([raw.vectors, *words, raw.features])
 
     @classmethod
-    def from_arrays(cls, encoder: Encoder, arrays: Arrays) -> Inputs:
-        """The inputs that `arrays` came from."""
+    def from_arrays(cls, encoder: Encoder, arrays: Arrays, *, mend: bool = True) -> Inputs:
+        """The inputs that `arrays` came from, whose texts were mended or not."""
         lexical = None
         if any(name.startswith("lexical/") for name in arrays):
             lexical = LexicalEncoder.from_arrays(
@@ -87,15 +89,22 @@ class Inputs:
             shift=arrays["shift"],
             scale=arrays["scale"],
             bound=arrays["bound"],
+            mend=mend,
         )
 
 
-def plain(text: str) -> str:
+def plain(text: str, *, mend: bool = True) -> str:
     """What rows are made of: small letters, without courtesies and slips of the keys.
 
     None of them says how hard a task is.
+
+    Args:
+        text: of a prompt.
+        mend: whether slips are taken out. A space that is to know other kinds of prompts by
+            how they look does without: on kinds that it has not seen, mended names look otherwise.
     """
-    return without_misspellings(without_courtesy(text.lower()))
+    kept = without_courtesy(text.lower())
+    return without_misspellings(kept) if mend else kept
 
 
 def feature_rows(texts: Sequence[str]) -> Floats:
@@ -114,16 +123,19 @@ class RawRows:
     """(n, d) of the encoder."""
     features: Floats
     """(n, f)."""
+    mend: bool = True
+    """Whether misspelt words were mended before."""
 
     @classmethod
-    def of(cls, encoder: Encoder, texts: Sequence[str]) -> RawRows:
-        """Encode texts as `Inputs.rows` reads them."""
-        texts = tuple(plain(text) for text in texts)
+    def of(cls, encoder: Encoder, texts: Sequence[str], *, mend: bool = True) -> RawRows:
+        """Encode texts as `Inputs.rows` reads them; see `plain` for `mend`."""
+        texts = tuple(plain(text, mend=mend) for text in texts)
         return cls(
             encoder=encoder,
             texts=texts,
             vectors=encoder.encode(texts),
             features=feature_rows(texts),
+            mend=mend,
         )
 
     def take(self, index: Sequence[int] | np.ndarray) -> RawRows:
@@ -134,6 +146,7 @@ class RawRows:
             texts=tuple(self.texts[i] for i in at),
             vectors=self.vectors[at],
             features=self.features[at],
+            mend=self.mend,
         )
 
 
@@ -159,6 +172,7 @@ def fit_inputs(raw: RawRows, *, lexical: int = LEXICAL, seed: int = 0) -> tuple[
         shift=np.concatenate([b.mean(axis=0) for b in blocks]).astype(np.float32),
         scale=np.concatenate(scales).astype(np.float32),
         bound=(LIMIT * raw.features.std(axis=0) * scales[-1]).astype(np.float32),
+        mend=raw.mend,
     )
     return inputs, inputs.transform(blocks)
 

@@ -86,7 +86,7 @@ class Own:
         """
         return cls(
             keys=tuple(keys),
-            inputs=Inputs.from_arrays(encoder, part(arrays, "inputs/")),
+            inputs=Inputs.from_arrays(encoder, part(arrays, "inputs/"), mend=False),
             head=Blend.from_arrays(part(arrays, "head/")),
             share_=np.asarray(arrays["share"], dtype=np.float32),
             platt=Platt.from_arrays(part(arrays, "platt/")),

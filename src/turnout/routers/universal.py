@@ -114,7 +114,7 @@ class Universal(ShareKnob):
     def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
         """(n, m) expected quality, its spread, and expected output tokens."""
         mix = self._mix(candidates)
-        raw = RawRows.of(self.text.inputs.encoder, texts(queries))
+        raw = RawRows.of(self.text.inputs.encoder, texts(queries), mend=self.text.inputs.mend)
         rows = self.text.inputs.of_raw(raw)
         shares = self.text.factors.vote(rows)
         factors = self.text.factors.of_rows(rows, shares)
@@ -225,7 +225,7 @@ class Universal(ShareKnob):
             name=manifest["router"],
             fingerprint=opened.fingerprint,
             text=TextFactors(
-                inputs=Inputs.from_arrays(opened.encoder, part(arrays, "inputs/")),
+                inputs=Inputs.from_arrays(opened.encoder, part(arrays, "inputs/"), mend=False),
                 factors=Factors.from_arrays(part(arrays, "factors/")),
             ),
             space=space,

@@ -76,7 +76,10 @@ def train_universal(
         raise InputError("encoder", encoder, remedy)
     keys = _keys(table.models)
     progress(f"encoding {len(table.prompts)} prompts")
-    raw, groups = RawRows.of(text.inputs.encoder, table.prompts), _groups(table)
+    raw, groups = (
+        RawRows.of(text.inputs.encoder, table.prompts, mend=text.inputs.mend),
+        _groups(table),
+    )
     parts = fit_parts(
         "blend", raw, table.score, groups, seed=seed, progress=progress, checkpoint=checkpoint
     )
