@@ -17,7 +17,7 @@ from turnout.gateway.express.lane import Lane
 from turnout.gateway.express.taken import Client, House, Taken
 from turnout.gateway.http.admission import Admission
 from turnout.gateway.http.door import Door
-from turnout.gateway.http.protocol import Served
+from turnout.gateway.http.ways import Served
 from turnout.gateway.serving import Serving
 from turnout.observe.trail import Trail
 
@@ -88,7 +88,7 @@ class Entrance:
         return None if key is None else self._heads.get(key)
 
     def begin(self, client: Client, head: Head, body: bytes, since: float) -> Served | None:
-        """See `turnout.gateway.http.protocol.Express`; None: nothing was done for it."""
+        """See `turnout.gateway.http.ways.Express`; None: nothing was done for it."""
         live = self._live()
         if live is None or live.lane is None:
             return None

@@ -20,7 +20,7 @@ from turnout.gateway.express.shapes import Shape, Shaping, Way
 from turnout.gateway.express.streamed import Streamed
 from turnout.gateway.express.taken import Taken
 from turnout.gateway.express.whole import Whole
-from turnout.gateway.http.protocol import Served
+from turnout.gateway.http.ways import Served
 from turnout.gateway.serving import Serving
 from turnout.observe.logs import safe_traceback
 from turnout.providers.http.connection import Connection

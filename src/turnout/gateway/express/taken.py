@@ -15,7 +15,7 @@ from turnout.gateway.calls.recording import Entry
 from turnout.gateway.express.shapes import Shape
 from turnout.gateway.http.admission import Admission
 from turnout.gateway.http.door import Door
-from turnout.gateway.http.protocol import Served
+from turnout.gateway.http.ways import Served
 from turnout.gateway.serving import Serving
 from turnout.observe.trail import Trail
 from turnout.types import Decision
