@@ -44,6 +44,8 @@ _SHARE = 0.5
 """Of the time in which a client wants its answer to begin: the rest is left to the model."""
 _BREAKER = BreakerRules(consecutive=3)
 """Of the encoder: each failure may have held a request up for as long as a decision may take."""
+_EARLY_S = 0.002
+"""By which a timer of the event loop may go off too early: its clock counts milliseconds."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,7 +140,8 @@ class SemanticCache:
         """
         self.counts["failed"] += 1
         was, now = self.health.state, self._clock()
-        if within_s is not None and within_s <= now - began < self._encoding.beside.timeout_s:
+        waited_s = now - began + _EARLY_S
+        if within_s is not None and within_s <= waited_s < self._encoding.beside.timeout_s:
             self.health.dropped()
             return
         self.health.failed(now)
