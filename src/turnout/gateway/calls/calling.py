@@ -214,7 +214,7 @@ class Caller:
             notes=sent.notes,
             asked=target.model,
         )
-        if is_stream(reply):
+        if is_stream(reply.headers):
             await self._begin(answer, reply, provider.dialect, sent)
         else:
             await self._whole(answer, reply, provider.dialect)

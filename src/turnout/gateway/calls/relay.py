@@ -24,10 +24,10 @@ MOST_BODY_BYTES = 64 << 20
 """Longest answer that is read whole."""
 
 
-def is_stream(reply: Reply) -> bool:
-    """Whether an answer is a stream of events that can be followed (not an encoded one)."""
-    form = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return form == sse.MEDIA_TYPE and "content-encoding" not in reply.headers
+def is_stream(headers: Mapping[str, str]) -> bool:
+    """Whether an answer, by its headers, is a stream of events that can be followed (not an encoded one)."""
+    form = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return form == sse.MEDIA_TYPE and "content-encoding" not in headers
 
 
 async def whole_body(reply: Reply, candidate: str) -> bytes:
