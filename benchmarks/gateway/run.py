@@ -52,6 +52,9 @@ class Work:
     connections: int
     tokens: int
     stream: bool = False
+    least_s: float = 0.0
+    """Of a turn: in a short one the 32 first requests of the 32 connections, which all come at one
+    moment, are more than a hundredth of all, and their times the p99."""
 
 
 WORKS = (
@@ -59,7 +62,7 @@ WORKS = (
     Work("pass-through, 32 connections", "pass", 32, 20),
     Work("routed, 20 tokens, 32 connections", "routed", 32, 20),
     Work("routed, 200 tokens, 32 connections", "routed", 32, 200),
-    Work("streams of 50, 32 connections", "pass", 32, 20, stream=True),
+    Work("streams of 50, 32 connections", "pass", 32, 20, stream=True, least_s=10.0),
 )
 
 
@@ -278,7 +281,13 @@ def run(
                 if model is None:
                     continue
                 bodies = write_bodies(place, model, work)
-                turn = measure(load, gateway, bodies, work, 1.0 if number == 0 else seconds)
+                turn = measure(
+                    load,
+                    gateway,
+                    bodies,
+                    work,
+                    1.0 if number == 0 else max(seconds, work.least_s),
+                )
                 if number:
                     found.setdefault(work.name, {}).setdefault(name, []).append(turn)
                 print(

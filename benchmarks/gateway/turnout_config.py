@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import compileall
 import hashlib
+import importlib.util
 import secrets
 import sys
 from pathlib import Path
@@ -31,6 +33,7 @@ log: {{level: warning}}
 
 def start_turnout(home: Path, upstream: str) -> tuple[list[str], str]:
     """(command, request headers)."""
+    _compile()
     key = f"tk_{secrets.token_urlsafe(32)}"
     digest = hashlib.sha256(key.encode()).hexdigest()
     config = home / "turnout.yaml"
@@ -38,3 +41,11 @@ def start_turnout(home: Path, upstream: str) -> tuple[list[str], str]:
     config.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "turnout", "serve", "--config", str(config)]
     return command, f"authorization: Bearer {key}\r\n"
+
+
+def _compile() -> None:
+    """Compile a checkout's modules, as installing a package does: the peers' are."""
+    found = importlib.util.find_spec("turnout")
+    assert found is not None
+    for folder in found.submodule_search_locations or ():
+        compileall.compile_dir(folder, quiet=1)
