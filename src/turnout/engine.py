@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -215,20 +216,34 @@ class Engine:
         if not 0.0 <= spec.threshold <= 1.0:
             raise RouteNameError("threshold", spec.threshold, "give a number from 0 to 1")
         out = self._excluded(queries, spec, allow, max_cost_picousd, barred)
+        decide = partial(self._decide_group, spec=spec, explore=explore, usual=usual, apart=apart)
+        if any(out):
+            decisions = self._in_groups(queries, out, decide)
+        else:
+            decisions = decide(queries, self.pool.candidates, excluded=out) if queries else []
+        return [with_spares(decision, self.pool, self.spares) for decision in decisions]
+
+    def _in_groups(
+        self,
+        queries: Sequence[Query],
+        out: Sequence[Mapping[str, str]],
+        decide: Callable[..., list[Decision]],
+    ) -> list[Decision]:
+        """Decide for queries of which each has candidates put out; those with the same ones together.
+
+        Raises:
+            NoCandidateError: none is left for some query.
+        """
         groups: dict[tuple[str, ...], list[int]] = {}
         for i, excluded in enumerate(out):
             if len(excluded) == len(self.pool.candidates):
                 raise NoCandidateError(excluded)
-            groups.setdefault(tuple(sorted(excluded)) if excluded else (), []).append(i)
+            groups.setdefault(tuple(sorted(excluded)), []).append(i)
         decisions: dict[int, Decision] = {}
         for kept, at in groups.items():
             some, why = [queries[i] for i in at], [out[i] for i in at]
-            fit = self._fit(kept)
-            made = self._decide_group(
-                some, fit, spec, why, explore=explore, usual=usual, apart=apart
-            )
-            decisions.update(zip(at, made, strict=True))
-        return [with_spares(decisions[i], self.pool, self.spares) for i in range(len(queries))]
+            decisions.update(zip(at, decide(some, self._fit(kept), excluded=why), strict=True))
+        return [decisions[i] for i in range(len(queries))]
 
     def _excluded(
         self,

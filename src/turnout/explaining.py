@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,10 @@ class Written:
 
     index: list[int]
     win_rate: list[float] | None
-    quality: list[list[float]]
-    spread: list[list[float]] | None
+    quality: list[dict[str, float]]
+    spread: list[dict[str, float]] | None
     cost_picousd: list[list[float]]
-    output_tokens: list[list[float]]
+    output_tokens: list[dict[str, float]]
     basis: dict[str, str]
     policy: dict[str, Any]
     pair: list[Any]
@@ -62,14 +63,19 @@ class Written:
         return cls(
             index=choice.index.tolist(),
             win_rate=None if rate is None else rate.tolist(),
-            quality=prediction.quality.tolist(),
-            spread=None if spread is None else spread.tolist(),
+            quality=_by_name(prediction.candidates, prediction.quality),
+            spread=None if spread is None else _by_name(prediction.candidates, spread),
             cost_picousd=routed.cost_picousd.tolist(),
-            output_tokens=routed.output_tokens.tolist(),
+            output_tokens=_by_name(prediction.candidates, routed.output_tokens),
             basis=dict(zip(prediction.candidates, prediction.basis, strict=False)),
             policy=state(routed.policy, prediction.candidates),
             pair=[pair.kind, pair.a, pair.b, pair.c],
         )
+
+
+def _by_name(names: Sequence[str], rows: NDArray[Any]) -> list[dict[str, float]]:
+    """(n, m) numbers of m candidates, row by row."""
+    return [dict(zip(names, row, strict=True)) for row in rows.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +133,16 @@ def routed_decision(
         propensity=None if explored is None else explored.drawn.propensity,
         threshold=spec.knob,
         win_rate=None if written.win_rate is None else written.win_rate[i],
-        quality=dict(zip(names, written.quality[i], strict=True)),
-        spread={} if written.spread is None else dict(zip(names, written.spread[i], strict=True)),
+        quality=written.quality[i],
+        spread={} if written.spread is None else written.spread[i],
         expected_cost_picousd=_whole(names, written.cost_picousd[i]),
         input_tokens=query.input_tokens,
-        expected_output_tokens=dict(zip(names, written.output_tokens[i], strict=True)),
+        expected_output_tokens=written.output_tokens[i],
         basis=written.basis,
         excluded=dict(excluded),
         artifact=routed.router.fingerprint,
         certificate=certificate,
-        notes=(*query.notes, *prediction.notes[i : i + 1]),
+        notes=(*query.notes, *prediction.notes[i : i + 1]) if prediction.notes else query.notes,
         elapsed_us=elapsed_us,
         grounds=_grounds(i, written, explored, names[index]),
     )
@@ -173,11 +179,16 @@ def with_spares(decision: Decision, pool: Pool, most: int) -> Decision:
     if len(left) > 1:
         quality, cost = decision.quality, decision.expected_cost_picousd
         left.sort(key=lambda n: (-quality.get(n, 0.0), cost.get(n) or 0))
-    why = f"serves if {decision.model} fails"
-    spares = [Attempt(candidate=name, reason=why) for name in left[:most]]
+    spares = [_spare(name, decision.model) for name in left[:most]]
     decision.attempts = (*decision.attempts, *spares)
     decision.grounds = {**decision.grounds, "pool": pool.names, "spares": most}
     return decision
+
+
+@lru_cache(maxsize=1024)
+def _spare(name: str, chosen: str) -> Attempt:
+    """The attempt for when the chosen one fails: the same in many decisions."""
+    return Attempt(candidate=name, reason=f"serves if {chosen} fails")
 
 
 def named_decision(query: Query, candidate: Candidate, *, decision_id: str) -> Decision:
@@ -317,7 +328,8 @@ def kept_decision(decision: Decision) -> dict[str, Any]:
 
     Of a failed router it has nothing in its own words, which may quote the prompt.
     """
-    found = {**decision.to_dict(), "grounds": dict(decision.grounds)}
+    found = decision.to_dict()
+    found["grounds"] = {**decision.grounds}
     if decision.fallback:
         reason = plain_reason(decision)
         attempts = [{**attempt, "reason": reason} for attempt in found["attempts"]]

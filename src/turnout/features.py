@@ -225,10 +225,11 @@ def feature_vector(text: str) -> tuple[float, ...]:
     foreign = "" if len(raw) == n else raw.translate(None, _ASCII).decode("utf-8", "surrogatepass")
     quick = not (foreign and _FOREIGN_LETTER.search(foreign))  # words are of ASCII
     quick_signs = not (foreign and _FOREIGN_SIGN.search(foreign))
-    stem, options = _parted(text)
+    stem, options = _parted(text) if "\n" in text else (text, ())
     odd = raw.translate(None, _USUAL)
-    digits, capitals = _count(odd, _DIGITS), _count(odd, _CAPITALS)
-    rare = odd.translate(None, _DIGITS + _CAPITALS)
+    signs = odd.translate(None, _DIGITS)
+    rare = signs.translate(None, _CAPITALS)
+    digits, capitals = len(odd) - len(signs), len(signs) - len(rare)
 
     # A small letter may be longer than its capital outside of ASCII.
     words = _lower_words(raw) if quick else _WORD.findall(text)
@@ -244,7 +245,7 @@ def feature_vector(text: str) -> tuple[float, ...]:
     n_stem = len(stem_lower)
     lengths = list(map(len, words))
     letters = sum(lengths)
-    numbers = _numbers(stem, quick_signs) if digits or not quick_signs else []
+    numbers = _numbers(stem, quick_signs) if digits or not quick_signs else ()
     n_numbers = len(numbers)
     n_sentences = 1 + _ended_sentences(stem.rstrip(" \n\t.!?"), quick_signs)
     head = lower[:120]
@@ -253,12 +254,13 @@ def feature_vector(text: str) -> tuple[float, ...]:
         small = quick and not capitals
         found = kinds[_SMALL_CODE]
         code += found if small else sum(map(_CODE_WORDS.__contains__, _WORD.findall(text)))
-    math = _count(rare, _MATH_ASCII)
+    math = _count(rare, _MATH_ASCII) if rare else 0
     if foreign:
         math += len(_MATH_OTHER.findall(foreign))
     per_char = 1.0 / (n + 1)
     per_word = 1.0 / (n_words + 1)
     last = text.rstrip()[-1:]
+    stem_last = stem.rstrip()[-1:] if options else last
     return (
         log1p(total),
         log1p(n_words),
@@ -276,7 +278,7 @@ def feature_vector(text: str) -> tuple[float, ...]:
         if rare
         else 0.0,
         log1p(code),
-        _count(rare, b"()[]{}") * per_char,
+        _count(rare, b"()[]{}") * per_char if rare else 0.0,
         letters / n_words if n_words else 0.0,
         len([1 for length in lengths if length > 8]) * per_word,
         capitals / (letters + 1),
@@ -290,25 +292,25 @@ def feature_vector(text: str) -> tuple[float, ...]:
         len(set(head)) / len(head) if head else 0.0,
         kinds[_FUNCTION] * per_word,
         kinds[_PRONOUN] * per_word,
-        float(stem_kinds[_WHAT] > 0),
-        float(stem_kinds[_WHICH] > 0),
-        float(stem_kinds[_WHO] > 0),
-        float(stem_kinds[_WHY] > 0),
-        float(stem_kinds[_HOW] > 0),
-        float(stem_kinds[_HOW] > 0 and stem_kinds[_MANY] > 0),
-        float(stem.rstrip()[-1:] in ("?", "\uff1f")),
-        float(bool(stem_lower) and stem_lower[0] in _IMPERATIVE),
+        1.0 if stem_kinds[_WHAT] else 0.0,
+        1.0 if stem_kinds[_WHICH] else 0.0,
+        1.0 if stem_kinds[_WHO] else 0.0,
+        1.0 if stem_kinds[_WHY] else 0.0,
+        1.0 if stem_kinds[_HOW] else 0.0,
+        1.0 if stem_kinds[_HOW] and stem_kinds[_MANY] else 0.0,
+        1.0 if stem_last in ("?", "\uff1f") else 0.0,
+        1.0 if stem_lower and stem_lower[0] in _IMPERATIVE else 0.0,
         log1p(stem_kinds[_COMPUTE]),
         log1p(stem_kinds[_COMPOSE]),
         log1p(stem_kinds[_NEGATION]),
         log1p(stem_kinds[_CONDITION]),
         log1p(stem_kinds[_COMPARISON]),
-        float(_has_statements(text)),
-        float(_has_gap(stem)),
-        float(text.lstrip()[:1].islower()),
-        float(last in (".", "!", ":")),
-        float(last.isalpha()),
-        log1p(stem_kinds[_MULTIPLICATIVE] + text.count("%")),
+        1.0 if _has_statements(text) else 0.0,
+        1.0 if _has_gap(stem) else 0.0,
+        1.0 if text.lstrip()[:1].islower() else 0.0,
+        1.0 if last in (".", "!", ":") else 0.0,
+        1.0 if last.isalpha() else 0.0,
+        log1p(stem_kinds[_MULTIPLICATIVE] + (text.count("%") if rare else 0)),
     )
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent / "shipped" / "static-256"
 
+_BLOCK_BYTES = 512 * 8
+"""Of token ids whose rows are gathered at once: more of them would fall out of the processor's cache."""
+
 
 class StaticEncoder:
     """Mean of token rows, scaled to unit length.
@@ -60,13 +63,33 @@ class StaticEncoder:
     def encode(self, texts: Sequence[str]) -> Floats:
         """(n, d) vectors of unit length; all zero for a text without known tokens."""
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        for i, text in enumerate(texts):
-            ids = self._words.of(clip(text))
-            rows = self._rows.take(ids, axis=0).astype(np.float32)
-            np.matmul(self._scale.take(ids), rows, out=vectors[i])
+        packed = [self._words.packed(clip(text)) for text in texts]
+        start = 0
+        while start < len(packed):
+            end = _end_of_block(packed, start)
+            self._add_up(packed[start:end], vectors[start:end])
+            start = end
         lengths = np.sqrt(np.vecdot(vectors, vectors))
         vectors /= np.maximum(lengths, np.float32(1e-12))[:, None]
         return vectors
+
+    def _add_up(self, packed: Sequence[bytes], out: Floats) -> None:
+        """Sum the rows of each text's tokens; those of all are gathered at once."""
+        ids = np.frombuffer(b"".join(packed), dtype=np.int64)
+        rows, scale = self._rows.take(ids, axis=0).astype(np.float32), self._scale.take(ids)
+        start = 0
+        for vector, one in zip(out, packed, strict=True):
+            end = start + len(one) // ids.itemsize
+            np.dot(scale[start:end], rows[start:end], out=vector)
+            start = end
+
+
+def _end_of_block(packed: Sequence[bytes], start: int) -> int:
+    """Where the texts end that are gathered together from `start` on, at least one."""
+    size, end = len(packed[start]), start + 1
+    while end < len(packed) and size + len(packed[end]) <= _BLOCK_BYTES:
+        size, end = size + len(packed[end]), end + 1
+    return end
 
 
 def open_static(folder: Path = SHIPPED) -> StaticEncoder:

@@ -65,6 +65,10 @@ class WordIds:
 
     def of(self, text: str) -> NDArray[np.int64]:
         """The ids of a text, without those that mark its ends, nor the one that is left out."""
+        return np.frombuffer(self.packed(text), dtype=np.int64)
+
+    def packed(self, text: str) -> bytes:
+        """The same as the bytes of an array."""
         if self._is_plain(text):
             parts = text.lower().split()
         elif self.by_words:  # other blanks may be taken out, and not part words
@@ -73,8 +77,7 @@ class WordIds:
             parts = text.split(" ")
         else:
             parts = [text]
-        packed = b"".join(map(self._known.__getitem__, parts))
-        return np.frombuffer(packed, dtype=np.int64)
+        return b"".join(map(self._known.__getitem__, parts))
 
     def _is_plain(self, text: str) -> bool:
         if not self.by_words or not text.isascii():

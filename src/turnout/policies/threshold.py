@@ -48,12 +48,13 @@ class ThresholdPolicy:
         index = self._of(win_rate)
         strong, weak = candidates[0].name, candidates[1].name
         codes = ("win_rate_reaches_threshold", "win_rate_below_threshold")
+        bounds = (f", at least {self.threshold:g}", f" only, below {self.threshold:g}")
+        sentence = prediction.pair.sentence
         return Choice(
             index=index,
             code=tuple(codes[j] for j in index.tolist()),
             reason=tuple(
-                f"{prediction.pair.sentence(rate, strong, weak)}"
-                f"{' only, below ' if j else ', at least '}{self.threshold:g}"
+                sentence(rate, strong, weak) + bounds[j]
                 for rate, j in zip(win_rate.tolist(), index.tolist(), strict=True)
             ),
             win_rate=win_rate,

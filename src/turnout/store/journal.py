@@ -30,6 +30,8 @@ MOST_BYTES = 1 << 30
 """Of all files that wait, unless told otherwise."""
 AHEAD_BYTES = 64 << 10
 """Of the file under way that are mapped at once: a fault for each page costs three times as much."""
+READ_BYTES = 256 << 10
+"""Of a file that are read at once: for each piece the interpreter's lock is let go."""
 _POPULATE_WRITE = 23
 """Linux's MADV_POPULATE_WRITE, since 5.14; `mmap` has no name for it yet."""
 _BEGUN, _OVER = b"b", b"o"
@@ -201,44 +203,40 @@ def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[tuple[bo
     """The rows of a file, and whether each is of a request that is over.
 
     The beginning of a request that is over in the same file is left out, unless its end cannot be
-    read. Rows are not made into `Record`s: that would take twice as long as all else here, of every
-    request's time.
+    read; what has only begun comes last. Rows are not made into `Record`s, and but for those that
+    have only begun no line is held: the memory for a whole file would cost as much as all else here.
 
     Args:
         path: one of `Journal.segments`.
         on_bad: told the number of a line that is no record (the last one, where a process died
             while it wrote).
     """
-    # A process that died did not cut off what it left empty.
-    lines = path.read_bytes().rstrip(b"\0").split(b"\n")
-    whole = len(lines) - 1  # what stands behind the last line break was half written
-    if b"\0" in lines[whole - 1]:
-        whole -= 1  # and so was a line of which only the end had been copied
-    over = {_id_part(line) for line in lines if line[:1] == _OVER}
-    begun: dict[bytes, bytes] = {}
-    for number, line in enumerate(lines, start=1):
-        is_over = line[:1] == _OVER
-        if not is_over and (name := _id_part(line)) in over:
-            begun[name] = line
-            continue
-        row = _row(line) if number <= whole else None
-        if row is None:
-            if not line:
+    begun: dict[bytes, tuple[int, bytes]] = {}
+    with path.open("rb", READ_BYTES) as file:
+        for number, line in enumerate(file, start=1):
+            if line[:1] != _OVER:
+                begun[_id_part(line)] = number, line
                 continue
-            on_bad(number)
-            is_over, row = False, _row(begun.pop(_id_part(line), b""))  # its end was half written
-            if row is None:
+            row = _row(line)
+            if row is None:  # its end was half written: the beginning is what is known
+                on_bad(number)
                 continue
-        if is_over and not row[DECISION]:  # an end in the same file does not say it again
-            row[DECISION] = _decision(begun.pop(_id_part(line), b""))
-        if not is_over:  # a request during which the process died: its outcome is unknown
+            _, beginning = begun.pop(_id_part(line), (0, b""))
+            if not row[DECISION]:  # an end in the same file does not say it again
+                row[DECISION] = _decision(beginning)
+            yield True, row
+    for number, line in begun.values():  # the process died meanwhile: their outcome is unknown
+        row = _row(line)
+        if row is not None:
             row[STATUS] = "unknown"
-        yield is_over, row
+            yield False, row
+        elif line.strip(b"\0\n"):  # a process that died did not cut off what it left empty
+            on_bad(number)
 
 
 def _decision(line: bytes) -> str:
     """What the beginning of a request says of its decision."""
-    written = line.partition(DECIDED)[2]
+    written = line[line.find(DECIDED) + 1 : -1] if DECIDED in line else b""
     with suppress(DataError):  # damaged: the record itself is whole
         if written:
             return decision_of(written)
@@ -247,16 +245,19 @@ def _decision(line: bytes) -> str:
 
 
 def _row(line: bytes) -> Row | None:
-    """The row of a line; None where it is no record."""
+    """The row of a line; None where it is no record, or only a part of it was written."""
+    if not line.endswith(b"\n") or b"\0" in line:
+        return None
     try:
-        return read_row(line[1:])
+        return read_row(line[1:-1])
     except DataError:
         return None
 
 
 def _id_part(line: bytes) -> bytes:
     """What stands before the first comma: the id, which a record names first and has no comma."""
-    return line[1:].partition(b",")[0]
+    end = line.find(b",")
+    return line[1:end] if end > 0 else line
 
 
 if hasattr(os, "posix_fallocate"):

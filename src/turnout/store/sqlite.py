@@ -41,6 +41,8 @@ class SqliteDatabase:
             )
             try:
                 if not read_only:
+                    # Of a new file: records are long, and a page of 4 KiB holds two of them.
+                    self._db.execute("PRAGMA page_size = 8192")
                     self._db.execute("PRAGMA journal_mode = WAL")
                     self._db.execute("PRAGMA synchronous = NORMAL")
                 if check:
