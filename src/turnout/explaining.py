@@ -328,7 +328,8 @@ def kept_decision(decision: Decision) -> dict[str, Any]:
 
     Of a failed router it has nothing in its own words, which may quote the prompt.
     """
-    found = {**decision.to_dict(), "grounds": dict(decision.grounds)}
+    found = decision.to_dict()
+    found["grounds"] = {**decision.grounds}
     if decision.fallback:
         reason = plain_reason(decision)
         attempts = [{**attempt, "reason": reason} for attempt in found["attempts"]]

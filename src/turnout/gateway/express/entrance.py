@@ -102,8 +102,8 @@ class Entrance:
         held = live.__enter__()
         served = None
         try:
-            taken = Taken(shape, said, tokens, client, trail, self._house, held, live)
-            served = live.lane.begin(taken, query)
+            taken = Taken(shape, said, tokens, query, client, trail, self._house, held, live)
+            served = live.lane.begin(taken)
         finally:
             if served is None:
                 live.__exit__(None, None, None)

@@ -6,7 +6,7 @@ import secrets
 from typing import NamedTuple, TypeVar
 
 from turnout.explaining import kept_decision, named_decision
-from turnout.gateway.http.headers import answer_headers, decision_headers, header_lines
+from turnout.gateway.http.headers import decision_headers, header_lines
 from turnout.store.record import json_line
 from turnout.types import Candidate, Decision, Query
 
@@ -64,7 +64,7 @@ def _facts(query: Query, candidate: Candidate) -> Facts:
 
 def explained(decision: Decision) -> bytes:
     """The headers that explain a decision whose first attempt answered."""
-    return header_lines({**decision_headers(decision), **answer_headers([decision.model])})
+    return header_lines(decision_headers(decision))
 
 
 def _around(text: T, what: T) -> tuple[T, T]:

@@ -120,14 +120,9 @@ class Lane:
         shape = self._shapes[key] = self._shaping.shape_of(head, who, said)
         return shape
 
-    def begin(self, taken: Taken, query: Query | None) -> Served | None:
-        """Serve a request; None where it is for the application, and nothing was done for it.
-
-        Args:
-            taken: as `look` found it.
-            query: of it, where a router is to be asked.
-        """
-        taken.trail.path, shape = PATH, taken.shape
+    def begin(self, taken: Taken) -> Served | None:
+        """Serve a request that `look` found; None where it is for the application, and nothing was done."""
+        taken.trail.path, shape, query = PATH, taken.shape, taken.query
         if shape.named_candidate is not None:
             return self._named(taken, shape.named_candidate)
         if shape.routed is None or query is None:

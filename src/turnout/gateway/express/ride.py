@@ -116,7 +116,7 @@ class Ride:
         conversing = taken.serving.conversing
         if routed is None and conversing.leaves_nothing(answer.candidate):
             return
-        query = taken.shape.query(taken.said.text, taken.input_tokens)
+        query = taken.query or taken.shape.query(taken.said.text, taken.input_tokens)
         route, wanted = ("", "") if routed is None else (routed.route, self.decision.model)
         conversing.keep(self.entry.record.session, None, query, answer, route, wanted)
 

@@ -18,7 +18,7 @@ from turnout.gateway.http.door import Door
 from turnout.gateway.http.ways import Served
 from turnout.gateway.serving import Serving
 from turnout.observe.trail import Trail
-from turnout.types import Decision
+from turnout.types import Decision, Query
 from turnout.wire.one_message import Said
 
 log = logging.getLogger("turnout.gateway")
@@ -82,6 +82,8 @@ class Taken:
     shape: Shape
     said: Said
     input_tokens: int
+    query: Query | None
+    """Of a router, where one is to be asked."""
     client: Client
     trail: Trail
     house: House
