@@ -141,6 +141,14 @@ def test_blanks_stay_and_parts_are_neither_lost_nor_made(text: str) -> None:
     assert len(mended.split()) == len(text.split())
 
 
+@given(
+    st.lists(st.sampled_from(["teh", "wrods", "th", "eend", "the", "quesiton,", "isa", "é", "("]))
+)
+def test_a_text_is_mended_alike_whatever_its_blanks(parts: list[str]) -> None:
+    mended = without_misspellings("\n\n".join(parts))
+    assert without_misspellings(" ".join(parts)) == mended.replace("\n\n", " ")
+
+
 def test_a_blank_moves_only_beside_words() -> None:
     assert without_misspellings("list th " + "e" * 40) == "list th " + "e" * 40
     assert without_misspellings("what is th, eend of it") == "what is th, eend of it"

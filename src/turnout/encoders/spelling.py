@@ -84,12 +84,14 @@ def _mended(text: str) -> str:
     left = dict(zip(compress(count(), unknown), filter(None, unknown), strict=True))
     if _is_foreign(parts, left):
         return text
-    seen = len(left)
+    seen, single = len(left), " ".join(parts) == text
     _mend_each(_by_exchange, parts, left)
     _mend_pairs(parts, left)
     _mend_each(_by_other_slips, parts, left)
     if len(left) == seen:
         return text
+    if single:  # blanks stand one by one, as in most texts
+        return " ".join(parts)
     each = iter(parts)
     return _PART.sub(lambda _: next(each), text)
 
