@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable
 from functools import cache, lru_cache
 from itertools import compress, count, islice
-from string import ascii_lowercase
 
 from turnout.encoders.static import vocabulary
 from turnout.encoders.text import HEAD_CHARACTERS, TAIL_CHARACTERS
@@ -149,7 +148,7 @@ class _MayMend(dict[str, bool]):
     def __missing__(self, part: str) -> bool:
         word = _UNKNOWN[part]
         found = word != "" and (
-            _by_exchange(word) != word or _by_other_slips(word) != word or _may_move(word)
+            _may_move(word) or _by_exchange(word) != word or _by_other_slips(word) != word
         )
         if len(self) >= MOST_WORDS:
             self.clear()
@@ -212,13 +211,10 @@ def _is_beside(other: str, word: str) -> bool:
     return len(at) == 1 and at[0] < len(word) - 1 and other[at[0]] in _near(word[at[0]])
 
 
-@lru_cache(maxsize=MOST_WORDS)
 def _may_move(word: str) -> bool:
     """Whether a letter more or less at either end makes it a known word."""
     ranks = _ranks()
-    if word[1:] in ranks or word[:-1] in ranks:
-        return True
-    return any(c + word in ranks or word + c in ranks for c in ascii_lowercase)
+    return word[1:] in ranks or word[:-1] in ranks or word in _cut_short()
 
 
 def _by_moved_blank(first: str, second: str) -> tuple[str, str] | None:
@@ -240,6 +236,12 @@ def _ranks() -> dict[str, int]:
     """Known words, and how many are more common."""
     words = [w for w in vocabulary() if w.isascii() and w.isalpha() and (len(w) > 2 or w in _SHORT)]
     return {word: rank for rank, word in enumerate(words)}
+
+
+@cache
+def _cut_short() -> frozenset[str]:
+    """Known words without their first letter, or without their last."""
+    return frozenset(cut for word in _ranks() for cut in (word[1:], word[:-1]))
 
 
 @cache
