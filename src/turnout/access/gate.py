@@ -163,7 +163,7 @@ class Access:
                 excluded = {**decision.excluded, **dear}
                 decision = replace(decision, attempts=kept, excluded=excluded)
 
-    def at_once(self, who: Identity | None, asked: Asked) -> AtOnce | None:
+    def at_once(self, who: Identity | None, asked: Asked) -> Admits | None:
         """How requests of a caller are admitted without waiting, where they differ in their text alone.
 
         Args:
@@ -171,7 +171,7 @@ class Access:
             asked: the size of one of them, whatever its text.
 
         Returns:
-            See `AtOnce`; None where that takes `admit`.
+            See `Admits`; None where that takes `admit`.
         """
         if not isinstance(self.counters, MemoryCounters):
             return None
@@ -183,7 +183,7 @@ class Access:
         if rules is None:
             return None
         output = asked.usual_output_tokens()
-        return AtOnce(
+        return Admits(
             self, self.counters, limits, rules, output, self.limit_sent(asked.query, rules)
         )
 
@@ -271,7 +271,7 @@ class Access:
 
 
 @dataclass(slots=True)
-class AtOnce:
+class Admits:
     """Admits requests that differ in their text alone, without waiting: `Access.admit` in one step."""
 
     access: Access
@@ -293,7 +293,7 @@ class AtOnce:
 
     def take(
         self, decision_id: str, candidates: Sequence[str], input_tokens: int
-    ) -> Admission | None:
+    ) -> Reserved | None:
         """Reserve for a request that was decided; None: a limit is reached, and nothing was reserved.
 
         Args:
@@ -302,7 +302,7 @@ class AtOnce:
             input_tokens: of it, as estimated.
         """
         if not self.limits:
-            return Admission(None, {})
+            return Reserved(None, {})
         cost = None
         if self.rules:
             cost = max([self.rules[name].most_picousd(input_tokens) for name in candidates])
@@ -312,10 +312,10 @@ class AtOnce:
         if not isinstance(found, Hold):
             return None
         self.access.keep(found)
-        return Admission(cost, rate_headers(found))
+        return Reserved(cost, rate_headers(found))
 
 
-class Admission(NamedTuple):
+class Reserved(NamedTuple):
     """What was reserved for a request, and what its client is told of its limits."""
 
     reserved_picousd: int | None

@@ -128,12 +128,12 @@ class HttpProvider:
 
     def at_once(
         self, path: str, *, candidate: str, headers: Mapping[str, str], stream: bool = False
-    ) -> AtOnce | None:
+    ) -> Sends | None:
         """What sends requests like this one without a task for each; None while it is not open."""
         if self._origin is None:
             return None
         sent = self._over(headers) if headers else self._alone
-        return AtOnce(
+        return Sends(
             self._origin,
             self._origin.opening(path, sent),
             self._stream_waits if stream else self._waits,
@@ -200,7 +200,7 @@ class HttpReply:
         self._exchange.close()
 
 
-class AtOnce:
+class Sends:
     """Sends requests that differ in their bodies alone, each without a task that waits for its answer.
 
     It uses connections that are open already: where none is, `HttpProvider.post` opens one.

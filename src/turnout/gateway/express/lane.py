@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from turnout.access.gate import Admission
+from turnout.access.gate import Reserved
 from turnout.access.identity import Identity
 from turnout.access.memory import MemoryCounters
 from turnout.errors import TurnoutError
@@ -184,7 +184,7 @@ class Lane:
         decision: Decision,
         decision_id: str,
         kept: str,
-        admitted: Admission,
+        admitted: Reserved,
     ) -> Entry:
         """Note that a request has begun."""
         shape, recorder = taken.shape, self.serving.recorder
@@ -210,7 +210,7 @@ class Lane:
         connection: Connection,
         decision: Decision,
         told: bytes,
-        admitted: Admission,
+        admitted: Reserved,
         entry: Entry,
     ) -> Ride:
         """Call the candidate."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from turnout.access.gate import Access, AtOnce
+from turnout.access.gate import Access, Admits
 from turnout.access.identity import Identity
 from turnout.access.worst import Asked
 from turnout.engine import Engine
@@ -25,8 +25,7 @@ from turnout.gateway.routing.models import Catalog
 from turnout.gateway.routing.routes import Route
 from turnout.names import format_route
 from turnout.providers.base import Provider
-from turnout.providers.endpoint import AtOnce as Sends
-from turnout.providers.endpoint import HttpProvider
+from turnout.providers.endpoint import HttpProvider, Sends
 from turnout.types import Candidate, Query
 from turnout.wire import chat
 from turnout.wire.asks import FIELD, NOTHING, read_asks
@@ -70,7 +69,7 @@ class Shape:
     """The same, where it is `auto` or a route of the settings; else empty."""
     session_of: Callable[[str], str]
     """Text → the id of its conversation."""
-    admits: AtOnce
+    admits: Admits
     stream: bool
     """Whether the answer is to come as a stream of events."""
     like: Query
@@ -182,7 +181,7 @@ class Shaping:
         key: Key = (want.spec, names, limits.max_cost_picousd, True, True, out)
         return Routed(want, key, want.key(model))
 
-    def _way(self, head: Head, frame: Frame, target: Target, admits: AtOnce) -> Way | None:
+    def _way(self, head: Head, frame: Frame, target: Target, admits: Admits) -> Way | None:
         candidate, provider = self.engine.pool[target.candidate], self.providers[target.provider]
         if not isinstance(provider, HttpProvider) or provider.dialect != "chat":
             return None
