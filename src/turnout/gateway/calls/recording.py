@@ -77,7 +77,7 @@ class Recorder:
             decision,
             Trail() if kind != "request" else request.call.trail,
             decision_id=decision.id,
-            kept=json_line(kept_decision(decision)).decode() if self.ledger else "",
+            kept=self.kept(decision),
             key=request.key,
             model=request.model,
             stream=request.stream,
@@ -87,6 +87,10 @@ class Recorder:
             kind=kind,
             of=of,
         )
+
+    def kept(self, decision: Decision) -> str:
+        """A decision as it is recorded; empty where nothing is."""
+        return kept_line(decision) if self.ledger else ""
 
     def open(
         self,
@@ -154,6 +158,11 @@ class Recorder:
             self.ledger.end(record, begun)
         for observer in self.observers:
             observer.ended(record)
+
+
+def kept_line(decision: Decision) -> str:
+    """A decision as it is recorded: JSON on one line."""
+    return json_line(kept_decision(decision)).decode()
 
 
 @dataclass(slots=True)

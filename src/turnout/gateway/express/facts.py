@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import NamedTuple, TypeVar
 
-from turnout.explaining import kept_decision, named_decision
+from turnout.explaining import named_decision
+from turnout.gateway.calls.recording import kept_line
 from turnout.gateway.http.headers import decision_headers, header_lines
-from turnout.store.record import json_line
 from turnout.types import Candidate, Decision, Query
 
 _STANDS_IN = f"dec_{secrets.token_hex(16)}"
@@ -57,9 +57,10 @@ class FactsTable:
 
 def _facts(query: Query, candidate: Candidate) -> Facts:
     decision = named_decision(query, candidate, decision_id=_STANDS_IN)
-    kept = json_line(kept_decision(decision)).decode()
     told = explained(decision)
-    return Facts(decision, _around(kept, _STANDS_IN), _around(told, _STANDS_IN.encode()))
+    return Facts(
+        decision, _around(kept_line(decision), _STANDS_IN), _around(told, _STANDS_IN.encode())
+    )
 
 
 def explained(decision: Decision) -> bytes:

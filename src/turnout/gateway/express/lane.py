@@ -11,7 +11,6 @@ from turnout.access.gate import Reserved
 from turnout.access.identity import Identity
 from turnout.access.memory import MemoryCounters
 from turnout.errors import TurnoutError
-from turnout.explaining import kept_decision
 from turnout.gateway.calls.recording import Entry
 from turnout.gateway.express.facts import FactsTable, explained
 from turnout.gateway.express.heads import Head
@@ -24,7 +23,6 @@ from turnout.gateway.http.ways import Served
 from turnout.gateway.serving import Serving
 from turnout.observe.logs import safe_traceback
 from turnout.providers.http.connection import Connection
-from turnout.store.record import json_line
 from turnout.types import Candidate, Decision, Query
 from turnout.wire.one_message import Said, take_apart
 
@@ -145,7 +143,7 @@ class Lane:
             way.sends.close(connection)
             return None
         before, after = known.kept
-        kept = f"{before}{decision_id}{after}"
+        kept = f"{before}{decision_id}{after}" if self.serving.recorder.ledger else ""
         entry = self._open(taken, known.decision, decision_id, kept, admitted)
         start, end = known.told
         told = b"%b%b%b" % (start, decision_id.encode(), end)
@@ -162,7 +160,7 @@ class Lane:
             taken.leave()
             client.hand_over(None)
             return
-        kept = json_line(kept_decision(decision)).decode()
+        kept = self.serving.recorder.kept(decision)
         entry = self._open(taken, decision, decision.id, kept, admitted)
         free = self._free(shape, decision.model)
         if free is None:
@@ -194,7 +192,7 @@ class Lane:
             decision,
             taken.trail,
             decision_id=decision_id,
-            kept=kept if recorder.ledger else "",
+            kept=kept,
             key=shape.key,
             model=shape.model,
             stream=shape.stream,

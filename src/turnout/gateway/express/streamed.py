@@ -47,7 +47,7 @@ class Streamed(Ride):
         """Nothing has gone to the client: whatever is no plain stream is handed over whole."""
         if not (self.way.sends.begun(connection) or connection.lost):
             return
-        if connection.lost or connection.complete or not self._is_plain(connection):
+        if connection.lost or connection.complete or not _is_plain(connection):
             self._give_up(connection)
             return
         passing = self.passing
@@ -61,10 +61,6 @@ class Streamed(Ride):
             self._answer(connection, passing, b"".join(self.held))
         elif passing.ended or connection.held_up:
             self._give_up(connection)
-
-    def _is_plain(self, connection: Connection) -> bool:
-        """Whether an answer is a stream of events that is only to be passed on."""
-        return connection.status == 200 and is_stream(connection.headers)
 
     def _new_passing(self) -> Passing:
         passing = Untouched("chat", hide_usage=self.way.hide_usage)
@@ -154,3 +150,8 @@ class Streamed(Ride):
         if self.answer is not None:
             self.entry.end("partial", http_status=200, calls=1, answer=self.answer)
         Ride.end(self)
+
+
+def _is_plain(connection: Connection) -> bool:
+    """Whether an answer is a stream of events that is only to be passed on."""
+    return connection.status == 200 and is_stream(connection.headers)
