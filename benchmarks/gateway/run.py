@@ -281,13 +281,8 @@ def run(
                 if model is None:
                     continue
                 bodies = write_bodies(place, model, work)
-                turn = measure(
-                    load,
-                    gateway,
-                    bodies,
-                    work,
-                    1.0 if number == 0 else max(seconds, work.least_s),
-                )
+                length = max(seconds, work.least_s) if number else 1.0
+                turn = measure(load, gateway, bodies, work, length)
                 if number:
                     found.setdefault(work.name, {}).setdefault(name, []).append(turn)
                 print(

@@ -225,7 +225,7 @@ def feature_vector(text: str) -> tuple[float, ...]:
     foreign = "" if len(raw) == n else raw.translate(None, _ASCII).decode("utf-8", "surrogatepass")
     quick = not (foreign and _FOREIGN_LETTER.search(foreign))  # words are of ASCII
     quick_signs = not (foreign and _FOREIGN_SIGN.search(foreign))
-    stem, options = _parted(text) if "\n" in text else (text, ())
+    stem, options = _parted(text)
     odd = raw.translate(None, _USUAL)
     signs = odd.translate(None, _DIGITS)
     rare = signs.translate(None, _CAPITALS)

@@ -198,7 +198,7 @@ def test_a_full_journal_drops_and_counts(tmp_path: Path) -> None:
         journal.end(record(f"r{i}"))
     journal.close()
     assert journal.dropped > 0
-    found = [r[ID] for p in journal.segments() for _, r in read_segment(p, lambda _: None)]
+    found = [r[ID] for p in journal.segments() for r in read_segment(p, lambda _: None)]
     assert len(found) == 10 - journal.dropped
 
 

@@ -68,9 +68,8 @@ def main(args: Sequence[str] | None = None) -> None:
     Args:
         args: without the program's name; default: those of the process.
     """
-    gc.set_threshold(
-        100_000, 20, 50
-    )  # most of a command's start are imports, which leave no garbage
+    # Most of a command's start are imports, which leave hardly any garbage.
+    gc.set_threshold(100_000, 20, 50)
     try:
         cli(args, prog_name="turnout")
     except TurnoutError as error:

@@ -199,8 +199,8 @@ class Journal:
         return self._folder / f"{number:012d}{_SUFFIX}"
 
 
-def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[tuple[bool, Row]]:
-    """The rows of a file, and whether each is of a request that is over.
+def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[Row]:
+    """The rows of a file.
 
     The beginning of a request that is over in the same file is left out, unless its end cannot be
     read; what has only begun comes last. Rows are not made into `Record`s, and but for those that
@@ -224,12 +224,12 @@ def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[tuple[bo
             _, beginning = begun.pop(_id_part(line), (0, b""))
             if not row[DECISION]:  # an end in the same file does not say it again
                 row[DECISION] = _decision(beginning)
-            yield True, row
+            yield row
     for number, line in begun.values():  # the process died meanwhile: their outcome is unknown
         row = _row(line)
         if row is not None:
             row[STATUS] = "unknown"
-            yield False, row
+            yield row
         elif line.strip(b"\0\n"):  # a process that died did not cut off what it left empty
             on_bad(number)
 

@@ -192,7 +192,7 @@ class Ledger:
         bad: list[int] = []
         found = _in_pieces(read_segment(path, bad.append), self._pause_s(path.stat().st_size))
         assert self._records is not None  # opened by whoever calls this
-        self._records.put_rows(row for _, row in found)
+        self._records.put_rows(found)
         self.unreadable += len(bad)
         folded(path)
 

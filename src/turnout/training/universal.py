@@ -76,10 +76,8 @@ def train_universal(
         raise InputError("encoder", encoder, remedy)
     keys = _keys(table.models)
     progress(f"encoding {len(table.prompts)} prompts")
-    raw, groups = (
-        RawRows.of(text.inputs.encoder, table.prompts, mend=text.inputs.mend),
-        _groups(table),
-    )
+    raw = RawRows.of(text.inputs.encoder, table.prompts, mend=text.inputs.mend)
+    groups = _groups(table)
     parts = fit_parts(
         "blend", raw, table.score, groups, seed=seed, progress=progress, checkpoint=checkpoint
     )
