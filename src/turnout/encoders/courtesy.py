@@ -38,6 +38,8 @@ _PLEA = (
 _OPENING = re.compile(
     rf"\s*(?:{_GREETING}|{_WISH}|{_GRATEFUL}|{_ASKING}|{_PLEA})\s*", re.IGNORECASE
 )
+_OPENED_BY = frozenset(["i ", "i'", *"ca co de go gr he hi ho if ki ma pl th we wi wo".split()])
+"""The first two letters of every opening."""
 _CLOSING = re.compile(
     r"(?:[.!?,]|\n)\s*(?:(?:many )?thanks|thank you|thx|cheers|please)\b"
     r"(?: (?:in advance|so much|very much|a lot|again|for your (?:help|time)))*[\s.!]*\Z",
@@ -52,7 +54,7 @@ def without_courtesy(text: str) -> str:
     """The text without openings and closings of pure courtesy; itself where nothing would be left."""
     head, at = text[:HEAD], 0
     for _ in range(_MOST):
-        found = _OPENING.match(head, at)
+        found = _OPENING.match(head, at) if _may_open(head[at : at + 2]) else None
         if found is None:
             break
         at = found.end()
@@ -65,11 +67,16 @@ def without_courtesy(text: str) -> str:
     return rest if any(c.isalnum() for c in rest) else text
 
 
+def _may_open(start: str) -> bool:
+    """Whether two characters may begin an opening; beyond ASCII other signs count as its letters."""
+    return start.lower() in _OPENED_BY or not start.isascii() or start[:1].isspace()
+
+
 def _closing(text: str) -> re.Match[str] | None:
     tail = text[-TAIL:]
     if tail.isascii():  # beyond ASCII other signs count as these letters
         small = tail.lower()
-        if not any(word in small for word in _CLOSED_BY):
+        if not any(map(small.__contains__, _CLOSED_BY)):
             return None
     return _CLOSING.search(text, max(len(text) - TAIL, 0))
 

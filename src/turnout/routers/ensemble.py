@@ -82,6 +82,8 @@ class Blend:
 
     def predict(self, x: Floats) -> Floats:
         """(n, m) expected quality."""
+        if len(self.members) == 1 and self.weights_[0] == 1.0:
+            return self.members[0].predict(x)
         total = self.weights_[0] * self.members[0].predict(x)
         for weight, member in zip(self.weights_[1:], self.members[1:], strict=True):
             total += weight * member.predict(x)

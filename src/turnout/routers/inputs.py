@@ -13,7 +13,7 @@ from turnout.encoders.courtesy import without_courtesy
 from turnout.encoders.lexical import LexicalEncoder, fit_lexical
 from turnout.encoders.spelling import without_misspellings
 from turnout.features import CORE, FEATURES, core_vector, feature_vector
-from turnout.routers.arrays import Arrays
+from turnout.routers.arrays import Arrays, clamp
 from turnout.types import Floats
 
 ENCODER_WEIGHT = 0.5
@@ -62,8 +62,7 @@ class Inputs:
         scaled -= self.shift
         scaled *= self.scale
         features = scaled[:, -len(self.bound) :]
-        np.maximum(features, -self.bound, out=features)
-        np.minimum(features, self.bound, out=features)
+        features[:] = clamp(features, -self.bound, self.bound)
         return scaled
 
     def arrays(self) -> Arrays:
