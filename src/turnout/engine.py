@@ -90,6 +90,9 @@ class Engine:
             if spec.router in self._fallback_routes:
                 remedy = "name a router that has no fallback of its own, such as rules"
                 raise InputError(f"fallback of {name}", spec.router, remedy)
+        slow = {n for n, opened in self.routers.items() if getattr(opened, "waits", False)}
+        stood_in = {n for n, spec in self._fallback_routes.items() if spec.router in slow}
+        self._waiting = frozenset(slow | stood_in)
         self.watches = {self.parse(w.certificate.route, "certificate"): w for w in watches}
         """Certificates in use, by their routes."""
         self._knobs = Knobs(pool, self.routers)
@@ -153,11 +156,7 @@ class Engine:
 
     def waits(self, router: str) -> bool:
         """Whether a router's decisions take long or call something: run them off an event loop."""
-        names = [router]
-        if router in self._fallback_routes:
-            names.append(self._fallback_routes[router].router)
-        found = (self.routers.get(name) for name in names)
-        return any(getattr(opened, "waits", False) for opened in found)
+        return router in self._waiting
 
     def decide(
         self,

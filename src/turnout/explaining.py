@@ -174,13 +174,13 @@ def with_spares(decision: Decision, pool: Pool, most: int) -> Decision:
         pool: where it was made.
         most: further attempts.
     """
-    there, excluded = [attempt.candidate for attempt in decision.attempts], decision.excluded
-    left = [n for n in pool.names if n not in there and n not in excluded]
+    chosen, excluded = decision.attempts, decision.excluded
+    there = [attempt.candidate for attempt in chosen]
+    left = [n for n in pool.names if n not in there and n not in excluded] if most else []
     if len(left) > 1:
         quality, cost = decision.quality, decision.expected_cost_picousd
         left.sort(key=lambda n: (-quality.get(n, 0.0), cost.get(n) or 0))
-    spares = [_spare(name, decision.model) for name in left[:most]]
-    decision.attempts = (*decision.attempts, *spares)
+    decision.attempts = (*chosen, *[_spare(name, there[0]) for name in left[:most]])
     decision.grounds = {**decision.grounds, "pool": pool.names, "spares": most}
     return decision
 

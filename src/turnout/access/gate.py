@@ -284,9 +284,14 @@ class Admits:
     limit_sent: int | None
     """See `Access.limit_sent`."""
 
-    def fits(self, input_tokens: int) -> bool:
-        """Whether any candidate may be chosen for a request of so many tokens, as budgets stand."""
-        if not self.rules:
+    def fits(self, input_tokens: int, *, beside: Sequence[str]) -> bool:
+        """Whether any candidate could have been chosen for a request, as budgets stand.
+
+        Args:
+            input_tokens: of the request, as estimated.
+            beside: candidates whose turn to be asked for comes with `take`; names that differ.
+        """
+        if len(beside) >= len(self.rules):
             return True
         most = [rule.most_picousd(input_tokens) for rule in self.rules.values()]
         return self.counters.tightest(self.limits, max(most)) is None

@@ -94,9 +94,9 @@ class Lane:
         if shape.routed is None:
             return shape, said, tokens, None
         query, key = shape.query(said.text, tokens), shape.routed.key
-        if not (self.serving.deciding.at_once(query, key[0]) and shape.admits.fits(tokens)):
-            return None
-        return shape, said, tokens, query
+        return (
+            (shape, said, tokens, query) if self.serving.deciding.at_once(query, key[0]) else None
+        )
 
     def _shape(self, head: Head, who: Identity | None, said: Said) -> Shape | None:
         key = (head.key, said.before, said.after)
@@ -155,7 +155,9 @@ class Lane:
         if shape.routed is not None:
             decision = shape.routed.want.told(decision)
         names = [attempt.candidate for attempt in decision.attempts]
-        admitted = shape.admits.take(decision.id, names, taken.input_tokens)
+        admitted = None
+        if shape.admits.fits(taken.input_tokens, beside=names):
+            admitted = shape.admits.take(decision.id, names, taken.input_tokens)
         if admitted is None:  # to choose again is for the application
             taken.leave()
             client.hand_over(None)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from turnout.engine import Engine
 from turnout.errors import RouterError, TurnoutError
@@ -68,10 +68,11 @@ class Decided(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     query: Query
     decided: Decided
+    parts: float
+    """See `_parts`."""
 
 
 @dataclass(slots=True)
@@ -206,7 +207,12 @@ class Deciding:
         if not self._waiting:  # one more round of the loop: what has come meanwhile comes along
             loop = asyncio.get_running_loop()
             loop.call_soon(loop.call_soon, self._slice, loop)
-        self._waiting.setdefault(key, deque()).append(_Asked(query, decided))
+        asked = _Asked(query, decided, _parts(query))
+        queue = self._waiting.get(key)
+        if queue is None:
+            self._waiting[key] = deque((asked,))
+        else:
+            queue.append(asked)
 
     def _timed(self, work: Callable[[], T]) -> tuple[T, float]:
         start = self.clock()
@@ -235,7 +241,7 @@ class Deciding:
             if queue[0].decided.done():  # its client has left
                 queue.popleft()
                 continue
-            parts += _parts(queue[0].query)
+            parts += queue[0].parts
             if some and pace.expected_s(parts) > self.slice_s:
                 break
             some.append(queue.popleft())
@@ -266,7 +272,7 @@ class Deciding:
             for one in some:
                 one.decided.set_exception(error)
             return
-        parts = sum(_parts(a.query) for a in some)
+        parts = sum([a.parts for a in some])
         self._paces[spec.router].see(parts, self.clock() - start)
         self.batches += 1
         for one, decision in zip(some, made, strict=True):
