@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from turnout.features import FEATURES, feature_vector, features, language
+from turnout.features import CORE, FEATURES, core_vector, feature_vector, features, language
 
 any_text = st.text(st.characters(codec=None), max_size=400)  # lone surrogates too
 
@@ -66,7 +66,17 @@ def test_quick_ways_count_what_plain_ones_do(text: str) -> None:
     assert found["code"] == log1p(coded)
 
 
+@given(any_text | st.lists(_PIECES, max_size=30).map("".join))
+@example("Find x if 3.5% of $x$ is not 7,5.\nA. 1\nB. none\nC. If \\frac12\nAnswer:")
+@example("\u0663 + \u0664 \u00d7 2\u3002 Each")
+@example("why? " * 3_000)
+def test_features_made_alone_are_those_made_among_all(text: str) -> None:
+    found = features(text)
+    assert core_vector(text) == tuple(found[name] for name in CORE)
+
+
 def test_features_have_distinct_names() -> None:
+    assert tuple(name for name in FEATURES if name in CORE) == CORE
     assert len(set(FEATURES)) == len(FEATURES)
     assert tuple(features("How many are 3 and 4?")) == FEATURES
 

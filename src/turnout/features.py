@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from math import log1p
-from struct import unpack
+from struct import Struct
 
 HEAD = 6000
 TAIL = 2000
@@ -64,6 +64,28 @@ FEATURES: tuple[str, ...] = (
     "ends_letter",  # 0/1: the text ends with a letter
     "multiplicative",  # log(1 + times, twice, per, percent, %, half, ratio, rate ...)
 )
+
+CORE: tuple[str, ...] = (
+    "log_chars",
+    "log_words",
+    "log_stem_words",
+    "options_numeric",
+    "log_numbers",
+    "decimals",
+    "math_share",
+    "latex",
+    "word_length",
+    "log_sentences",
+    "sentence_words",
+    "log_newlines",
+    "commas",
+    "compute",
+    "negation",
+    "condition",
+    "multiplicative",
+)
+"""Of `FEATURES`, in their order, what the head of the shipped `blend` reads; made alone in some half of
+the time."""
 
 _WORD = re.compile(r"[A-Za-z\u00c0-\u024f\u0370-\u1fff\u3040-\uffef]+(?:['\u2019][A-Za-z]+)?")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -151,15 +173,13 @@ _MULTIPLICATIVE_WORDS = frozenset(
     "times twice double triple half third quarter percent percentage per ratio rate average fraction"
     " remaining total altogether rest".split()
 )
-_KINDS = (
+_CORE_KINDS = (_COMPUTE_WORDS, _NEGATION_WORDS, _CONDITION_WORDS, _MULTIPLICATIVE_WORDS)
+_KINDS = (  # the most common first, whose numbers are small
     _FUNCTION_WORDS,
     _PRONOUN_WORDS,
-    _COMPUTE_WORDS,
+    *_CORE_KINDS,
     _COMPOSE_WORDS,
-    _NEGATION_WORDS,
-    _CONDITION_WORDS,
     _COMPARISON_WORDS,
-    _MULTIPLICATIVE_WORDS,
     frozenset(map(str.lower, _CODE_WORDS)),
     frozenset(filter(str.islower, _CODE_WORDS)),
     frozenset(("what",)),
@@ -170,17 +190,23 @@ _KINDS = (
     frozenset(("many", "much")),
 )
 (
-    _FUNCTION, _PRONOUN, _COMPUTE, _COMPOSE, _NEGATION, _CONDITION, _COMPARISON, _MULTIPLICATIVE, _CODE,
+    _FUNCTION, _PRONOUN, _COMPUTE, _NEGATION, _CONDITION, _MULTIPLICATIVE, _COMPOSE, _COMPARISON, _CODE,
     _SMALL_CODE, _WHAT, _WHICH, _WHO, _WHY, _HOW, _MANY,
 ) = range(len(_KINDS))  # fmt: skip
 _KIND_BITS = 16
 """Of a count, which is below the characters that are read."""
-_KIND_COUNTS = f"<{len(_KINDS)}H"
-_KINDS_OF = {
-    word: sum(1 << _KIND_BITS * i for i, kind in enumerate(_KINDS) if word in kind)
-    for word in frozenset().union(*_KINDS)
-}
-"""Word → one of each of its kinds, as the digits of one number: so all are counted by one sum."""
+
+
+def _digits_of(kinds: Sequence[frozenset[str]]) -> dict[str, int]:
+    """Word → one of each of its kinds, as the digits of one number: so all are counted by one sum."""
+    return {
+        word: sum(1 << _KIND_BITS * i for i, kind in enumerate(kinds) if word in kind)
+        for word in frozenset().union(*kinds)
+    }
+
+
+_KINDS_OF, _CORE_KINDS_OF = _digits_of(_KINDS), _digits_of(_CORE_KINDS)
+_KIND_COUNTS, _CORE_KIND_COUNTS = Struct(f"<{len(_KINDS)}H"), Struct(f"<{len(_CORE_KINDS)}H")
 
 
 def _by_byte(mark: Callable[[str], str], beyond: str) -> bytes:
@@ -213,6 +239,15 @@ def _has_gap(stem: str) -> bool:
 
 def feature_vector(text: str) -> tuple[float, ...]:
     """The features of a text in the order of `FEATURES`."""
+    return _vector(text, core_alone=False)
+
+
+def core_vector(text: str) -> tuple[float, ...]:
+    """Of the features of a text those in `CORE`, in that order; equal to `feature_vector`'s."""
+    return _vector(text, core_alone=True)
+
+
+def _vector(text: str, *, core_alone: bool) -> tuple[float, ...]:
     total = len(text)
     if total > HEAD + TAIL:
         text = text[:HEAD] + "\n" + text[-TAIL:]
@@ -225,7 +260,8 @@ def feature_vector(text: str) -> tuple[float, ...]:
     foreign = "" if len(raw) == n else raw.translate(None, _ASCII).decode("utf-8", "surrogatepass")
     quick = not (foreign and _FOREIGN_LETTER.search(foreign))  # words are of ASCII
     quick_signs = not (foreign and _FOREIGN_SIGN.search(foreign))
-    stem, options = _parted(text)
+    # One line is one option at most.
+    stem, options = _parted(text) if "\n" in text else (text, [])
     odd = raw.translate(None, _USUAL)
     signs = odd.translate(None, _DIGITS)
     rare = signs.translate(None, _CAPITALS)
@@ -234,59 +270,79 @@ def feature_vector(text: str) -> tuple[float, ...]:
     # A small letter may be longer than its capital outside of ASCII.
     words = _lower_words(raw) if quick else _WORD.findall(text)
     lower = words if quick or text.islower() else [w.lower() for w in words]
-    stem_lower = lower
+    stem_raw, stem_lower = raw, lower
     if options:
-        stem_lower = (
-            _lower_words(_bytes(stem)) if quick else [w.lower() for w in _WORD.findall(stem)]
-        )
-    kinds = _kinds_of(lower)
-    stem_kinds = _kinds_of(stem_lower) if options else kinds
+        stem_raw = _bytes(stem)
+        stem_lower = _lower_words(stem_raw) if quick else [w.lower() for w in _WORD.findall(stem)]
     n_words = len(words)
     n_stem = len(stem_lower)
-    lengths = list(map(len, words))
-    letters = sum(lengths)
-    numbers = _numbers(stem, quick_signs) if digits or not quick_signs else ()
+    letters = len("".join(words))
+    numbers = _numbers(stem_raw, stem, quick_signs) if digits or not quick_signs else ()
     n_numbers = len(numbers)
-    n_sentences = 1 + _ended_sentences(stem.rstrip(" \n\t.!?"), quick_signs)
+    n_sentences = 1 + _ended_sentences(stem_raw, stem, quick_signs)
+    per_char = 1.0 / (n + 1)
+    per_word = 1.0 / (n_words + 1)
+    math = tex = percents = 0
+    if rare:
+        math = _count(rare, _MATH_ASCII)
+        tex = rare.count(b"$") + (len(_LATEX.findall(text)) if b"\\" in rare else 0)
+        percents = rare.count(b"%")
+    if foreign:
+        math += len(_MATH_OTHER.findall(foreign))
+    if core_alone:
+        compute, negation, condition, multiplicative = _core_kinds_of(stem_lower)
+    else:
+        kinds = _kinds_of(lower)
+        stem_kinds = _kinds_of(stem_lower) if options else kinds
+        compute, negation = stem_kinds[_COMPUTE], stem_kinds[_NEGATION]
+        condition, multiplicative = stem_kinds[_CONDITION], stem_kinds[_MULTIPLICATIVE]
+    core = (
+        log1p(total),
+        log1p(n_words),
+        log1p(n_stem),
+        sum(1 for o in options if _OPTION_NUMERIC.match(o)) / len(options) if options else 0.0,
+        log1p(n_numbers),
+        log1p(len([1 for x in numbers if "." in x])) if numbers else 0.0,
+        math * per_char,
+        log1p(tex),
+        letters / n_words if n_words else 0.0,
+        log1p(n_sentences),
+        log1p(n_stem / n_sentences),
+        log1p(stem_raw.count(b"\n")),
+        raw.count(b",") * per_word,
+        log1p(compute),
+        log1p(negation),
+        log1p(condition),
+        log1p(multiplicative + percents),
+    )
+    if core_alone:
+        return core
+
     head = lower[:120]
     code = _code_marks(text, rare) if rare else 0
     if kinds[_CODE]:  # of these the capitals count
         small = quick and not capitals
         found = kinds[_SMALL_CODE]
         code += found if small else sum(map(_CODE_WORDS.__contains__, _WORD.findall(text)))
-    math = _count(rare, _MATH_ASCII) if rare else 0
-    if foreign:
-        math += len(_MATH_OTHER.findall(foreign))
-    per_char = 1.0 / (n + 1)
-    per_word = 1.0 / (n_words + 1)
     last = text.rstrip()[-1:]
     stem_last = stem.rstrip()[-1:] if options else last
     return (
-        log1p(total),
-        log1p(n_words),
-        log1p(n_stem),
+        *core[:3],  # log_chars, log_words, log_stem_words
         log1p(sum(o.count(" ") + 1 for o in options) / len(options)) if options else 0.0,
         len(options) / 4,
-        sum(1 for o in options if _OPTION_NUMERIC.match(o)) / len(options) if options else 0.0,
+        core[3],  # options_numeric
         digits * per_char,
-        log1p(n_numbers),
+        core[4],  # log_numbers
         n_numbers / (n_stem + 1),
         log1p(max(map(len, numbers))) if numbers else 0.0,
-        log1p(sum(1 for x in numbers if "." in x)) if numbers else 0.0,
-        math * per_char,
-        log1p(text.count("$") + (len(_LATEX.findall(text)) if b"\\" in rare else 0))
-        if rare
-        else 0.0,
+        *core[5:8],  # decimals, math_share, latex
         log1p(code),
         _count(rare, b"()[]{}") * per_char if rare else 0.0,
-        letters / n_words if n_words else 0.0,
-        len([1 for length in lengths if length > 8]) * per_word,
+        core[8],  # word_length
+        len([1 for word in words if len(word) > 8]) * per_word,
         capitals / (letters + 1),
         _proper_nouns(text) * per_word if capitals else 0.0,
-        log1p(n_sentences),
-        log1p(n_stem / n_sentences),
-        log1p(stem.count("\n")),
-        text.count(",") * per_word,
+        *core[9:13],  # log_sentences, sentence_words, log_newlines, commas
         log1p(rare.count(b'"') + sum(map(foreign.count, _QUOTES))) if rare else 0.0,
         len(foreign) * per_char,
         len(set(head)) / len(head) if head else 0.0,
@@ -300,17 +356,16 @@ def feature_vector(text: str) -> tuple[float, ...]:
         1.0 if stem_kinds[_HOW] and stem_kinds[_MANY] else 0.0,
         1.0 if stem_last in ("?", "\uff1f") else 0.0,
         1.0 if stem_lower and stem_lower[0] in _IMPERATIVE else 0.0,
-        log1p(stem_kinds[_COMPUTE]),
+        core[13],  # compute
         log1p(stem_kinds[_COMPOSE]),
-        log1p(stem_kinds[_NEGATION]),
-        log1p(stem_kinds[_CONDITION]),
+        *core[14:16],  # negation, condition
         log1p(stem_kinds[_COMPARISON]),
         1.0 if _has_statements(text) else 0.0,
         1.0 if _has_gap(stem) else 0.0,
         1.0 if text.lstrip()[:1].islower() else 0.0,
         1.0 if last in (".", "!", ":") else 0.0,
         1.0 if last.isalpha() else 0.0,
-        log1p(stem_kinds[_MULTIPLICATIVE] + (text.count("%") if rare else 0)),
+        core[16],  # multiplicative
     )
 
 
@@ -325,8 +380,6 @@ def _find_cue(text: str) -> re.Match[str] | None:
 def _parted(text: str) -> tuple[str, list[str]]:
     """The stem, and the options: a run of labels in sequence from A or 1, each on its own line."""
     options: list[str] = []
-    if "\n" not in text:  # one line is one option at most
-        return text, options
     start = first = want = 0
     numeric = False
     for line in text.split("\n"):
@@ -360,9 +413,9 @@ def _lower_words(raw: bytes) -> list[str]:
     return found.decode().split()
 
 
-def _numbers(text: str, quick: bool) -> list[str]:
+def _numbers(raw: bytes, text: str, quick: bool) -> list[str]:
     if quick:  # what stands between numbers need not be looked through
-        text = b" ".join(_bytes(text).translate(_NUMBERS_ALONE).split()).decode()
+        text = b" ".join(raw.translate(_NUMBERS_ALONE).split()).decode()
     return _NUMBER.findall(text)
 
 
@@ -385,16 +438,22 @@ def _code_marks(text: str, rare: bytes) -> int:
 def _kinds_of(words: Sequence[str]) -> tuple[int, ...]:
     """How many of some words are in each of `_KINDS`."""
     counts = sum(filter(None, map(_KINDS_OF.get, words)))
-    found: tuple[int, ...] = unpack(_KIND_COUNTS, counts.to_bytes(2 * len(_KINDS), "little"))
-    return found
+    return _KIND_COUNTS.unpack(counts.to_bytes(_KIND_COUNTS.size, "little"))
 
 
-def _ended_sentences(body: str, quick: bool) -> int:
-    """How many sentences end within a text, which itself ends with no stop."""
-    paragraphs = body.count("\n\n")
+def _core_kinds_of(words: Sequence[str]) -> tuple[int, ...]:
+    """How many of some words are in each of `_CORE_KINDS`."""
+    counts = sum(filter(None, map(_CORE_KINDS_OF.get, words)))
+    return _CORE_KIND_COUNTS.unpack(counts.to_bytes(_CORE_KIND_COUNTS.size, "little"))
+
+
+def _ended_sentences(raw: bytes, text: str, quick: bool) -> int:
+    """How many sentences end within a text, its own last stop aside."""
     if quick:
-        return _bytes(body).translate(_STOPS_ALONE).count(b". ") + paragraphs
-    return len(_STOP.findall(body)) + paragraphs
+        body = raw.rstrip(b" \n\t.!?")
+        return body.translate(_STOPS_ALONE).count(b". ") + body.count(b"\n\n")
+    text = text.rstrip(" \n\t.!?")
+    return len(_STOP.findall(text)) + text.count("\n\n")
 
 
 def _count(raw: bytes, marks: bytes) -> int:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.encoders.opening import open_encoder
-from turnout.routers.inputs import LEXICAL, Inputs, RawRows, fit_inputs, plain
+from turnout.features import CORE, FEATURES
+from turnout.routers.inputs import LEXICAL, Inputs, RawRows, feature_rows, fit_inputs, plain
 
 PROMPTS = [
     "Which of these is a PRIME number?\nA. 4\nB. 7\nC. 9",
@@ -43,6 +44,14 @@ def test_rows_made_at_once_are_those_made_one_by_one(inputs: Inputs) -> None:
     together = inputs.of_raw(RawRows.of(inputs.encoder, PROMPTS))
     alone = np.concatenate([inputs.rows([p]) for p in PROMPTS])
     np.testing.assert_array_equal(together, alone)
+
+
+def test_features_that_are_not_asked_for_are_zero() -> None:
+    made, every = feature_rows(PROMPTS, core=True), feature_rows(PROMPTS)
+    asked = np.isin(FEATURES, CORE)
+    np.testing.assert_array_equal(made, np.where(asked, every, 0.0))
+    assert every[:, ~asked].any()
+    assert feature_rows([]).shape == (0, len(FEATURES))
 
 
 def test_each_block_has_its_weight() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from turnout.encoders.base import Encoder
+from turnout.features import FEATURES
 from turnout.routers.arrays import Array, Arrays
 from turnout.types import Candidate, Floats, Outcome, Prediction, Query
 
@@ -137,6 +138,20 @@ class Head(Protocol):
     def from_arrays(cls, arrays: Arrays) -> Self:
         """The head that `arrays` came from."""
         ...
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A head that does not read every feature."""
+
+    def reads(self) -> frozenset[str]:
+        """Names of the features that count."""
+        ...
+
+
+def features_read(head: Head) -> frozenset[str]:
+    """Names of the features that count with a head: all, unless it says which."""
+    return head.reads() if isinstance(head, Choosy) else frozenset(FEATURES)
 
 
 class FittedHead(Head, Protocol):

@@ -8,9 +8,11 @@ prompt and one ability per model (item response theory; Rasch 1960). It is fitte
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
+from turnout.features import FEATURES
 from turnout.routers.arrays import Arrays, clamp, sigmoid
 from turnout.types import Floats
 
@@ -61,6 +63,11 @@ class Difficulty:
         correction = (near @ self.total_) / (near @ self.count_ + self.pseudo)
         fitted = clamp(z, -CLIP, CLIP) @ self.coef_ + self.bias_
         return np.asarray(fitted + z @ self.prior_ + correction, dtype=np.float32)
+
+    def reads(self) -> frozenset[str]:
+        """Names of the features that count; the others may be anything."""
+        weighs = (self.coef_ != 0.0) | (self.prior_ != 0.0)
+        return frozenset(compress(FEATURES, weighs))
 
     def arrays(self) -> Arrays:
         """What was learned, by name."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from turnout.errors import InputError, UnknownNameError
 from turnout.routers.arrays import Array, Arrays
-from turnout.routers.base import FittedHead, Head
+from turnout.routers.base import FittedHead, Head, features_read
 from turnout.routers.clusters import Clusters
 from turnout.routers.difficulty import Difficulty
 from turnout.routers.elo import SimilarityRanking
@@ -86,6 +86,10 @@ class Blend:
         for weight, member in zip(self.weights_[1:], self.members[1:], strict=True):
             total += weight * member.predict(x)
         return np.asarray(total, dtype=np.float32)
+
+    def reads(self) -> frozenset[str]:
+        """Names of the features that count with any member."""
+        return frozenset().union(*map(features_read, self.members))
 
     def arrays(self) -> Arrays:
         """What was learned, by `member/name`."""

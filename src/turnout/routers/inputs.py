@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from struct import Struct
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from turnout.encoders.base import Encoder
 from turnout.encoders.courtesy import without_courtesy
 from turnout.encoders.lexical import LexicalEncoder, fit_lexical
 from turnout.encoders.spelling import without_misspellings
-from turnout.features import FEATURES, feature_vector
-from turnout.routers.arrays import Arrays, clamp
+from turnout.features import CORE, FEATURES, core_vector, feature_vector
+from turnout.routers.arrays import Arrays
 from turnout.types import Floats
 
 ENCODER_WEIGHT = 0.5
@@ -46,17 +47,23 @@ class Inputs:
     mend: bool = True
     """Whether misspelt words are mended before: see `plain`."""
 
-    def rows(self, texts: Sequence[str]) -> Floats:
-        """(n, d) scaled rows; each depends on its own text alone, as `plain` leaves it."""
-        return self.of_raw(RawRows.of(self.encoder, texts, mend=self.mend))
+    def rows(self, texts: Sequence[str], *, core: bool = False) -> Floats:
+        """(n, d) scaled rows; each depends on its own text alone, as `plain` leaves it.
+
+        Args:
+            texts: of prompts.
+            core: for a head that reads no features but `CORE`: the others stand at 0, unscaled.
+        """
+        return self.of_raw(RawRows.of(self.encoder, texts, mend=self.mend, core=core))
 
     def transform(self, blocks: Sequence[Floats]) -> Floats:
         """(n, d) scaled rows of raw blocks."""
         scaled = np.concatenate(blocks, axis=1, dtype=np.float32)
         scaled -= self.shift
         scaled *= self.scale
-        f = len(self.bound)
-        scaled[:, -f:] = clamp(scaled[:, -f:], -self.bound, self.bound)
+        features = scaled[:, -len(self.bound) :]
+        np.maximum(features, -self.bound, out=features)
+        np.minimum(features, self.bound, out=features)
         return scaled
 
     def arrays(self) -> Arrays:
@@ -107,10 +114,21 @@ def plain(text: str, *, mend: bool = True) -> str:
     return without_misspellings(kept) if mend else kept
 
 
-def feature_rows(texts: Sequence[str]) -> Floats:
-    """(n, f) features of texts."""
-    rows = np.asarray([feature_vector(t) for t in texts], dtype=np.float32)
-    return rows.reshape(len(texts), len(FEATURES))
+_ROW = Struct(f"={len(FEATURES)}f")
+_CORE_ROW = Struct("=" + "".join("f" if name in CORE else "4x" for name in FEATURES))
+"""A row of float32, with zeros where a feature is not made."""
+
+
+def feature_rows(texts: Sequence[str], *, core: bool = False) -> Floats:
+    """(n, f) features of texts; where `core`, those that are not in `CORE` are 0."""
+    packed = bytearray()  # that the rows may be written to
+    if core:
+        for text in texts:
+            packed += _CORE_ROW.pack(*core_vector(text))
+    else:
+        for text in texts:
+            packed += _ROW.pack(*feature_vector(text))
+    return np.frombuffer(packed, dtype=np.float32).reshape(len(texts), len(FEATURES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,14 +145,16 @@ class RawRows:
     """Whether misspelt words were mended before."""
 
     @classmethod
-    def of(cls, encoder: Encoder, texts: Sequence[str], *, mend: bool = True) -> RawRows:
-        """Encode texts as `Inputs.rows` reads them; see `plain` for `mend`."""
+    def of(
+        cls, encoder: Encoder, texts: Sequence[str], *, mend: bool = True, core: bool = False
+    ) -> RawRows:
+        """Encode texts as `Inputs.rows` reads them; see `plain` for `mend`, `feature_rows` for `core`."""
         texts = tuple(plain(text, mend=mend) for text in texts)
         return cls(
             encoder=encoder,
             texts=texts,
             vectors=encoder.encode(texts),
-            features=feature_rows(texts),
+            features=feature_rows(texts, core=core),
             mend=mend,
         )
 

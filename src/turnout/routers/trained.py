@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from turnout.features import CORE
 from turnout.routers.arrays import clamp
-from turnout.routers.base import Head
+from turnout.routers.base import Head, features_read
 from turnout.routers.by_candidates import ByCandidates
 from turnout.routers.columns import Columns
 from turnout.routers.inputs import Inputs
@@ -99,8 +101,14 @@ class TrainedRouter(ColumnRouter):
 
     def predict(self, queries: Sequence[Query], candidates: Sequence[Candidate]) -> Prediction:
         """(n, m) expected quality and output tokens."""
-        by_column = self.column_quality(self.inputs.rows(texts(queries)))
+        rows = self.inputs.rows(texts(queries), core=self._reads_core)
+        by_column = self.column_quality(rows)
         return self.prediction(by_column, candidates)
+
+    @cached_property
+    def _reads_core(self) -> bool:
+        """Whether the head reads no features but `CORE`: then no others need be made."""
+        return features_read(self.head) <= frozenset(CORE)
 
     def column_quality(self, rows: Floats) -> Floats:
         """(n, K) calibrated quality by column, of (n, d) input rows."""
