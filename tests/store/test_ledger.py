@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from turnout.errors import DataError, StoreError
 from turnout.store.database import clean_text, open_database
-from turnout.store.journal import Journal, read_segment
+from turnout.store.journal import AT_HAND, Journal, read_segment
 from turnout.store.ledger import Ledger
 from turnout.store.record import COLUMNS, DECISION, ID, Record, Row, json_line, read_row, record_of
 from turnout.store.records import RecordTable
@@ -278,6 +278,52 @@ def test_a_living_processs_journal_is_left_alone(tmp_path: Path) -> None:
             second.end(record("b"))
         assert kept(tmp_path) == {"b": "ok"}
     assert kept(tmp_path) == {"a": "ok", "b": "ok"}
+
+
+class _Word(str):
+    """Text that databases would have to be told of."""
+
+    __slots__ = ()
+
+
+def test_rows_at_hand_are_those_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turnout.store.journal.SEGMENT_BYTES", 4096)
+    journal = Journal(tmp_path)
+    journal.open()
+    decided = json_line({"reason": "größer", "more": "x" * 300}).decode()
+    texts = ("plain", "größer", "\ud800 alone", "\0", _Word("word"), 'a\tb"\n')
+    asked = [
+        record(f"dec_{i}", status="unknown", model=text, decision=decided if i % 3 else "")
+        for i, text in enumerate(texts * 5)
+    ]
+    begun = [(one, journal.begin(one)) for one in asked]
+    for one, where in begun[::2] + begun[1:6:2]:
+        one.status, one.stream, one.cost_picousd, one.service = "ok", True, 2**62, one.model
+        journal.end(one, where)
+    journal.end(record("dec_alone", decision=decided))
+    closed = journal.rotate()
+    assert len(closed) > AT_HAND
+    read = [list(read_segment(path, pytest.fail)) for path in closed]
+    assert [list(journal.rows(path, pytest.fail)) for path in closed] == read
+    assert {type(value) for rows in read for row in rows for value in row} == {str, int, type(None)}
+    for path in closed:
+        path.write_bytes(b"")
+    assert [list(journal.rows(path, pytest.fail)) for path in closed[:AT_HAND]] == read[:AT_HAND]
+    assert list(journal.rows(closed[AT_HAND], pytest.fail)) == []
+
+
+def test_a_row_at_hand_that_is_no_record_is_counted_as_one_of_the_file(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.open()
+    journal.end(record("dec_bad", input_tokens=[1]))
+    journal.end(record("dec_good"))
+    [path] = journal.rotate()
+    for rows in (journal.rows, read_segment):
+        bad: list[int] = []
+        assert [row[ID] for row in rows(path, bad.append)] == ["dec_good"]
+        assert bad == [1]
 
 
 def test_large_journals_are_cut_into_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

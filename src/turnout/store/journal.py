@@ -17,12 +17,23 @@ import mmap
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from turnout.errors import DataError
-from turnout.store.record import DECIDED, DECISION, STATUS, Record, Row, decision_of, read_row
+from turnout.store.record import (
+    DECIDED,
+    DECISION,
+    STATUS,
+    Record,
+    Row,
+    as_read,
+    decision_of,
+    read_row,
+    written,
+)
 
 SEGMENT_BYTES = 4 << 20
 """Size of a file while it is written; what is left of it is cut off when the next one is begun."""
@@ -30,12 +41,34 @@ MOST_BYTES = 1 << 30
 """Of all files that wait, unless told otherwise."""
 AHEAD_BYTES = 64 << 10
 """Of the file under way that are mapped at once: a fault for each page costs three times as much."""
+AT_HAND = 2
+"""Closed files whose rows are held in memory: what waits longer is read when its time comes."""
 READ_BYTES = 256 << 10
 """Of a file that are read at once: for each piece the interpreter's lock is let go."""
 _POPULATE_WRITE = 23
 """Linux's MADV_POPULATE_WRITE, since 5.14; `mmap` has no name for it yet."""
 _BEGUN, _OVER = b"b", b"o"
 _SUFFIX = ".journal"
+
+
+@dataclass(slots=True)
+class _AtHand:
+    """The rows of one file, held by those who wrote it."""
+
+    over: list[Row] = field(default_factory=list)
+    begun: dict[str, int] = field(default_factory=dict)
+    """Where the lines begin of requests that are not over, by their ids."""
+    lines: list[bytes] = field(default_factory=list)
+    """Those lines, of a file that is closed."""
+
+    def rows(self, on_bad: Callable[[int], None]) -> Iterator[Row]:
+        """See `read_segment`."""
+        for number, row in enumerate(self.over, start=1):
+            try:
+                yield as_read(row)
+            except DataError:
+                on_bad(number)
+        yield from _begun_rows(enumerate(self.lines, start=1), on_bad)
 
 
 class Journal:
@@ -59,6 +92,9 @@ class Journal:
         self._held = 0
         """Bytes of closed files."""
         self._number = 0
+        self._rows = _AtHand()
+        self._at_hand: dict[Path, _AtHand] = {}
+        """Of closed files."""
         self.dropped = 0
         """Lines that could not be written: the disk or the journal is full."""
 
@@ -80,7 +116,8 @@ class Journal:
         Returns:
             The file that this was written to, for `end`; 0 where it was dropped.
         """
-        return self._write(b"%b%b\n" % (_BEGUN, record.to_json()), sync=False)
+        line = record.to_json(decision=False)
+        return self._write(_whole(_BEGUN, line, record.decision), record.id)
 
     def end(self, record: Record, begun: int = 0) -> None:
         """A request is over.
@@ -90,11 +127,11 @@ class Journal:
             begun: what `begin` gave. In the same file the decision, most of a line, is not written
                 once more: each page of a file that is touched costs more than all else here.
         """
-        if begun == self._number and record.decision:
-            line = b"%b%b\n" % (_OVER, record.to_json(decision=False))
-            if self._write(line, sync=self._sync, only=begun):
-                return
-        self._write(b"%b%b\n" % (_OVER, record.to_json()), sync=self._sync)
+        line, row = written(record)
+        short = b"%b%b\n" % (_OVER, line)
+        if begun == self._number and self._write(short, record.id, row, only=begun):
+            return
+        self._write(_whole(_OVER, line, record.decision), record.id, row)
 
     def rotate(self) -> list[Path]:
         """Close the file under way, if it holds anything; all closed files, oldest first.
@@ -113,9 +150,15 @@ class Journal:
         found = (p for p in self._folder.glob(f"*{_SUFFIX}") if p.stem.isdigit())
         return sorted(found, key=lambda p: int(p.stem))
 
+    def rows(self, path: Path, on_bad: Callable[[int], None]) -> Iterator[Row]:
+        """The rows of a closed file, as `read_segment` gives them; those at hand are not read."""
+        held = self._at_hand.get(path)
+        return read_segment(path, on_bad) if held is None else held.rows(on_bad)
+
     def folded(self, path: Path) -> None:
         """A file's records are in the database: it is not needed any more."""
         with self._lock:
+            self._at_hand.pop(path, None)
             self._held -= path.stat().st_size
             path.unlink()
 
@@ -127,12 +170,13 @@ class Journal:
                 if not self._size:
                     self._path(self._number).unlink()
 
-    def _write(self, line: bytes, *, sync: bool, only: int = 0) -> int:
+    def _write(self, line: bytes, key: str, row: Row | None = None, *, only: int = 0) -> int:
         """Append a line; the file that it went to, or 0.
 
         Args:
             line: with its end.
-            sync: ask the disk to keep it.
+            key: the record's id.
+            row: of a request that is over; the disk is asked to keep its line where that is wanted.
             only: write it to this file, or not at all, and count nothing.
         """
         with self._lock:
@@ -150,12 +194,17 @@ class Journal:
                 if end > self._mapped:
                     self._map_ahead(end)
                 self._room[self._size : end] = line
-                if sync:
+                if row is not None and self._sync:
                     start = self._size - self._size % mmap.PAGESIZE
                     self._room.flush(start, end - start)
             except OSError:
                 self.dropped += not only
                 return 0
+            if row is None:
+                self._rows.begun[key] = self._size
+            else:
+                self._rows.begun.pop(key, None)
+                self._rows.over.append(row)
             self._size = end
             return self._number
 
@@ -173,7 +222,7 @@ class Journal:
         """Begin the next file. Its room on the disk is taken now: a mapped file must not run short."""
         self._end_file()
         self._number += 1
-        self._size = 0
+        self._size, self._rows = 0, _AtHand()
         path = self._path(self._number)
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
         file = os.open(path, flags, 0o600)
@@ -189,6 +238,11 @@ class Journal:
     def _end_file(self) -> None:
         if self._file is None:
             return
+        rows = self._rows
+        if len(self._at_hand) < AT_HAND:
+            ends = (self._room.find(b"\n", start) + 1 for start in rows.begun.values())
+            rows.lines = [self._room[a:b] for a, b in zip(rows.begun.values(), ends, strict=True)]
+            self._at_hand[self._path(self._number)] = rows
         self._room.close()
         os.ftruncate(self._file, self._size)
         os.close(self._file)
@@ -225,10 +279,15 @@ def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[Row]:
             if not row[DECISION]:  # an end in the same file does not say it again
                 row[DECISION] = _decision(beginning)
             yield row
-    for number, line in begun.values():  # the process died meanwhile: their outcome is unknown
+    yield from _begun_rows(begun.values(), on_bad)
+
+
+def _begun_rows(lines: Iterable[tuple[int, bytes]], on_bad: Callable[[int], None]) -> Iterator[Row]:
+    """The rows of numbered lines that have only begun: the process died meanwhile, or they go on."""
+    for number, line in lines:
         row = _row(line)
         if row is not None:
-            row[STATUS] = "unknown"
+            row[STATUS] = "unknown"  # their outcome
             yield row
         elif line.strip(b"\0\n"):  # a process that died did not cut off what it left empty
             on_bad(number)
@@ -242,6 +301,13 @@ def _decision(line: bytes) -> str:
             return decision_of(written)
     row = _row(line)  # an earlier version's, or of a request without a decision
     return "" if row is None else str(row[DECISION])
+
+
+def _whole(kind: bytes, line: bytes, decision: str) -> bytes:
+    """A line of the file, with its decision, if there is one, as it is."""
+    if not decision:
+        return b"%b%b\n" % (kind, line)
+    return b"%b%b%b%b\n" % (kind, line, DECIDED, decision.encode())
 
 
 def _row(line: bytes) -> Row | None:

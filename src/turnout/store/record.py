@@ -169,8 +169,36 @@ def read_row(line: bytes) -> Row:
     if decision:
         row[DECISION] = decision_of(decision)
     if b"\\u" in line or not line.isascii():  # what upstreams sent may hold what no database takes
-        return [clean_text(value) if isinstance(value, str) else value for value in row]
+        return _cleaned(row)
     return row
+
+
+def _cleaned(row: Row) -> Row:
+    return [clean_text(value) if isinstance(value, str) else value for value in row]
+
+
+def written(record: Record) -> tuple[bytes, Row]:
+    """A record's line without its decision, and its row, decision included, as `read_row` gives it.
+
+    Values that are of no record are still in the row: see `as_read`.
+    """
+    row: Row = list(_VALUES(record))
+    row[_STREAM] = 1 if row[_STREAM] else 0
+    row[DECISION] = ""
+    line = json_line(row)
+    row[DECISION] = record.decision
+    if b"\\u" in line or not line.isascii():
+        row = _cleaned(row)
+    return line, row
+
+
+def as_read(row: Row) -> Row:
+    """A row of `written` as it would be read: databases take it.
+
+    Raises:
+        DataError: not a record.
+    """
+    return row if _KINDS.issuperset(map(type, row)) else read_row(json_line(row))
 
 
 def row_of(record: Record) -> Row:
