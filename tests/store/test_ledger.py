@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from turnout.errors import DataError, StoreError
 from turnout.store.database import clean_text, open_database
-from turnout.store.journal import AT_HAND, Journal, read_segment
+from turnout.store.journal import AT_HAND, Journal
 from turnout.store.ledger import Ledger
 from turnout.store.record import COLUMNS, DECISION, ID, Record, Row, json_line, read_row, record_of
 from turnout.store.records import RecordTable
+from turnout.store.segments import read_segment
 
 
 def record(name: str = "dec_1", **changes: object) -> Record:

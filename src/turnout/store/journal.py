@@ -17,23 +17,11 @@ import mmap
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from turnout.errors import DataError
-from turnout.store.record import (
-    DECIDED,
-    DECISION,
-    STATUS,
-    Record,
-    Row,
-    as_read,
-    decision_of,
-    read_row,
-    written,
-)
+from turnout.store.record import DECIDED, Record, Row, written
+from turnout.store.segments import BEGUN, OVER, RowsAtHand, read_segment
 
 SEGMENT_BYTES = 4 << 20
 """Size of a file while it is written; what is left of it is cut off when the next one is begun."""
@@ -43,32 +31,9 @@ AHEAD_BYTES = 64 << 10
 """Of the file under way that are mapped at once: a fault for each page costs three times as much."""
 AT_HAND = 2
 """Closed files whose rows are held in memory: what waits longer is read when its time comes."""
-READ_BYTES = 256 << 10
-"""Of a file that are read at once: for each piece the interpreter's lock is let go."""
 _POPULATE_WRITE = 23
 """Linux's MADV_POPULATE_WRITE, since 5.14; `mmap` has no name for it yet."""
-_BEGUN, _OVER = b"b", b"o"
 _SUFFIX = ".journal"
-
-
-@dataclass(slots=True)
-class _AtHand:
-    """The rows of one file, held by those who wrote it."""
-
-    over: list[Row] = field(default_factory=list)
-    begun: dict[str, int] = field(default_factory=dict)
-    """Where the lines begin of requests that are not over, by their ids."""
-    lines: list[bytes] = field(default_factory=list)
-    """Those lines, of a file that is closed."""
-
-    def rows(self, on_bad: Callable[[int], None]) -> Iterator[Row]:
-        """See `read_segment`."""
-        for number, row in enumerate(self.over, start=1):
-            try:
-                yield as_read(row)
-            except DataError:
-                on_bad(number)
-        yield from _begun_rows(enumerate(self.lines, start=1), on_bad)
 
 
 class Journal:
@@ -92,8 +57,8 @@ class Journal:
         self._held = 0
         """Bytes of closed files."""
         self._number = 0
-        self._rows = _AtHand()
-        self._at_hand: dict[Path, _AtHand] = {}
+        self._rows = RowsAtHand()
+        self._at_hand: dict[Path, RowsAtHand] = {}
         """Of closed files."""
         self.dropped = 0
         """Lines that could not be written: the disk or the journal is full."""
@@ -117,7 +82,7 @@ class Journal:
             The file that this was written to, for `end`; 0 where it was dropped.
         """
         line = record.to_json(decision=False)
-        return self._write(_whole(_BEGUN, line, record.decision), record.id)
+        return self._write(_whole(BEGUN, line, record.decision), record.id)
 
     def end(self, record: Record, begun: int = 0) -> None:
         """A request is over.
@@ -128,10 +93,10 @@ class Journal:
                 once more: each page of a file that is touched costs more than all else here.
         """
         line, row = written(record)
-        short = b"%b%b\n" % (_OVER, line)
+        short = b"%b%b\n" % (OVER, line)
         if begun == self._number and self._write(short, record.id, row, only=begun):
             return
-        self._write(_whole(_OVER, line, record.decision), record.id, row)
+        self._write(_whole(OVER, line, record.decision), record.id, row)
 
     def rotate(self) -> list[Path]:
         """Close the file under way, if it holds anything; all closed files, oldest first.
@@ -222,7 +187,7 @@ class Journal:
         """Begin the next file. Its room on the disk is taken now: a mapped file must not run short."""
         self._end_file()
         self._number += 1
-        self._size, self._rows = 0, _AtHand()
+        self._size, self._rows = 0, RowsAtHand()
         path = self._path(self._number)
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
         file = os.open(path, flags, 0o600)
@@ -253,77 +218,11 @@ class Journal:
         return self._folder / f"{number:012d}{_SUFFIX}"
 
 
-def read_segment(path: Path, on_bad: Callable[[int], None]) -> Iterator[Row]:
-    """The rows of a file.
-
-    The beginning of a request that is over in the same file is left out, unless its end cannot be
-    read; what has only begun comes last. Rows are not made into `Record`s, and but for those that
-    have only begun no line is held: the memory for a whole file would cost as much as all else here.
-
-    Args:
-        path: one of `Journal.segments`.
-        on_bad: told the number of a line that is no record (the last one, where a process died
-            while it wrote).
-    """
-    begun: dict[bytes, tuple[int, bytes]] = {}
-    with path.open("rb", READ_BYTES) as file:
-        for number, line in enumerate(file, start=1):
-            if line[:1] != _OVER:
-                begun[_id_part(line)] = number, line
-                continue
-            row = _row(line)
-            if row is None:  # its end was half written: the beginning is what is known
-                on_bad(number)
-                continue
-            _, beginning = begun.pop(_id_part(line), (0, b""))
-            if not row[DECISION]:  # an end in the same file does not say it again
-                row[DECISION] = _decision(beginning)
-            yield row
-    yield from _begun_rows(begun.values(), on_bad)
-
-
-def _begun_rows(lines: Iterable[tuple[int, bytes]], on_bad: Callable[[int], None]) -> Iterator[Row]:
-    """The rows of numbered lines that have only begun: the process died meanwhile, or they go on."""
-    for number, line in lines:
-        row = _row(line)
-        if row is not None:
-            row[STATUS] = "unknown"  # their outcome
-            yield row
-        elif line.strip(b"\0\n"):  # a process that died did not cut off what it left empty
-            on_bad(number)
-
-
-def _decision(line: bytes) -> str:
-    """What the beginning of a request says of its decision."""
-    written = line[line.find(DECIDED) + 1 : -1] if DECIDED in line else b""
-    with suppress(DataError):  # damaged: the record itself is whole
-        if written:
-            return decision_of(written)
-    row = _row(line)  # an earlier version's, or of a request without a decision
-    return "" if row is None else str(row[DECISION])
-
-
 def _whole(kind: bytes, line: bytes, decision: str) -> bytes:
     """A line of the file, with its decision, if there is one, as it is."""
     if not decision:
         return b"%b%b\n" % (kind, line)
     return b"%b%b%b%b\n" % (kind, line, DECIDED, decision.encode())
-
-
-def _row(line: bytes) -> Row | None:
-    """The row of a line; None where it is no record, or only a part of it was written."""
-    if not line.endswith(b"\n") or b"\0" in line:
-        return None
-    try:
-        return read_row(line[1:-1])
-    except DataError:
-        return None
-
-
-def _id_part(line: bytes) -> bytes:
-    """What stands before the first comma: the id, which a record names first and has no comma."""
-    end = line.find(b",")
-    return line[1:end] if end > 0 else line
 
 
 if hasattr(os, "posix_fallocate"):

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Protocol, Self, TypeAlias, TypeVar
 
 from turnout.errors import StoreError
-from turnout.store.journal import MOST_BYTES, Journal, read_segment
+from turnout.store.journal import MOST_BYTES, Journal
 from turnout.store.record import Record, Row
+from turnout.store.segments import read_segment
 
 log = logging.getLogger("turnout.store")
 
