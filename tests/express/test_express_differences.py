@@ -93,13 +93,19 @@ TIGHT = {
     [("requests", "cheap"), ("requests", "auto"), ("tokens", "cheap"), ("tokens", "auto"),
      ("cheap budget", "cheap"), ("auto budget", "auto"), ("one request", "cheap")],
 )  # fmt: skip
-def test_limits_are_reached_by_the_same_request(tmp_path: Path, limit: str, model: str) -> None:
+@pytest.mark.parametrize("spares", [0, 1])
+def test_limits_are_reached_by_the_same_request(
+    tmp_path: Path, limit: str, model: str, spares: int
+) -> None:
+    resilience = RESILIENCE.replace("spares: 0", f"spares: {spares}")
     found, taken = [], []
     for express in (True, False):
         file = tmp_path / f"{express}.db"
-        with express_site(file, express=express, rest=RESILIENCE + TIGHT[limit]) as here:
+        with express_site(file, express=express, rest=resilience + TIGHT[limit]) as here:
             with here.client(f"authorization: Bearer {TOKEN}") as client:
-                asked = [body("word " * n * 20, model, max_tokens=16) for n in range(1, 11)]
+                texts = ["word " * n * 20 for n in range(1, 11)]
+                texts += ["hi", "hello"]  # for which a router takes the cheap one
+                asked = [body(text, model, max_tokens=16) for text in texts]
                 said = [timeless(client.ask(content).plain()) for content in asked]
             here.settle()
             found.append([said, here.metrics(f"authorization: Bearer {TOKEN}"), here.counters()])

@@ -284,14 +284,14 @@ class Admits:
     limit_sent: int | None
     """See `Access.limit_sent`."""
 
-    def fits(self, input_tokens: int, *, beside: Sequence[str]) -> bool:
-        """Whether any candidate could have been chosen for a request, as budgets stand.
+    def any_fits(self, input_tokens: int, *, but: Sequence[str]) -> bool:
+        """Whether budgets have room for whichever candidate a request may have been sent to.
 
         Args:
             input_tokens: of the request, as estimated.
-            beside: candidates whose turn to be asked for comes with `take`; names that differ.
+            but: candidates that `take` reserves for, each named once: it looks at those itself.
         """
-        if len(beside) >= len(self.rules):
+        if len(but) >= len(self.rules):
             return True
         most = [rule.most_picousd(input_tokens) for rule in self.rules.values()]
         return self.counters.tightest(self.limits, max(most)) is None

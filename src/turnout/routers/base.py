@@ -141,8 +141,8 @@ class Head(Protocol):
 
 
 @runtime_checkable
-class Choosy(Protocol):
-    """A head that does not read every feature."""
+class Reads(Protocol):
+    """What a head has besides if it does not read every feature."""
 
     def reads(self) -> frozenset[str]:
         """Names of the features that count."""
@@ -151,7 +151,7 @@ class Choosy(Protocol):
 
 def features_read(head: Head) -> frozenset[str]:
     """Names of the features that count with a head: all, unless it says which."""
-    return head.reads() if isinstance(head, Choosy) else frozenset(FEATURES)
+    return head.reads() if isinstance(head, Reads) else frozenset(FEATURES)
 
 
 class FittedHead(Head, Protocol):

@@ -94,9 +94,9 @@ class Lane:
         if shape.routed is None:
             return shape, said, tokens, None
         query, key = shape.query(said.text, tokens), shape.routed.key
-        return (
-            (shape, said, tokens, query) if self.serving.deciding.at_once(query, key[0]) else None
-        )
+        if not self.serving.deciding.at_once(query, key[0]):
+            return None
+        return shape, said, tokens, query
 
     def _shape(self, head: Head, who: Identity | None, said: Said) -> Shape | None:
         key = (head.key, said.before, said.after)
@@ -156,7 +156,7 @@ class Lane:
             decision = shape.routed.want.told(decision)
         names = [attempt.candidate for attempt in decision.attempts]
         admitted = None
-        if shape.admits.fits(taken.input_tokens, beside=names):
+        if shape.admits.any_fits(taken.input_tokens, but=names):
             admitted = shape.admits.take(decision.id, names, taken.input_tokens)
         if admitted is None:  # to choose again is for the application
             taken.leave()
