@@ -236,6 +236,10 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.starts != 1 and asked.starts < LEAST_STARTS:
         parser.error(f"argument --starts: {asked.starts}: give 1, or {LEAST_STARTS} and more")
+    works = [work for work in WORKS if asked.work in work.name]
+    if not works:
+        named = "; ".join(work.name for work in WORKS)
+        parser.error(f"argument --work: {asked.work!r}: give a part of one of {named}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     if asked.install:
         install(asked.peers)
@@ -247,7 +251,6 @@ def main() -> None:
     for peer in PEERS:
         if peer not in chosen:
             print(f"left out: {peer.name}")
-    works = [work for work in WORKS if asked.work in work.name]
     found = [
         started(chosen, works, asked.peers, asked.seconds, asked.rounds)
         for _ in range(asked.starts)

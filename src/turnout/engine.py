@@ -93,6 +93,7 @@ class Engine:
         slow = {n for n, opened in self.routers.items() if getattr(opened, "waits", False)}
         stood_in = {n for n, spec in self._fallback_routes.items() if spec.router in slow}
         self._waiting = frozenset(slow | stood_in)
+        """Routers whose decisions, or those of their fallbacks, take long."""
         self.watches = {self.parse(w.certificate.route, "certificate"): w for w in watches}
         """Certificates in use, by their routes."""
         self._knobs = Knobs(pool, self.routers)

@@ -35,11 +35,22 @@ def test_an_interval_holds_the_median_at_95_percent_and_is_the_narrowest(
     assert missed(int(low)) <= 0.05 < missed(int(low) + 1)
 
 
-def test_too_few_starts_are_refused(
-    run: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--starts", "3"], "--starts: 3: give 1, or 6 and more"),
+        (["--work", "nothing"], "--work: 'nothing': give a part of one of pass-through"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    run: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    given: list[str],
+    said: str,
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["run.py", "--peers", "nowhere", "--starts", "3"])
+    monkeypatch.setattr("sys.argv", ["run.py", "--peers", "nowhere", *given])
     with pytest.raises(SystemExit) as stop:
         run["main"]()
     assert stop.value.code == 2
-    assert "--starts: 3: give 1, or 6 and more" in capsys.readouterr().err
+    assert said in capsys.readouterr().err

@@ -207,12 +207,7 @@ class Deciding:
         if not self._waiting:  # one more round of the loop: what has come meanwhile comes along
             loop = asyncio.get_running_loop()
             loop.call_soon(loop.call_soon, self._slice, loop)
-        asked = _Asked(query, decided, _parts(query))
-        queue = self._waiting.get(key)
-        if queue is None:
-            self._waiting[key] = deque((asked,))
-        else:
-            queue.append(asked)
+        self._waiting.setdefault(key, deque()).append(_Asked(query, decided, _parts(query)))
 
     def _timed(self, work: Callable[[], T]) -> tuple[T, float]:
         start = self.clock()
